@@ -1,0 +1,1 @@
+"""Names, sources, blobs and manifests of the models on this machine."""

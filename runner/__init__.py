@@ -1,0 +1,1 @@
+"""The daemon, its API, its workers and the command line."""

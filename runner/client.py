@@ -1,0 +1,184 @@
+"""The daemon's HTTP client: the one way in for the CLI and the TUI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from modelstore.errors import NybbleError
+from runner import wire
+from runner.errors import DaemonUnreachable, RemoteError
+
+_GENERATION: TypeAdapter[wire.GenerationEvent] = TypeAdapter(wire.GenerationEvent)
+_JOB: TypeAdapter[wire.JobEvent] = TypeAdapter(wire.JobEvent)
+_Model = TypeVar("_Model", bound=BaseModel)
+_Event = TypeVar("_Event")
+
+
+class Client:
+    """Typed calls to one daemon. Every method raises RemoteError for what the daemon reported and
+    DaemonUnreachable if nobody answers; closing a stream early cancels the work behind it."""
+
+    def __init__(self, address: str) -> None:
+        """`address` is `http://host:port`."""
+        # A generation may rest for as long as a model loads; only connecting has a deadline.
+        timeout = httpx.Timeout(None, connect=5.0)
+        self._http = httpx.AsyncClient(base_url=address, timeout=timeout, trust_env=False)
+        self.address = address
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def health(self) -> wire.Health:
+        return await self._get("/nybble/health", wire.Health)
+
+    async def shutdown(self) -> None:
+        await self._call("POST", "/nybble/shutdown")
+
+    # Models
+
+    async def models(self) -> list[wire.ModelInfo]:
+        """Local models, newest first."""
+        return await self._list("/nybble/models", wire.ModelInfo)
+
+    async def show(self, name: str) -> wire.ModelDetail:
+        return await self._post("/nybble/show", wire.NameRequest(name=name), wire.ModelDetail)
+
+    async def loaded(self) -> list[wire.LoadedModel]:
+        return await self._list("/nybble/ps", wire.LoadedModel)
+
+    async def remove(self, name: str) -> wire.RemoveResult:
+        return await self._post("/nybble/remove", wire.NameRequest(name=name), wire.RemoveResult)
+
+    async def copy(self, source: str, destination: str) -> None:
+        body = wire.CopyRequest(source=source, destination=destination)
+        await self._call("POST", "/nybble/copy", body)
+
+    async def stop(self, name: str) -> None:
+        """Unload a model once its requests are done."""
+        await self._call("POST", "/nybble/stop", wire.NameRequest(name=name))
+
+    # Jobs: streams that end with JobDone or raise
+
+    def pull(self, name: str, alias: str | None = None) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+        return self._job("/nybble/pull", wire.PullRequest(name=name, alias=alias))
+
+    def verify(self, name: str) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+        return self._job("/nybble/verify", wire.NameRequest(name=name))
+
+    def quantize(self, request: wire.QuantizeRequest) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+        return self._job("/nybble/quantize", request)
+
+    # Generation
+
+    async def generate(
+        self, request: wire.GenerateRequest
+    ) -> AsyncIterator[wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done]:
+        """Events up to and with Done; raises RemoteError if the generation fails."""
+        async for event in self._stream("/nybble/generate", request, _GENERATION):
+            if isinstance(event, wire.ErrorEvent):
+                raise _remote(event.error)
+            yield event
+
+    # Sessions
+
+    async def sessions(self) -> list[wire.SessionInfo]:
+        """Most recently used first."""
+        return await self._list("/nybble/sessions", wire.SessionInfo)
+
+    async def session(self, session_id: int) -> wire.Session:
+        return await self._get(f"/nybble/sessions/{session_id}", wire.Session)
+
+    async def create_session(self, body: wire.SessionCreate) -> wire.SessionInfo:
+        return await self._post("/nybble/sessions", body, wire.SessionInfo)
+
+    async def update_session(self, session_id: int, body: wire.SessionUpdate) -> wire.SessionInfo:
+        response = await self._call("PATCH", f"/nybble/sessions/{session_id}", body)
+        return wire.SessionInfo.model_validate_json(response.content)
+
+    async def delete_session(self, session_id: int) -> None:
+        await self._call("DELETE", f"/nybble/sessions/{session_id}")
+
+    async def add_message(self, session_id: int, message: wire.SessionMessage) -> wire.SessionMessage:
+        return await self._post(f"/nybble/sessions/{session_id}/messages", message, wire.SessionMessage)
+
+    # Plumbing
+
+    async def _job(self, path: str, body: BaseModel) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+        async for event in self._stream(path, body, _JOB):
+            if isinstance(event, wire.ErrorEvent):
+                raise _remote(event.error)
+            yield event
+
+    async def _stream(
+        self, path: str, body: BaseModel, events: TypeAdapter[_Event]
+    ) -> AsyncIterator[_Event]:
+        async with self._reaching(), self._http.stream("POST", path, json=_json(body)) as response:
+            if response.is_error:
+                await response.aread()
+                _check(response)
+            async for line in response.aiter_lines():
+                if line:
+                    yield events.validate_json(line)
+
+    async def _get(self, path: str, kind: type[_Model]) -> _Model:
+        return kind.model_validate_json((await self._call("GET", path)).content)
+
+    async def _list(self, path: str, kind: type[_Model]) -> list[_Model]:
+        rows = json.loads((await self._call("GET", path)).content)
+        return [kind.model_validate(row) for row in rows]
+
+    async def _post(self, path: str, body: BaseModel, kind: type[_Model]) -> _Model:
+        return kind.model_validate_json((await self._call("POST", path, body)).content)
+
+    async def _call(self, method: str, path: str, body: BaseModel | None = None) -> httpx.Response:
+        async with self._reaching():
+            response = await self._http.request(method, path, json=None if body is None else _json(body))
+        _check(response)
+        return response
+
+    @asynccontextmanager
+    async def _reaching(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise DaemonUnreachable(
+                f"the nybble daemon at {self.address} does not answer: {reason}",
+                hint="`nybble serve` starts it; `nybble logs` shows what it said last",
+            ) from error
+
+
+def _json(body: BaseModel) -> dict[str, Any]:
+    return body.model_dump(mode="json", exclude_none=True)
+
+
+def _check(response: httpx.Response) -> None:
+    if response.is_error:
+        raise _remote(_error_body(response))
+
+
+def _error_body(response: httpx.Response) -> wire.ErrorBody:
+    try:
+        return wire.ErrorBody.model_validate(response.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        text = f"the daemon answered {response.status_code} without saying why"
+        return wire.ErrorBody(message=text, code="internal", status=response.status_code)
+
+
+def _remote(body: wire.ErrorBody) -> NybbleError:
+    return RemoteError(body.message, hint=body.hint, code=body.code, status=body.status)

@@ -1,0 +1,59 @@
+"""The daemon's branch of the error tree (root and store branch: `modelstore.errors`).
+
+    NybbleError
+    ├── UserError
+    │   ├── PromptTooLong        prompt does not fit the context (400)
+    │   └── NoChatTemplate       the model has none (400)
+    ├── Unusable
+    │   ├── TemplateFailed       the model's chat template failed or ran past its limits (422)
+    │   └── DoesNotFit           more memory than this machine has (422)
+    ├── Overloaded               queue full or shutting down (503, Retry-After)
+    ├── WorkerFailed             the process of one model died or hung (500)
+    ├── DaemonUnreachable        client side: no daemon, and not allowed or not able to start one
+    └── RemoteError              client side: an error that the daemon reported
+"""
+
+from __future__ import annotations
+
+from modelstore.errors import NybbleError, Unusable, UserError
+
+
+class PromptTooLong(UserError):
+    code = "context_length_exceeded"
+
+
+class NoChatTemplate(UserError):
+    code = "no_chat_template"
+
+
+class TemplateFailed(Unusable):
+    code = "template_failed"
+
+
+class DoesNotFit(Unusable):
+    code = "does_not_fit"
+
+
+class Overloaded(NybbleError):
+    code = "overloaded"
+    status = 503
+    retry_after_s = 2
+
+
+class WorkerFailed(NybbleError):
+    code = "worker_crashed"
+    status = 500
+
+
+class DaemonUnreachable(NybbleError):
+    code = "daemon_unreachable"
+    status = 503
+
+
+class RemoteError(NybbleError):
+    """An error as another process reported it, with that process's code and status."""
+
+    def __init__(self, message: str, *, hint: str | None, code: str, status: int) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status

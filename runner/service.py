@@ -1,0 +1,1 @@
+"""The verbs of the daemon: the one core under all dialects."""

@@ -1,0 +1,1 @@
+"""The process that holds one loaded model: engine and llama.cpp."""

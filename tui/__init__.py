@@ -1,0 +1,1 @@
+"""The terminal app: an HTTP client of the daemon."""
