@@ -1,21 +1,23 @@
 """The daemon's branch of the error tree (root and store branch: `modelstore.errors`).
 
-    NybbleError
-    ├── UserError
-    │   ├── PromptTooLong        prompt does not fit the context (400)
-    │   └── NoChatTemplate       the model has none (400)
-    ├── Unusable
-    │   ├── TemplateFailed       the model's chat template failed or ran past its limits (422)
-    │   └── DoesNotFit           more memory than this machine has (422)
-    ├── Overloaded               queue full or shutting down (503, Retry-After)
-    ├── WorkerFailed             the process of one model died or hung (500)
-    ├── DaemonUnreachable        client side: no daemon, and not allowed or not able to start one
-    └── RemoteError              client side: an error that the daemon reported
+NybbleError
+├── UserError
+│   ├── PromptTooLong        prompt does not fit the context (400)
+│   └── NoChatTemplate       the model has none (400)
+├── NotFound
+│   └── SessionNotFound      no such chat session (404)
+├── Unusable
+│   ├── TemplateFailed       the model's chat template failed or ran past its limits (422)
+│   └── DoesNotFit           more memory than this machine has (422)
+├── Overloaded               queue full or shutting down (503, Retry-After)
+├── WorkerFailed             the process of one model died or hung (500)
+├── DaemonUnreachable        client side: no daemon, and not allowed or not able to start one
+└── RemoteError              client side: an error that the daemon reported
 """
 
 from __future__ import annotations
 
-from modelstore.errors import NybbleError, Unusable, UserError
+from modelstore.errors import NotFound, NybbleError, Unusable, UserError
 
 
 class PromptTooLong(UserError):
@@ -24,6 +26,10 @@ class PromptTooLong(UserError):
 
 class NoChatTemplate(UserError):
     code = "no_chat_template"
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
 
 
 class TemplateFailed(Unusable):
