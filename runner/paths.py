@@ -1,0 +1,76 @@
+"""Where nybble keeps files. `NYBBLE_HOME` moves everything under one folder, else platformdirs decides."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Absolute paths; nothing exists until something is written.
+
+    `runtime` lies beside the store and not in the login session's folder, since the daemon belongs to the
+    store and must be found from every session of the user (desktop, ssh, cron).
+    """
+
+    config_file: Path
+    store: Path
+    cache: Path
+    state: Path
+    runtime: Path
+
+    @property
+    def log_file(self) -> Path:
+        return self.state / "daemon.log"
+
+    @property
+    def output_file(self) -> Path:
+        """What a daemon in the background writes to stdout and stderr: only what its log could not take."""
+        return self.state / "daemon.out"
+
+    @property
+    def history_file(self) -> Path:
+        """Chat sessions."""
+        return self.state / "history.sqlite3"
+
+    @property
+    def prompt_history_file(self) -> Path:
+        """Lines typed at the prompt of `nybble run`."""
+        return self.state / "prompt-history"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.runtime / "daemon.lock"
+
+    @property
+    def daemon_file(self) -> Path:
+        return self.runtime / "daemon.json"
+
+
+def resolve(environment: Mapping[str, str] = os.environ) -> Paths:
+    home = environment.get("NYBBLE_HOME")
+    if home:
+        root = Path(home).expanduser().absolute()
+        return Paths(root / "config.toml", root / "store", root / "cache", root / "state", root / "runtime")
+    dirs = platformdirs.PlatformDirs("nybble", appauthor=False)
+    data = dirs.user_data_path
+    return Paths(
+        config_file=dirs.user_config_path / "config.toml",
+        store=data / "store",
+        cache=dirs.user_cache_path,
+        state=dirs.user_state_path,
+        runtime=data / "runtime",
+    )
+
+
+def make_private(folder: Path) -> Path:
+    """`folder`, made with its parents if absent; only this user may look into what is made."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(mode=0o700, exist_ok=True)
+    return folder

@@ -1,0 +1,65 @@
+"""Linux."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+from runner.system.posix import limit_cpu_and_files, lower
+
+
+def limit_resources(memory_bytes: int, cpu_s: int | None = None) -> None:
+    """Limit this process, for good: address space, processor time; no core dumps, no files written.
+
+    `memory_bytes` is on top of what the process has mapped now.
+    """
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes)
+    limit_cpu_and_files(cpu_s)
+
+
+# llama.cpp's names, and the flags of /proc/cpuinfo that each needs.
+_FEATURES = {
+    "SSE3": ("pni",),
+    "SSSE3": ("ssse3",),
+    "AVX": ("avx",),
+    "AVX2": ("avx2",),
+    "AVX_VNNI": ("avx_vnni",),
+    "F16C": ("f16c",),
+    "FMA": ("fma",),
+    "BMI2": ("bmi2",),
+    "AVX512": ("avx512f", "avx512cd", "avx512vl", "avx512dq", "avx512bw"),
+    "AVX512_VBMI": ("avx512vbmi",),
+    "AVX512_VNNI": ("avx512_vnni",),
+    "AVX512_BF16": ("avx512_bf16",),
+    "AMX_INT8": ("amx_tile", "amx_int8"),
+    "NEON": ("asimd",),
+    "ARM_FMA": ("asimd",),
+    "FP16_VA": ("asimdhp",),
+    "DOTPROD": ("asimddp",),
+    "MATMUL_INT8": ("i8mm",),
+    "SVE": ("sve",),
+    "SME": ("sme",),
+}
+
+
+def cpu_features() -> frozenset[str] | None:
+    """Instruction sets of the CPU that llama.cpp can use, by llama.cpp's names; None if unknown."""
+    words = _cpuinfo("flags") or _cpuinfo("Features")
+    if words is None:
+        return None
+    flags = set(words.split())
+    return frozenset(name for name, needed in _FEATURES.items() if flags.issuperset(needed))
+
+
+def cpu_model() -> str | None:
+    return _cpuinfo("model name")
+
+
+def _cpuinfo(key: str) -> str | None:
+    """The first value of `key` in /proc/cpuinfo."""
+    for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip()
+    return None
