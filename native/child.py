@@ -19,6 +19,6 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The allowed part of this process's environment, and ggml without its slow debugger backtrace on abort."""
+    """What a child may see of this environment; ggml must not start a debugger (seconds) when it aborts."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in _PASSED}
     return kept | {"GGML_NO_BACKTRACE": "1"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -89,13 +89,12 @@ class LoadProgressed:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """Loaded. `control_tokens` are the texts of the vocabulary's control tokens; `devices` says where the
-    layers went; `memory_bytes` is this process's resident memory."""
+    layers went."""
 
     context_length: int
     slots: int
     threads: int
     devices: str
-    memory_bytes: int
     load_s: float
     bos_text: str
     eos_text: str
@@ -153,7 +152,6 @@ class Stepped:
     failed: tuple[Failed, ...] = ()
     busy_slots: int = 0
     waiting: int = 0
-    memory_bytes: int | None = field(default=None)
 
 
 Command = Load | Generate | Cancel | Shutdown

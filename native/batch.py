@@ -1,0 +1,54 @@
+"""One llama_batch, filled again for every step."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import llama_cpp.llama_cpp as api
+
+
+class Batch:
+    """Up to `capacity` tokens of up to `sequences` sequences.
+
+    llama.cpp aborts the process on a batch beyond its n_batch, and splits the step into several where
+    sequences do not come in ascending order: `add` checks the one, the caller keeps the other.
+    """
+
+    def __init__(self, capacity: int, sequences: int) -> None:
+        self.capacity = capacity
+        self._tokens = (api.llama_token * capacity)()
+        self._positions = (api.llama_pos * capacity)()
+        self._sequence_counts = (ctypes.c_int32 * capacity)(*[1] * capacity)
+        self._sequence_ids = (ctypes.POINTER(api.llama_seq_id) * capacity)()
+        self._outputs = (ctypes.c_int8 * capacity)()
+        # One single-element array per sequence, shared by all rows of that sequence.
+        self._id_cells = [(api.llama_seq_id * 1)(i) for i in range(sequences)]
+        self._ids = [ctypes.cast(cell, ctypes.POINTER(api.llama_seq_id)) for cell in self._id_cells]
+        self.struct = api.llama_batch(
+            n_tokens=0,
+            token=ctypes.cast(self._tokens, ctypes.POINTER(api.llama_token)),
+            embd=None,
+            pos=ctypes.cast(self._positions, ctypes.POINTER(api.llama_pos)),
+            n_seq_id=ctypes.cast(self._sequence_counts, ctypes.POINTER(ctypes.c_int32)),
+            seq_id=ctypes.cast(self._sequence_ids, ctypes.POINTER(ctypes.POINTER(api.llama_seq_id))),
+            logits=ctypes.cast(self._outputs, ctypes.POINTER(ctypes.c_int8)),
+        )
+
+    def clear(self) -> None:
+        self.struct.n_tokens = 0
+
+    def add(self, sequence: int, position: int, tokens: Sequence[int], *, output_last: bool) -> int:
+        """Append `tokens` at `position` of `sequence`; returns the last one's row, with logits if asked."""
+        start = int(self.struct.n_tokens)
+        end = start + len(tokens)
+        if end > self.capacity:
+            raise ValueError(f"{end} tokens in a batch of {self.capacity}")
+        self._tokens[start:end] = tokens
+        self._positions[start:end] = range(position, position + len(tokens))
+        for row in range(start, end):
+            self._sequence_ids[row] = self._ids[sequence]
+        self._outputs[start:end] = [0] * len(tokens)
+        self._outputs[end - 1] = output_last
+        self.struct.n_tokens = end
+        return end - 1

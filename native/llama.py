@@ -1,0 +1,248 @@
+"""Model and Context: the part of llama.cpp's C API that the engine needs, with Python's manners.
+
+Not thread-safe: one thread owns a Context. All calls release the GIL while llama.cpp computes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import llama_cpp.llama_cpp as api
+
+from native.batch import Batch
+from native.errors import LlamaError, LoadCancelled
+from native.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """`context_length` tokens for each of `sequences`; at most `batch_tokens` in one decode."""
+
+    context_length: int
+    sequences: int
+    batch_tokens: int
+    threads: int
+    prefill_threads: int
+
+
+class Model:
+    """Weights and vocabulary of one GGUF file."""
+
+    def __init__(
+        self, path: Path, gpu_layers: int, progress: Callable[[float], bool], log: Log | None = None
+    ) -> None:
+        """Load `path`. `gpu_layers` -1 is all, 0 none. `progress` gets 0…1 and returns False to stop loading.
+
+        Raises LlamaError with llama.cpp's words, or LoadCancelled.
+        """
+        self._log = log or Log()
+        stopped = False
+
+        def on_progress(fraction: float, _user_data: object) -> bool:
+            nonlocal stopped
+            stopped = stopped or not progress(fraction)
+            return not stopped
+
+        params = api.llama_model_default_params()
+        params.n_gpu_layers = gpu_layers
+        params.progress_callback = api.llama_progress_callback(on_progress)
+        self._handle = api.llama_model_load_from_file(str(path).encode(), params)
+        if stopped:
+            raise LoadCancelled(str(path))
+        if not self._handle:
+            raise LlamaError(self._log.last_errors() or "llama.cpp could not load the file")
+        self._vocab = api.llama_model_get_vocab(self._handle)
+        self._pieces: dict[int, bytes] = {}
+
+    def close(self) -> None:
+        if self._handle:
+            api.llama_model_free(self._handle)
+            self._handle = None
+
+    # What the file says
+
+    @property
+    def handle(self) -> object:
+        return self._handle
+
+    @property
+    def vocabulary_size(self) -> int:
+        return int(api.llama_vocab_n_tokens(self._vocab))
+
+    @property
+    def trained_context_length(self) -> int:
+        return int(api.llama_model_n_ctx_train(self._handle))
+
+    @property
+    def sliding_window(self) -> int:
+        """Tokens that sliding-window layers can see; 0 if the model has none."""
+        return int(api.llama_model_n_swa(self._handle))
+
+    @property
+    def size_bytes(self) -> int:
+        return int(api.llama_model_size(self._handle))
+
+    @property
+    def chat_template(self) -> str | None:
+        text = api.llama_model_chat_template(self._handle, None)
+        return text.decode("utf-8", "replace") if text else None
+
+    def metadata(self) -> dict[str, str]:
+        """The header's scalar keys and values, as text. (llama.cpp does not give out arrays.)"""
+        count = int(api.llama_model_meta_count(self._handle))
+        return {self._text(api.llama_model_meta_key_by_index, i): self._value(i) for i in range(count)}
+
+    def _value(self, index: int) -> str:
+        return self._text(api.llama_model_meta_val_str_by_index, index)
+
+    def _text(self, getter: Callable[..., int], index: int, size: int = 256) -> str:
+        buffer = ctypes.create_string_buffer(size)
+        needed = getter(self._handle, index, buffer, size)
+        if needed >= size:
+            return self._text(getter, index, needed + 1)
+        return buffer.value.decode("utf-8", "replace")
+
+    # Vocabulary
+
+    def token_text(self, token: int) -> str:
+        """The vocabulary's own spelling of a token, "" for none (negative)."""
+        if token < 0:
+            return ""
+        return str(api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
+
+    @property
+    def bos_token(self) -> int:
+        return int(api.llama_vocab_bos(self._vocab))
+
+    @property
+    def eos_token(self) -> int:
+        return int(api.llama_vocab_eos(self._vocab))
+
+    def is_end(self, token: int) -> bool:
+        """Whether generation ends with this token (end of text, of turn, of message)."""
+        return bool(api.llama_vocab_is_eog(self._vocab, token))
+
+    def control_tokens(self) -> Iterator[str]:
+        for token in range(self.vocabulary_size):
+            if api.llama_vocab_is_control(self._vocab, token):
+                yield self.token_text(token)
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool = True) -> list[int]:
+        """Tokens of `text`. `add_special` adds what the model wants at the start (BOS); `parse_special` reads
+        spellings of control tokens as these tokens. Raises LlamaError."""
+        data = text.encode("utf-8", "replace")
+        capacity = len(data) + 8
+        tokens = (api.llama_token * capacity)()
+        count = api.llama_tokenize(self._vocab, data, len(data), tokens, capacity, add_special, parse_special)
+        if count < 0:
+            raise LlamaError(f"tokenizing {len(data)} bytes failed with {count}")
+        return list(tokens[:count])
+
+    def piece(self, token: int) -> bytes:
+        """Bytes of one token, empty for control tokens. A character may be spread over several tokens."""
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token)
+        return piece
+
+    def _read_piece(self, token: int, size: int = 64) -> bytes:
+        buffer = ctypes.create_string_buffer(size)
+        count = api.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+        return self._read_piece(token, -count) if count < 0 else bytes(buffer.raw[:count])
+
+
+class Context:
+    """KV cache and compute buffers: decodes batches of several sequences of one model."""
+
+    def __init__(self, model: Model, options: ContextOptions) -> None:
+        """Raises LlamaError if the buffers cannot be had."""
+        params = api.llama_context_default_params()
+        params.n_ctx = options.context_length * options.sequences
+        params.n_seq_max = options.sequences
+        params.n_batch = params.n_ubatch = options.batch_tokens
+        params.n_threads = options.threads
+        params.n_threads_batch = options.prefill_threads
+        # Separate streams: each sequence has its own part of the cache and no other's tokens to skip.
+        params.kv_unified = False
+        # A full-size cache for sliding-window layers costs memory only to make prefix reuse simpler.
+        params.swa_full = False
+        # Only the last token of a prompt and each sampled one need logits; room for more costs hundreds of
+        # MB with a large vocabulary.
+        params.n_outputs_max = options.sequences
+        params.no_perf = True
+        self.model = model
+        self.options = options
+        self._handle = api.llama_init_from_model(model.handle, params)
+        if not self._handle:
+            raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
+        self._memory = api.llama_get_memory(self._handle)
+        self.batch = Batch(options.batch_tokens, options.sequences)
+
+    def close(self) -> None:
+        if self._handle:
+            api.llama_free(self._handle)
+            self._handle = None
+
+    @property
+    def handle(self) -> object:
+        return self._handle
+
+    @property
+    def sequence_context_length(self) -> int:
+        """Tokens that one sequence can hold, as llama.cpp rounded them."""
+        return int(api.llama_n_ctx_seq(self._handle))
+
+    def set_threads(self, threads: int, prefill_threads: int) -> None:
+        api.llama_set_n_threads(self._handle, threads, prefill_threads)
+
+    def decode(self) -> None:
+        """Run `self.batch`. Raises LlamaError; the context must not be used after that."""
+        status = api.llama_decode(self._handle, self.batch.struct)
+        if status != 0:
+            raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
+
+    def logits(self, row: int) -> Sequence[float]:
+        """Logits of batch row `row` (one per vocabulary entry), valid until the next decode."""
+        pointer = api.llama_get_logits_ith(self._handle, row)
+        return pointer[: self.model.vocabulary_size]  # type: ignore[no-any-return]
+
+    # Memory of one sequence
+
+    def keep_prefix(self, sequence: int, length: int) -> bool:
+        """Drop all but the first `length` tokens. False, with the sequence emptied, if the model cannot:
+        recurrent state has no past, and a sliding window may have let go of what is needed."""
+        oldest = int(api.llama_memory_seq_pos_min(self._memory, sequence))
+        reach = max(0, length - self.model.sliding_window) if self.model.sliding_window else length
+        kept = oldest <= reach and api.llama_memory_seq_rm(self._memory, sequence, length, -1)
+        if not kept:
+            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        return bool(kept)
+
+    def clear(self, sequence: int) -> None:
+        api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+
+    def copy(self, source: int, destination: int) -> None:
+        """Whole sequences only: llama.cpp aborts on a partial copy between separate streams."""
+        api.llama_memory_seq_cp(self._memory, source, destination, -1, -1)
+
+    def positions(self, sequence: int) -> tuple[int, int]:
+        """First and last position held, (-1, -1) if none."""
+        return (
+            int(api.llama_memory_seq_pos_min(self._memory, sequence)),
+            int(api.llama_memory_seq_pos_max(self._memory, sequence)),
+        )
+
+    def save_state(self, sequence: int) -> bytes:
+        size = int(api.llama_state_seq_get_size(self._handle, sequence))
+        buffer = (ctypes.c_uint8 * size)()
+        written = api.llama_state_seq_get_data(self._handle, buffer, size, sequence)
+        return bytes(buffer[:written])
+
+    def restore_state(self, sequence: int, state: bytes) -> None:
+        """Raises LlamaError if the state is not of this model and context."""
+        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+        if not api.llama_state_seq_set_data(self._handle, buffer, len(state), sequence):
+            raise LlamaError("llama.cpp did not accept the saved state")

@@ -1,0 +1,37 @@
+"""llama.cpp's log: errors and warnings to stderr, the last lines kept to explain failures."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections import deque
+
+import llama_cpp.llama_cpp as api
+
+_INFO, _WARN, _ERROR, _CONTINUES = 2, 3, 4, 5
+
+
+class Log:
+    """The process-wide log of llama.cpp, captured while this object lives (llama.cpp has only one)."""
+
+    def __init__(self, kept_lines: int = 200) -> None:
+        self.errors: deque[str] = deque(maxlen=kept_lines)
+        self.infos: deque[str] = deque(maxlen=kept_lines)
+        self._level = _INFO
+        # ctypes keeps no reference to the callback itself; without this one it would be collected.
+        self._callback = api.llama_log_callback(self._on_line)
+        api.llama_log_set(self._callback, ctypes.c_void_p(0))
+
+    def _on_line(self, level: int, text: bytes, _user_data: object) -> None:
+        if level != _CONTINUES:
+            self._level = level
+        line = text.decode("utf-8", "replace")
+        if self._level in (_WARN, _ERROR):
+            self.errors.append(line.strip())
+            sys.stderr.write(line)
+            sys.stderr.flush()
+        elif self._level == _INFO:
+            self.infos.append(line.strip())
+
+    def last_errors(self, count: int = 3) -> str:
+        return "; ".join(line for line in list(self.errors)[-count:] if line)

@@ -1,0 +1,91 @@
+"""Entry of a worker: load one model, then serve it until told to stop or the daemon is gone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from native.errors import LlamaError
+from native.llama import Context, ContextOptions, Model
+from native.log import Log
+from native.offload import placed_on
+from runner.protocol import Cancel, Generate, Load, LoadFailed, LoadProgressed, Ready, Shutdown
+from runner.worker.engine import Engine
+from runner.worker.pipes import Inbox, Outbox, take_over_stdin, take_over_stdout
+
+# Long enough for llama.cpp to read a prompt at full speed, short enough to answer a cancel.
+_BATCH_TOKENS = 512
+
+
+def main() -> int:
+    outbox = Outbox(take_over_stdout())
+    inbox = Inbox(take_over_stdin())
+    load = inbox.take(wait=True)
+    if not isinstance(load, Load):
+        return 2
+    try:
+        context = _load(load, outbox)
+    except LlamaError as error:
+        outbox.put(LoadFailed("model_invalid", f"llama.cpp refused the model: {error}"))
+        outbox.close()
+        return 1
+    _serve(Engine(context, load.prefill_chunk_tokens), inbox, outbox)
+    outbox.close()
+    context.close()
+    context.model.close()
+    return 0
+
+
+def _load(load: Load, outbox: Outbox) -> Context:
+    started = time.perf_counter()
+    log = Log()
+    reported = 0.0
+
+    def progress(fraction: float) -> bool:
+        nonlocal reported
+        if fraction - reported >= 0.05:
+            reported = fraction
+            outbox.put(LoadProgressed(fraction))
+        return True
+
+    model = Model(Path(load.model_path), load.gpu_layers, progress, log)
+    options = ContextOptions(
+        load.context_length, load.slots, _BATCH_TOKENS, load.threads, load.prefill_threads
+    )
+    context = Context(model, options)
+    outbox.put(_ready(load, model, log, time.perf_counter() - started))
+    return context
+
+
+def _ready(load: Load, model: Model, log: Log, load_s: float) -> Ready:
+    return Ready(
+        context_length=load.context_length,
+        slots=load.slots,
+        threads=load.threads,
+        devices=placed_on(log.infos),
+        load_s=load_s,
+        bos_text=model.token_text(model.bos_token),
+        eos_text=model.token_text(model.eos_token),
+        control_tokens=tuple(model.control_tokens()),
+    )
+
+
+def _serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
+    """Take commands between steps; rest when there is nothing to do."""
+    while True:
+        command = inbox.take(wait=engine.is_idle)
+        while command is not None:
+            if isinstance(command, Shutdown):
+                return
+            if isinstance(command, Generate):
+                engine.submit(command)
+            elif isinstance(command, Cancel):
+                engine.cancel(command.request_id)
+            command = inbox.take(wait=False)
+        if not engine.is_idle:
+            outbox.put(engine.step())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

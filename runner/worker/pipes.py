@@ -1,0 +1,75 @@
+"""The worker's two pipes: a reader thread for commands, a writer thread for events."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from typing import BinaryIO
+
+from runner.protocol import MAX_LINE_BYTES, Command, Event, decode, encode
+
+
+def take_over_stdout() -> BinaryIO:
+    """The protocol's own copy of stdout. Descriptor 1 then points to stderr, so that native prints cannot
+    get between two messages."""
+    copy = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(copy, "wb", buffering=0)
+
+
+def take_over_stdin() -> BinaryIO:
+    """The protocol's own reader of stdin: the interpreter locks `sys.stdin` when it exits, and would find a
+    thread still reading from it."""
+    return os.fdopen(os.dup(0), "rb")
+
+
+class Inbox:
+    """Commands from the daemon, read by a thread of their own. End of file means that the daemon is gone:
+    nobody waits for anything any more, so the process ends at once, even in the middle of a decode."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._stream = stream
+        threading.Thread(target=self._read, name="inbox", daemon=True).start()
+
+    def take(self, *, wait: bool) -> Command | None:
+        """The next command; None if there is none and `wait` is False."""
+        try:
+            return self._commands.get(block=wait)
+        except queue.Empty:
+            return None
+
+    def _read(self) -> None:
+        try:
+            while line := self._stream.readline(MAX_LINE_BYTES):
+                self._commands.put(decode(line))  # type: ignore[arg-type]
+        except Exception as error:  # noqa: BLE001 - a broken pipe or protocol ends this process either way
+            sys.stderr.write(f"reading commands failed: {error}\n")
+        sys.stderr.flush()
+        os._exit(0)
+
+
+class Outbox:
+    """Events to the daemon, encoded and written by a thread of their own while the next decode runs."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._stream = stream
+        self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
+        self._thread.start()
+
+    def put(self, event: Event) -> None:
+        self._events.put(event)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._events.put(None)
+        self._thread.join()
+
+    def _write(self) -> None:
+        while event := self._events.get():
+            data = memoryview(encode(event))
+            while data:
+                data = data[self._stream.write(data) :]
