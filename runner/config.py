@@ -148,8 +148,8 @@ def _from_environment(environment: Mapping[str, str]) -> _Layer:
         # Refuses slips of the keyboard only: another variable may be another program's.
         if close := difflib.get_close_matches(variable, known, 1, 0.75):
             raise InvalidSetting(f"unknown environment variable {variable}", hint=f"did you mean {close[0]}?")
-    present = {variable: raw for variable in known if (raw := environment.get(variable)) and known[variable]}
-    return {known[variable]: (raw, f"environment {variable}") for variable, raw in present.items()}
+    present = {variable: raw for variable in known if (raw := environment.get(variable, "").strip())}
+    return {known[name]: (raw, f"environment {name}") for name, raw in present.items() if known[name]}
 
 
 def _from_file(config_file: Path) -> _Layer:

@@ -1,0 +1,38 @@
+"""Child entry, `python -I -m native.probe`: prints one HardwareSnapshot as JSON on stdout."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from native.snapshot import HardwareSnapshot
+
+
+def take_snapshot() -> HardwareSnapshot:
+    """Loads llama.cpp: call it in a child only."""
+    import llama_cpp
+
+    from native import devices, topology
+
+    system_info = llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip(" |")
+    return HardwareSnapshot(
+        llama_cpp_python=llama_cpp.__version__,
+        system_info=system_info,
+        instruction_sets=tuple(re.findall(r"(\w+) = 1\b", system_info)),
+        devices=devices.devices(),
+        physical_cores=topology.physical_cores(),
+        performance_cores=topology.performance_cores(),
+        memory=topology.memory(),
+    )
+
+
+def main() -> None:
+    # Back ends print to fd 1 when they start; the snapshot has the real stdout to itself.
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    with answer:
+        answer.write(take_snapshot().to_json() + "\n")
+
+
+if __name__ == "__main__":
+    main()
