@@ -1,0 +1,216 @@
+"""Files named by the SHA-256 of their bytes, and how a file becomes one: verified first, then published."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from modelstore import progress
+from modelstore.errors import InvalidName, NotFound, StorageFull, Unusable
+
+CHUNK_BYTES = 1024 * 1024
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LOCK_POLL_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A SHA-256 as 64 lower-case hex digits. Paths are built from it: only `parse` and hashing make one."""
+
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        match = _DIGEST.fullmatch(text)
+        if match is None:
+            raise InvalidName(f"{text[:80]!r} is not a digest of the form sha256:<64 hex digits>")
+        return cls(match[1])
+
+    def __str__(self) -> str:
+        return f"sha256:{self.hex}"
+
+
+class Blobs:
+    """The folders `blobs` (published files) and `partial` (files on their way) under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._blobs = root / "blobs"
+        self._partial = root / "partial"
+
+    def path(self, digest: Digest) -> Path:
+        return self._blobs / f"sha256-{digest.hex}"
+
+    def partial_path(self, key: str) -> Path:
+        """Where a file is written before it is published; the same `key` finds it again after a restart."""
+        make_folder(self._partial)
+        return self._partial / f"{key}.partial"
+
+    @contextlib.contextmanager
+    def exclusive(self, key: str, cancelled: Event) -> Iterator[None]:
+        """Waits until no other thread or process writes the partial of `key`; Cancelled while waiting."""
+        lock = FileLock(self.partial_path(key).with_suffix(".lock"), mode=0o600, thread_local=False)
+        while True:
+            progress.check(cancelled)
+            try:
+                lock.acquire(timeout=_LOCK_POLL_S)
+                break
+            except Timeout:
+                continue
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def size_bytes(self, digest: Digest) -> int | None:
+        """Size of the published file, None if there is none. Unusable if something else is in its place."""
+        return regular_size_bytes(self.path(digest))
+
+    def publish(self, source: Path, digest: Digest) -> None:
+        """Makes the verified file `source` the blob of `digest`: durable, then visible, then read-only."""
+        target = self.path(digest)
+        make_folder(self._blobs)
+        with storage_errors(target):
+            if _is_ours_alone(source):
+                sync_file(source)
+            if _are_links_of_one_file(source, target):
+                source.unlink()  # a rename between them would do nothing and leave both
+                return
+            _set_mode(target, 0o600)
+            source.replace(target)
+            sync_folder(self._blobs)
+            _set_mode(target, 0o400)
+
+    def delete(self, digest: Digest) -> int:
+        """Removes the blob; returns the bytes freed, 0 if it was not there or has other hard links."""
+        target = self.path(digest)
+        try:
+            status = target.lstat()
+        except FileNotFoundError:
+            return 0
+        with storage_errors(target):
+            _set_mode(target, 0o600)
+            target.unlink()
+        return status.st_size if status.st_nlink == 1 else 0
+
+    def ensure_free(self, needed_bytes: int) -> None:
+        """Raises StorageFull, with both numbers, if the store's disk has less than `needed_bytes` free."""
+        make_folder(self.root)
+        free_bytes = shutil.disk_usage(self.root).free
+        if needed_bytes > free_bytes:
+            raise StorageFull(
+                f"Needs {megabytes(needed_bytes)} but only {megabytes(free_bytes)} are free in {self.root}",
+                hint="Free some space or move the store: NYBBLE_HOME. What is already downloaded is kept.",
+            )
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file for reading, and nothing else: no link is followed, a FIFO does not block."""
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    )
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise NotFound(f"{path} does not exist") from None
+    except OSError as error:
+        raise Unusable(f"Cannot open {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unusable(f"{path} is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def regular_size_bytes(path: Path) -> int | None:
+    """Size of a regular file, None if nothing is there, Unusable if it is a link, folder or device."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise Unusable(
+            f"{path} is not a regular file", hint="Something replaced a file of the store: remove it."
+        )
+    return status.st_size
+
+
+def hash_file(path: Path, report: Callable[[int], None], cancelled: Event) -> Digest:
+    """SHA-256 of a regular file; `report` gets the bytes read so far."""
+    hasher, done_bytes = hashlib.sha256(), 0
+    with open_regular(path) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            progress.check(cancelled)
+            hasher.update(chunk)
+            done_bytes += len(chunk)
+            report(done_bytes)
+    return Digest(hasher.hexdigest())
+
+
+def make_folder(path: Path) -> None:
+    with storage_errors(path):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    with path.open("r+b") as stream:
+        os.fsync(stream.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Makes a rename in `path` survive a power cut, where folders can be opened at all."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns a failure to write into StorageFull or Unusable, naming the path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise StorageFull(
+                f"No space left to write {path}: {error.strerror}",
+                hint="Free some space and repeat the command: what is already downloaded is kept.",
+            ) from error
+        raise Unusable(
+            f"Cannot write {path}: {error.strerror}", hint="Check the owner and mode of the store's folder."
+        ) from error
+
+
+def megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.1f} MB"
+
+
+def _are_links_of_one_file(one: Path, other: Path) -> bool:
+    return os.path.lexists(other) and os.path.samestat(one.lstat(), other.lstat())
+
+
+def _is_ours_alone(path: Path) -> bool:
+    """Whether `path` is a regular file without a second link: that one would be a file of the user."""
+    status = path.lstat()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    """Changes the mode of a file that is ours alone. (Windows replaces and deletes no read-only files.)"""
+    if os.path.lexists(path) and _is_ours_alone(path):
+        path.chmod(mode)
