@@ -137,7 +137,7 @@ class Header:
 
     @property
     def quantization(self) -> str | None:
-        """What the file really holds: its label if the label's type leads in the layers, else that which does.
+        """What the file really holds: its label if that names the type that leads in the layers.
 
         Layers only, since every mixture keeps embedding and output finer than its name says. Rows that
         are no multiple of a type's block are stored in another type whatever the label claims.

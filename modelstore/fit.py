@@ -1,0 +1,152 @@
+"""How much memory a model needs, from its header alone: arithmetic only, so that it works before a download.
+
+It follows what llama.cpp allocates with one KV stream per slot and flash attention. Where a header leaves room
+for doubt the result is too large rather than too small.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelstore.header import Header
+
+# What the worker decodes at most in one step.
+BATCH_TOKENS = 512
+
+_CACHE_STEP_TOKENS = 256
+_FLOAT_BYTES = 4
+_MASK_BYTES = 2
+
+# Layers that slide: all but the last of each group of so many, or but the first where `True` stands. Older files
+# do not say it themselves, nor in the end two of these architectures their window.
+_WINDOW_GROUPS = {
+    "afmoe": (4, False), "cohere2": (4, False), "cohere2moe": (4, True), "exaone-moe": (4, False),
+    "gemma2": (2, False), "gemma3": (6, False), "gemma3n": (5, False), "gpt-oss": (2, False),
+    "llama4": (4, False), "mellum": (4, False), "olmo2": (4, False), "plamo3": (8, False),
+    "smallthinker": (4, True),
+}  # fmt: skip
+_DEFAULT_WINDOWS = {"gemma2": 4096, "llama4": 8192}
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryNeed:
+    weights_bytes: int
+    kv_bytes: int
+    compute_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        return self.weights_bytes + self.kv_bytes + self.compute_bytes
+
+
+def memory_need(
+    header: Header, context_length: int, slots: int, batch_tokens: int = BATCH_TOKENS
+) -> MemoryNeed:
+    """Memory of a loaded model with `slots` sequences of `context_length` tokens each."""
+    return MemoryNeed(
+        header.weights_bytes,
+        kv_cache_bytes(header, context_length, slots, batch_tokens=batch_tokens),
+        _compute_bytes(header, context_length, slots, batch_tokens),
+    )
+
+
+def kv_cache_bytes(
+    header: Header,
+    context_length: int,
+    slots: int,
+    type_bytes: float = 2.0,
+    batch_tokens: int = BATCH_TOKENS,
+) -> int:
+    """Keys, values and recurrent states of all slots. `type_bytes` is the size of one cached number."""
+    window = header.sliding_window or _DEFAULT_WINDOWS.get(header.architecture)
+    slides = _sliding_layers(header) if window else ()
+    full_cells = _padded(context_length)
+    window_cells = _padded(min(full_cells, (window or 0) + batch_tokens))
+    recurrent, attending = _layer_kinds(header)
+    total = 0.0
+    for layer in attending:
+        sliding = layer < len(slides) and slides[layer]
+        total += (window_cells if sliding else full_cells) * _row_width(header, layer, sliding) * type_bytes
+    return slots * (int(total) + len(recurrent) * _state_bytes(header))
+
+
+def _layer_kinds(header: Header) -> tuple[set[int], set[int]]:
+    """Layers with a recurrent state, and layers with a KV cache; some have both."""
+    recurrent, separate_keys = set(), set()
+    for tensor in header.tensors:
+        prefix, _, rest = tensor.name.partition(".")
+        number, _, part = rest.partition(".")
+        if prefix != "blk" or not number.isdecimal():
+            continue
+        if part.startswith(("ssm_", "time_mix_", "shortconv")):
+            recurrent.add(int(number))
+        elif part.startswith("attn_k"):
+            separate_keys.add(int(number))
+    cached = (header.block_count or 0) - _shared_layers(header)
+    attending = {layer for layer in range(cached) if layer not in recurrent or layer in separate_keys}
+    return recurrent, attending
+
+
+def _shared_layers(header: Header) -> int:
+    """Layers at the end that read an earlier layer's cache."""
+    if header.architecture == "gemma3n":
+        return max(0, (header.block_count or 0) - 20)
+    return header.integer("{}.attention.shared_kv_layers") or 0
+
+
+def _row_width(header: Header, layer: int, sliding: bool) -> int:
+    """Numbers cached for one token in one layer."""
+    heads = header.head_count_kv
+    key_length, value_length = header.key_length or 0, header.value_length or 0
+    if sliding:
+        key_length = header.integer("{}.attention.key_length_swa") or key_length
+        value_length = header.integer("{}.attention.value_length_swa") or value_length
+    return (heads[layer] if heads else 0) * (key_length + value_length)
+
+
+def _sliding_layers(header: Header) -> tuple[bool, ...]:
+    """For each layer whether it looks back on the window only; empty if none does."""
+    stated = header.metadata.get(f"{header.architecture}.attention.sliding_window_pattern")
+    if isinstance(stated, tuple):
+        return tuple(bool(item) for item in stated)
+    period, full_first = _WINDOW_GROUPS.get(header.architecture, (0, False))
+    if isinstance(stated, int) and stated > 0:
+        period = stated
+    if not period:
+        return ()
+    full = 0 if full_first else period - 1
+    return tuple(layer % period != full for layer in range(header.block_count or 0))
+
+
+def _state_bytes(header: Header) -> int:
+    """Recurrent state of one layer and sequence: convolution history and state, in 32 bits."""
+    embedding = header.embedding_length or 0
+    if head := header.integer("{}.wkv.head_size"):
+        shifts = header.integer("{}.token_shift_count") or 2
+        return (shifts * embedding + embedding * head) * _FLOAT_BYTES
+    if history := header.integer("{}.shortconv.l_cache"):
+        return embedding * (history - 1) * _FLOAT_BYTES
+    inner = header.integer("{}.ssm.inner_size") or 0
+    state = header.integer("{}.ssm.state_size") or 0
+    groups = header.integer("{}.ssm.group_count") or 0
+    kernel = header.integer("{}.ssm.conv_kernel") or 1
+    return ((kernel - 1) * (inner + 2 * groups * state) + state * inner) * _FLOAT_BYTES
+
+
+def _compute_bytes(header: Header, context_length: int, slots: int, batch_tokens: int) -> int:
+    """Buffers of one step: the logits, or the attention mask with a layer's inner values if these are more."""
+    vocabulary, embedding = header.vocabulary_size or 0, header.embedding_length or 0
+    logits = _FLOAT_BYTES * (vocabulary + 2 * embedding)
+    layer = _MASK_BYTES * _padded(context_length) + _FLOAT_BYTES * (3 * _inner_width(header) + 4 * embedding)
+    return batch_tokens * max(logits, layer) + slots * vocabulary * _FLOAT_BYTES
+
+
+def _inner_width(header: Header) -> int:
+    """Width of the widest feed-forward layer, over all experts that one token uses."""
+    widths = header.per_layer("{}.feed_forward_length") or (0,)
+    experts = header.integer("{}.expert_used_count") or 0
+    return max(*widths, experts * (header.integer("{}.expert_feed_forward_length") or max(widths)))
+
+
+def _padded(tokens: int) -> int:
+    return -(-tokens // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS
