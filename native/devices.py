@@ -16,15 +16,15 @@ _KINDS: dict[int, DeviceKind] = {0: "cpu", 1: "gpu", 2: "igpu", 3: "accel"}
 def devices() -> tuple[Device, ...]:
     """All devices, in ggml's order. Loads llama.cpp's libraries: call it in a child only."""
     ggml = _ggml()
-    found = [ggml["ggml_backend_dev_get"](index) for index in range(ggml["ggml_backend_dev_count"]())]
-    return tuple(_device(handle) for handle in found)
+    handles = [ggml["ggml_backend_dev_get"](index) for index in range(ggml["ggml_backend_dev_count"]())]
+    kinds = [(handle, _KINDS.get(ggml["ggml_backend_dev_type"](handle))) for handle in handles]
+    return tuple(_device(handle, kind) for handle, kind in kinds if kind is not None)
 
 
-def _device(handle: int) -> Device:
+def _device(handle: int, kind: DeviceKind) -> Device:
     ggml = _ggml()
     name: bytes = ggml["ggml_backend_dev_name"](handle)
     description: bytes = ggml["ggml_backend_dev_description"](handle)
-    kind = _KINDS.get(ggml["ggml_backend_dev_type"](handle), "accel")
     free_bytes, total_bytes = _memory(handle, kind)
     return Device(
         name.decode("utf-8", "replace"),

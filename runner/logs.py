@@ -1,0 +1,71 @@
+"""The daemon's log: one text file, rotated by size, without prompts, answers or secrets."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from runner.paths import make_private
+from runner.text import clean
+
+_ROTATE_BYTES = 5_000_000
+_KEPT_FILES = 3
+_TAIL_BLOCK_BYTES = 1_000_000
+_FOLLOW_S = 0.2
+
+
+class _Plain(logging.Formatter):
+    """One line per record, tracebacks below; nothing in it can steer the terminal that shows the log."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return clean(super().format(record))
+
+
+def configure(log_file: Path, *, to_stderr: bool) -> None:
+    """Send this process's logging to `log_file`, and to stderr if asked for."""
+    make_private(log_file.parent)
+    rotating = RotatingFileHandler(
+        log_file, maxBytes=_ROTATE_BYTES, backupCount=_KEPT_FILES, encoding="utf-8", delay=True
+    )
+    handlers: list[logging.Handler] = [rotating, *([logging.StreamHandler()] if to_stderr else [])]
+    for handler in handlers:
+        handler.setFormatter(_Plain("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    # Libraries log addresses with signed queries at INFO.
+    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
+    for ours in ("runner", "modelstore", "native"):
+        logging.getLogger(ours).setLevel(logging.INFO)
+    # A full disk costs log lines, never a request.
+    logging.raiseExceptions = False
+
+
+def tail(log_file: Path, lines: int) -> list[str]:
+    """Up to `lines` last lines, of the last megabyte; [] if there is no log."""
+    try:
+        with log_file.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BLOCK_BYTES))
+            text = stream.read().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return []
+    return [clean(line) for line in text.splitlines()[-lines:]] if lines else []
+
+
+def follow(log_file: Path) -> Iterator[str]:
+    """Lines as they are appended, for ever, through rotations."""
+    offset = log_file.stat().st_size if log_file.exists() else 0
+    pending = b""
+    while True:
+        size = log_file.stat().st_size if log_file.exists() else 0
+        # Shorter than what was read: the log was rotated, and this is a new file.
+        offset = offset if size >= offset else 0
+        if size == offset:
+            time.sleep(_FOLLOW_S)
+            continue
+        with log_file.open("rb") as stream:
+            stream.seek(offset)
+            *complete, pending = (pending + stream.read()).split(b"\n")
+            offset = stream.tell()
+        yield from (clean(line.decode("utf-8", "replace")) for line in complete)
