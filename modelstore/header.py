@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from modelstore.gguf_types import FILE_TYPES, main_type
@@ -36,6 +36,11 @@ class Header:
     metadata: dict[str, Value]
     tensors: tuple[Tensor, ...]
     data_offset: int
+
+    def without_long_arrays(self, longest: int = 1024) -> Header:
+        """The same header without vocabulary and merges: a hundredth of the memory, for keeping."""
+        kept = {k: v for k, v in self.metadata.items() if not (isinstance(v, tuple) and len(v) > longest)}
+        return replace(self, metadata=kept)
 
     def integer(self, key: str) -> int | None:
         """The whole number under `key` (`{}` stands for the architecture). None if absent or no number."""
@@ -118,8 +123,9 @@ class Header:
 
     @property
     def vocabulary_size(self) -> int | None:
-        tokens = self.metadata.get("tokenizer.ggml.tokens")
-        return len(tokens) if isinstance(tokens, tuple) else self.integer("{}.vocab_size")
+        """Rows of the embedding table: they are what memory and logits depend on."""
+        table = next((t for t in self.tensors if t.name == "token_embd.weight"), None)
+        return table.shape[1] if table and len(table.shape) > 1 else self.integer("{}.vocab_size")
 
     @property
     def parameter_count(self) -> int:

@@ -124,9 +124,7 @@ class Client:
                 raise _remote(event.error)
             yield event
 
-    async def _stream(
-        self, path: str, body: BaseModel, events: TypeAdapter[_Event]
-    ) -> AsyncIterator[_Event]:
+    async def _stream(self, path: str, body: BaseModel, events: TypeAdapter[_Event]) -> AsyncIterator[_Event]:
         async with self._reaching(), self._http.stream("POST", path, json=_json(body)) as response:
             if response.is_error:
                 await response.aread()

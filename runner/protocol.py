@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """Longest line either side accepts: a 128k-token prompt as text stays far below it."""
@@ -19,6 +19,9 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 class ProtocolError(Exception):
     """The other side sent a line that is not one of these messages."""
 
+
+Reason = Literal["stop", "length", "cancelled"]
+"""Why a request ended: end of turn or a stop string, limit or full context, cancelled."""
 
 # Commands: daemon to worker
 
@@ -121,11 +124,11 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """End of one request. `reason`: stop (end of turn or stop string), length, cancelled. Times in seconds:
+    """End of one request. Times in seconds:
     `queue_s` waiting for a slot, `prefill_s` slot to first token, `decode_s` first token to last."""
 
     request_id: str
-    reason: str
+    reason: Reason
     prompt_tokens: int
     cached_tokens: int
     completion_tokens: int

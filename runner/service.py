@@ -1,1 +1,176 @@
 """The verbs of the daemon: the one core under all dialects."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Self
+
+import psutil
+from modelstore.quantize import quantize
+
+from modelstore.manifests import Manifest
+from modelstore.names import key as name_key
+from modelstore.progress import Emit, Progress
+from modelstore.pull import PullOptions, pull
+from modelstore.store import Store
+from runner import wire
+from runner.config import Settings
+from runner.generation import Event, Generations
+from runner.history import History
+from runner.jobs import Jobs, Run
+from runner.listing import detail, info, loaded_model
+from runner.machine import MachineReader
+from runner.paths import Paths
+from runner.prep.pool import Prep
+from runner.supervisor import Supervisor
+
+Updates = AsyncGenerator[wire.JobProgress | wire.JobDone]
+
+
+class Service:
+    """Everything that the dialects may ask for. All methods run on the daemon's loop; what touches the disk
+    runs in threads. Use as an async context manager: leaving it ends workers, jobs and children."""
+
+    def __init__(self, paths: Paths, settings: Settings) -> None:
+        self.paths = paths
+        self.settings = settings
+        self.store = Store(paths.store)
+        self.history = History(paths.history_file)
+        self.shutdown_requested = asyncio.Event()
+        self._machine = MachineReader()
+        self._supervisor = Supervisor(settings, self._machine)
+        self._prep = Prep()
+        self._generations = Generations(settings, self.store, self._supervisor, self._prep)
+        self._jobs = Jobs()
+        self._started_at = datetime.now(UTC)
+
+    async def __aenter__(self) -> Self:
+        self._machine.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    # The daemon itself
+
+    def health(self) -> wire.Health:
+        return wire.Health(
+            version=metadata.version("nybble"),
+            pid=os.getpid(),
+            address=self.settings.address,
+            store=str(self.paths.store),
+            started_at=self._started_at,
+            llama_cpp_python=metadata.version("llama-cpp-python"),
+            memory_bytes=psutil.Process().memory_info().rss,
+        )
+
+    def request_shutdown(self) -> None:
+        """Accept no more generations, and tell the daemon to drain and end."""
+        self._supervisor.scheduler.on_drain()
+        self.shutdown_requested.set()
+
+    async def close(self) -> None:
+        """End all requests with an error record, then workers, jobs and children."""
+        await self._supervisor.close()
+        await self._jobs.close()
+        await self._prep.close()
+        await self._machine.close()
+        self.history.close()
+
+    @property
+    def drained(self) -> asyncio.Event:
+        """Set while no generation is running or waiting."""
+        return self._supervisor.idle
+
+    # Models
+
+    async def models(self) -> list[wire.ModelInfo]:
+        """Newest first."""
+        return [info(manifest) for manifest in await asyncio.to_thread(self.store.models)]
+
+    async def show(self, name: str) -> wire.ModelDetail:
+        """Raises NotFound, Unusable."""
+        manifest = await asyncio.to_thread(self.store.get, name)
+        header = await self._generations.header(manifest)
+        return detail(manifest, header, self.store.blob_path(manifest.digest))
+
+    def loaded(self) -> list[wire.LoadedModel]:
+        """Models with a worker, in order of loading."""
+        return [loaded_model(*row) for row in self._supervisor.loaded()]
+
+    async def remove(self, name: str) -> wire.RemoveResult:
+        """Delete a tag; a loaded model is unloaded when its requests are done. Raises NotFound."""
+        manifest = await asyncio.to_thread(self.store.get, name)
+        freed = await asyncio.to_thread(self.store.remove, name)
+        self._supervisor.unload(manifest.digest)
+        return wire.RemoveResult(freed_bytes=freed)
+
+    async def copy(self, source: str, destination: str) -> None:
+        """Raises NotFound, InvalidName, Conflict."""
+        await asyncio.to_thread(self.store.copy, source, destination)
+
+    async def stop(self, name: str) -> None:
+        """Unload a model once its requests are done. Raises NotFound."""
+        manifest = await asyncio.to_thread(self.store.get, name)
+        self._supervisor.unload(manifest.digest)
+
+    # Jobs
+
+    def pull(self, request: wire.PullRequest) -> Updates:
+        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
+            return pull(self.store, request.name, request.alias, self._pull_options(), emit, cancelled)
+
+        return self._follow(f"pull {name_key(request.name)} {request.alias}", run)
+
+    def verify(self, name: str) -> Updates:
+        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
+            return self.store.verify(name, emit, cancelled)
+
+        return self._follow(f"verify {name_key(name)}", run)
+
+    def quantize(self, request: wire.QuantizeRequest) -> Updates:
+        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
+            return quantize(
+                self.store, request.name, request.quantization, request.alias, request.force, emit, cancelled
+            )
+
+        key = f"quantize {name_key(request.name)} {request.quantization.upper()} {request.alias}"
+        return self._follow(key, run)
+
+    async def _follow(self, key: str, run: Run) -> Updates:
+        async with aclosing(self._jobs.follow(key, run)) as updates:
+            async for update in updates:
+                yield _job_event(update)
+
+    def _pull_options(self) -> PullOptions:
+        settings = self.settings
+        return PullOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
+
+    # Generation
+
+    def generate(self, request: wire.GenerateRequest) -> AsyncGenerator[Event]:
+        """Events of one generation; Done is the last. Closing the iterator cancels it, in every phase.
+
+        Raises NotFound, UserError, Unusable, Overloaded, WorkerFailed.
+        """
+        return self._generations.run(request, uuid.uuid4().hex, time.perf_counter())
+
+
+def _job_event(update: Progress | Manifest) -> wire.JobProgress | wire.JobDone:
+    if isinstance(update, Manifest):
+        return wire.JobDone(model=info(update))
+    return wire.JobProgress(
+        phase=update.phase,
+        detail=update.detail,
+        digest=update.digest,
+        completed_bytes=update.completed_bytes,
+        total_bytes=update.total_bytes,
+    )

@@ -36,8 +36,8 @@ class Message(Wire):
 class Options(Wire):
     """Sampling options; the defaults are Ollama's. None means: the daemon decides.
 
-    `temperature` 0 is greedy. `max_tokens` None generates up to the end of the context. `context_length` is the
-    least context the request needs, in tokens.
+    `temperature` 0 is greedy. `max_tokens` None generates up to the end of the context. `context_length` is
+    the least context the request needs, in tokens.
     """
 
     temperature: float = Field(0.8, ge=0, le=100)
@@ -57,9 +57,9 @@ class Options(Wire):
 class GenerateRequest(Wire):
     """Continue a conversation (`messages`) or a text (`prompt`).
 
-    A `prompt` is wrapped in the model's chat template as one user message, unless it is `raw` or the model has
-    none. Both empty: load the model and stop there; with `keep_alive_s` 0: unload it. `keep_alive_s` negative
-    keeps the model for ever, None means the daemon's setting.
+    A `prompt` is wrapped in the model's chat template as one user message, unless it is `raw` or the model
+    has none. Both empty: load the model and stop there; with `keep_alive_s` 0: unload it. `keep_alive_s`
+    negative keeps the model for ever, None means the daemon's setting.
     """
 
     model: str
@@ -204,8 +204,8 @@ class Usage(Wire):
 
 
 class Timings(Wire):
-    """`load_s` waiting for the model, `queue_s` waiting for a slot, `prefill_s` slot to first token, `decode_s`
-    first token to last, `ttft_s` arrival to first token, `total_s` arrival to end."""
+    """`load_s` waiting for the model, `queue_s` waiting for a slot, `prefill_s` slot to first token,
+    `decode_s` first token to last, `ttft_s` arrival to first token, `total_s` arrival to end."""
 
     load_s: float = 0.0
     queue_s: float = 0.0

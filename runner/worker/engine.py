@@ -11,7 +11,7 @@ from collections import deque
 
 from native.errors import LlamaError
 from native.llama import Context
-from runner.protocol import Delta, Failed, Finished, Generate, Stepped
+from runner.protocol import Delta, Failed, Finished, Generate, Reason, Stepped
 from runner.worker.batcher import Budget, Pending, plan
 from runner.worker.detokenize import TextAssembler
 from runner.worker.sampling import build_chain
@@ -184,7 +184,7 @@ class Engine:
             )
         )
 
-    def _end(self, slot: Slot, reason: str, text: str = "") -> None:
+    def _end(self, slot: Slot, reason: Reason, text: str = "") -> None:
         sequence = slot.sequence
         if sequence is None:
             return
@@ -194,7 +194,7 @@ class Engine:
             self._deltas.append(Delta(sequence.request_id, text, sequence.completion_length))
         self._report_end(sequence, reason)
 
-    def _report_end(self, sequence: Sequence, reason: str) -> None:
+    def _report_end(self, sequence: Sequence, reason: Reason) -> None:
         now = time.perf_counter()
         started = sequence.started_at or now
         first = sequence.first_token_at or now

@@ -1,0 +1,64 @@
+"""Memory of this machine as the placement needs it; GPUs are probed once, in a child."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from native import child, topology
+from native.backends import gpu_backends
+from native.snapshot import Device, HardwareSnapshot
+from runner.placement import Machine
+
+_log = logging.getLogger("nybble.machine")
+
+
+class MachineReader:
+    """`read` is cheap enough for the loop. Without a GPU backend in the build there is nothing to probe."""
+
+    def __init__(self) -> None:
+        self._gpus: tuple[Device, ...] = ()
+        self._probe: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if gpu_backends():
+            self._probe = asyncio.create_task(self._find_gpus())
+
+    async def ready(self) -> None:
+        """Wait until the GPUs are known: placing a model before that would put it on the CPU."""
+        if self._probe is not None:
+            await asyncio.wait([self._probe])
+
+    async def close(self) -> None:
+        if self._probe is not None:
+            self._probe.cancel()
+            await asyncio.wait([self._probe])
+
+    def read(self) -> Machine:
+        memory = topology.memory()
+        return Machine(
+            ram_total_bytes=memory.total_bytes,
+            ram_available_bytes=memory.available_bytes,
+            gpu_names=tuple(gpu.name for gpu in self._gpus),
+            gpu_available_bytes=sum(gpu.free_bytes or 0 for gpu in self._gpus),
+        )
+
+    async def _find_gpus(self) -> None:
+        probe = await asyncio.create_subprocess_exec(
+            *child.command("native.probe"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=child.environment(),
+        )
+        try:
+            answer, _ = await probe.communicate()
+            snapshot = HardwareSnapshot.from_json(answer.decode("utf-8"))
+            self._gpus = tuple(device for device in snapshot.devices if device.kind == "gpu")
+        except (ValueError, KeyError, TypeError) as error:
+            _log.warning("probing the GPUs failed, using the CPU: %s", error)
+        finally:
+            if probe.returncode is None:
+                probe.kill()
+                await probe.wait()
+        _log.info("GPUs: %s", ", ".join(gpu.description for gpu in self._gpus) or "none")

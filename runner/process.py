@@ -1,0 +1,223 @@
+"""One worker process: its life, and the requests that are in it.
+
+The reader task is the only one that changes the set of requests; it never waits for a consumer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+
+from modelstore.errors import InvalidModel, NybbleError
+from native import child
+from runner.errors import PromptTooLong, RemoteError, WorkerFailed
+from runner.protocol import (
+    MAX_LINE_BYTES,
+    Cancel,
+    Delta,
+    Failed,
+    Finished,
+    Generate,
+    Load,
+    LoadFailed,
+    LoadProgressed,
+    ProtocolError,
+    Ready,
+    Shutdown,
+    Stepped,
+    decode,
+    encode,
+)
+
+_log = logging.getLogger("nybble.worker")
+_STDERR_LINES_KEPT = 20
+_SHUTDOWN_GRACE_S = 2.0
+
+_Update = Delta | Finished | NybbleError
+
+
+class Worker:
+    """A child process with one loaded model. Made by `start`, ended by `stop` or by its own death."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.name = name
+        self.pid = process.pid
+        self.ready: Ready | None = None
+        self.busy_slots = 0
+        self.waiting = 0
+        self.exited = asyncio.Event()
+        self._process = process
+        self._requests: dict[str, asyncio.Queue[_Update]] = {}
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def start(cls, name: str, load: Load, progress: Callable[[float], None]) -> Worker:
+        """A worker that has loaded its model. Raises InvalidModel for what llama.cpp refused, WorkerFailed if
+        the process died. Cancelling ends the process."""
+        process = await asyncio.create_subprocess_exec(
+            *child.command("runner.worker"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=child.environment(),
+            limit=MAX_LINE_BYTES,
+        )
+        worker = cls(name, process)
+        errors = asyncio.create_task(worker._read_stderr())
+        try:
+            await worker._load(load, progress)
+        except BaseException:
+            worker._kill()
+            await process.wait()
+            raise
+        worker._tasks = [errors, asyncio.create_task(worker._read_events())]
+        return worker
+
+    @property
+    def description(self) -> str:
+        """Such as "CPU 92 MiB, 4 slots of 8192 tokens, 2 threads, loaded in 0.35 s"."""
+        ready = self.ready
+        if ready is None:
+            return "loading"
+        slots = f"{ready.slots} slots of {ready.context_length} tokens"
+        return f"{ready.devices}, {slots}, {ready.threads} threads, loaded in {ready.load_s:.2f} s"
+
+    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finished]:
+        """Events of one request; Finished is the last. Closing early cancels it in the worker.
+
+        Raises WorkerFailed if the process dies, and what the worker refused.
+        """
+        updates: asyncio.Queue[_Update] = asyncio.Queue()
+        if self.exited.is_set():
+            raise self._death()
+        self._requests[request.request_id] = updates
+        self._send(request)
+        try:
+            while True:
+                update = await updates.get()
+                if isinstance(update, NybbleError):
+                    raise update
+                yield update
+                if isinstance(update, Finished):
+                    return
+        finally:
+            if self._requests.pop(request.request_id, None) is not None:
+                self._send(Cancel(request.request_id))
+
+    async def stop(self) -> None:
+        """End the process: asked first, killed after a grace."""
+        self._stopping = True
+        self._send(Shutdown())
+        try:
+            await asyncio.wait_for(self._process.wait(), _SHUTDOWN_GRACE_S)
+        except TimeoutError:
+            self._kill()
+        await self.exited.wait()
+
+    def fail_all(self, error: NybbleError) -> None:
+        """End every request with `error`."""
+        while self._requests:
+            _, updates = self._requests.popitem()
+            updates.put_nowait(error)
+
+    def _send(self, message: Generate | Cancel | Shutdown | Load) -> None:
+        stdin = self._process.stdin
+        if stdin is not None and not stdin.is_closing():
+            stdin.write(encode(message))
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def _load(self, load: Load, progress: Callable[[float], None]) -> None:
+        self._send(load)
+        while self.ready is None:
+            event = await self._next_event()
+            if isinstance(event, LoadProgressed):
+                progress(event.fraction)
+            elif isinstance(event, LoadFailed):
+                hint = event.hint or "`nybble verify` checks the file; `nybble logs` has llama.cpp's words"
+                raise InvalidModel(event.message, hint=hint)
+            elif isinstance(event, Ready):
+                self.ready = event
+            else:
+                await self._process.wait()
+                raise self._death()
+
+    async def _next_event(self) -> LoadProgressed | LoadFailed | Ready | Stepped | None:
+        """The next event; None at the end of the stream, or if the worker breaks the protocol."""
+        if self._process.stdout is None:
+            return None
+        try:
+            line = await self._process.stdout.readline()
+            event = decode(line) if line else None
+        except (ProtocolError, ValueError) as error:
+            _log.error("%s: %s", self.name, error)
+            self._kill()
+            return None
+        return event if isinstance(event, LoadProgressed | LoadFailed | Ready | Stepped) else None
+
+    async def _read_events(self) -> None:
+        while event := await self._next_event():
+            if isinstance(event, Stepped):
+                self._dispatch(event)
+        self._kill()
+        await self._process.wait()
+        self.fail_all(self._death())
+        self.exited.set()
+
+    def _dispatch(self, step: Stepped) -> None:
+        self.busy_slots, self.waiting = step.busy_slots, step.waiting
+        for delta in step.deltas:
+            if updates := self._requests.get(delta.request_id):
+                updates.put_nowait(delta)
+        for finished in step.finished:
+            if updates := self._requests.pop(finished.request_id, None):
+                updates.put_nowait(finished)
+        for failed in step.failed:
+            if updates := self._requests.pop(failed.request_id, None):
+                updates.put_nowait(_refused(failed))
+
+    async def _read_stderr(self) -> None:
+        stream = self._process.stderr
+        while stream is not None and (line := await _line(stream)):
+            text = line.decode("utf-8", "replace").rstrip()
+            self._stderr.append(text)
+            _log.info("%s[%d]: %s", self.name, self.pid, text)
+
+    def _death(self) -> NybbleError:
+        if self._stopping:
+            return WorkerFailed(f"{self.name} was unloaded", hint="send the request again")
+        words = "; ".join(list(self._stderr)[-3:])
+        how = _how_it_ended(self._process.returncode)
+        message = f"the process of {self.name} {how}" + (f": {words}" if words else "")
+        return WorkerFailed(message, hint="the next request loads the model again; `nybble logs` has more")
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """One line, or the part of an overlong one that fits the buffer."""
+    try:
+        return await stream.readline()
+    except ValueError:
+        return b"(overlong line)"
+
+
+def _refused(failed: Failed) -> NybbleError:
+    if failed.code == PromptTooLong.code:
+        return PromptTooLong(failed.message, hint=failed.hint)
+    return RemoteError(failed.message, hint=failed.hint, code=failed.code, status=failed.status)
+
+
+def _how_it_ended(status: int | None) -> str:
+    if status is not None and status < 0 and sys.platform != "win32":
+        try:
+            return f"was ended by {signal.Signals(-status).name}"
+        except ValueError:
+            return f"was ended by signal {-status}"
+    return "ended without a word" if status in (None, 0) else f"ended with status {status}"
