@@ -138,21 +138,21 @@ async def _run(paths: Paths, settings: Settings, listener: socket.socket) -> Non
 
     hurry = asyncio.Event()
     async with Service(paths, settings) as service:
-        _on_stop_signals(
-            lambda: hurry.set() if service.shutdown_requested.is_set() else service.request_shutdown()
-        )
+
+        def stop() -> None:
+            (hurry.set if service.shutdown_requested.is_set() else service.request_shutdown)()
+
+        _on_stop_signals(stop)
         server = _server(build_app(service))
         serving = asyncio.create_task(server.serve(sockets=[listener]))
-        _log.info(
-            "nybble %s serves %s at %s, pid %d", version("nybble"), paths.store, settings.address, os.getpid()
-        )
+        _log.info("nybble %s serves %s at %s", version("nybble"), paths.store, settings.address)
         await _first_of(serving, service.shutdown_requested.wait())
         _log.info("stopping: running requests have %g s", settings.drain_s)
         await _first_of(serving, service.drained.wait(), hurry.wait(), timeout_s=settings.drain_s)
         _exit_by_force_after(_LAST_RESORT_S)
-        await service.close()
-        server.should_exit = True
-        await serving
+    # Leaving the service ended all streams with an error record; the server delivers it.
+    server.should_exit = True
+    await serving
     _log.info("stopped")
 
 

@@ -1,0 +1,56 @@
+"""Fixtures for all tests: a fresh home, a real daemon, real models; no environment of the user, no leftovers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.daemons import Daemon
+
+_MARK = "TMPDIR"
+_LEFTOVER_GRACE_S = 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Fails the session if a process of ours outlives it. TMPDIR marks them: all our children inherit it."""
+    mark = str(tmp_path_factory.mktemp("tmp"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(_MARK, mark)
+        yield
+        processes = [process for process in psutil.process_iter() if _mark_of(process) == mark]
+        _, alive = psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)
+        commands = [process.cmdline() for process in alive]
+        for process in alive:
+            process.kill()
+    assert not commands, f"processes outlived the tests: {commands}"
+
+
+def _mark_of(process: psutil.Process) -> str | None:
+    # A process has the environment that it started with: this one has no mark.
+    try:
+        return process.environ().get(_MARK)
+    except psutil.Error:
+        return None
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fresh NYBBLE_HOME, which does not exist yet; the user's settings do not reach the test."""
+    for variable in list(os.environ):
+        if variable.startswith(("NYBBLE_", "HF_", "HUGGING_FACE_", "XDG_")):
+            monkeypatch.delenv(variable)
+    folder = tmp_path / "home"
+    monkeypatch.setenv("NYBBLE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def daemon(home: Path) -> Iterator[Daemon]:
+    """A running daemon on `home`."""
+    with Daemon(home) as running:
+        yield running
