@@ -1,0 +1,30 @@
+"""The HTTP application: dialects, guards, one way for errors."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from runner.api import errors, native, ollama_generate, ollama_models, openai, sessions
+from runner.api.guards import LOOPBACK_ORIGIN, Guards
+
+if TYPE_CHECKING:
+    from runner.service import Service
+
+
+def build_app(service: Service) -> FastAPI:
+    """All routes, over one service. The page that shows the API is off: it loads scripts from elsewhere."""
+    app = FastAPI(title="nybble", version=metadata.version("nybble"), docs_url=None, redoc_url=None)
+    app.state.service = service
+    for module in (ollama_models, ollama_generate, openai, native, sessions):
+        app.include_router(module.router)
+    errors.install(app)
+    # Lets pages on loopback read the answers; the guards have refused all other pages by then.
+    app.add_middleware(
+        CORSMiddleware, allow_origin_regex=LOOPBACK_ORIGIN, allow_methods=["*"], allow_headers=["*"]
+    )
+    app.add_middleware(Guards, listen_host=service.settings.host)
+    return app

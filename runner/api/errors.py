@@ -1,0 +1,132 @@
+"""Every failure as the body its dialect expects: `/v1` OpenAI's, `/nybble` ours, everything else Ollama's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from modelstore.errors import NybbleError, UserError
+from runner import wire
+from runner.errors import Overloaded
+
+
+class BadField(UserError):
+    """A field of the request has a wrong value; `field` is its name as the client spells it."""
+
+    def __init__(self, field: str, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{field}: {problem}", hint=hint)
+        self.field = field
+
+
+class Unsupported(UserError):
+    """The request asks for something that this version does not have."""
+
+    code = "unsupported"
+
+    def __init__(self, field: str, model: str, what: str) -> None:
+        # Clients of Ollama look for the words `"NAME" does not support`.
+        super().__init__(
+            f'"{model}" does not support {what}',
+            hint=f"Leave out `{field}`: this version of nybble has no {what}",
+        )
+        self.field = field
+
+
+class Refused(NybbleError):
+    """The request ended before it reached a route: unknown path, wrong host, body too large."""
+
+    def __init__(self, status: int, code: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+INTERNAL = NybbleError(
+    "nybble failed in a way it should not have", hint="The reason is in its log: nybble logs"
+)
+
+
+def nybble_body(error: NybbleError) -> wire.ErrorBody:
+    return wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
+
+
+def ollama_body(error: NybbleError) -> dict[str, Any]:
+    return {"error": _sentence(error)}
+
+
+def openai_body(error: NybbleError) -> dict[str, Any]:
+    kind = "invalid_request_error" if error.status < 500 else "server_error"
+    field = getattr(error, "field", None)
+    return {"error": {"message": _sentence(error), "type": kind, "param": field, "code": error.code}}
+
+
+def _sentence(error: NybbleError) -> str:
+    """Message and hint in one, for dialects that have one field for both."""
+    if not error.hint:
+        return error.message
+    return f"{error.message}. {error.hint[0].upper()}{error.hint[1:]}"
+
+
+def response(path: str, error: NybbleError, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The answer to a request for `path` that failed before its answer began."""
+    if path.startswith("/v1/"):
+        body = openai_body(error)
+    elif path.startswith("/nybble/"):
+        body = {"error": nybble_body(error).model_dump()}
+    else:
+        body = ollama_body(error)
+    headers = dict(headers or {})
+    if isinstance(error, Overloaded):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return JSONResponse(body, error.status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Make every exception of a route an answer in the dialect of its path."""
+
+    @app.exception_handler(NybbleError)
+    async def known(request: Request, error: NybbleError) -> JSONResponse:
+        return response(request.url.path, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return response(request.url.path, _explain(error.errors()[0]))
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        codes = {404: "no_such_route", 405: "method_not_allowed"}
+        code = codes.get(error.status_code, UserError.code)
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        return response(request.url.path, Refused(error.status_code, code, message), error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(request: Request, error: Exception) -> JSONResponse:
+        # Starlette raises the exception again afterwards, so that uvicorn logs its traceback.
+        return response(request.url.path, INTERNAL)
+
+
+def _explain(problem: Mapping[str, Any]) -> UserError:
+    """One entry of pydantic's list of problems, as an error that names the field."""
+    place, *path = problem["loc"]
+    if problem["type"] == "json_invalid":
+        return UserError(f"invalid JSON: {problem['ctx']['error']} at character {path[0]}")
+    if not path:
+        missing = problem["type"] == "missing"
+        return UserError("missing request body" if missing else f"the {place} must be a JSON object")
+    return BadField(spell(path), says(problem))
+
+
+def spell(path: list[str | int]) -> str:
+    """`["messages", 0, "role"]` as `messages[0].role`."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")
+
+
+def says(problem: Mapping[str, Any]) -> str:
+    message: str = problem["msg"]
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,80 @@
+"""nybble's own dialect: `/nybble/*`, the types of `runner.wire`, streams of one JSON object a line."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from modelstore.errors import NybbleError
+from runner import wire
+from runner.api.errors import nybble_body
+from runner.api.fields import service_of
+from runner.api.stream import Stream, until_done
+
+router = APIRouter(prefix="/nybble", tags=["nybble"])
+
+
+class EventStream(Stream):
+    """Every event as it comes, waiting included; an ErrorEvent ends a stream that failed."""
+
+    def failure(self, error: NybbleError) -> bytes:
+        return self.frame(wire.ErrorEvent(error=nybble_body(error)))
+
+
+@router.get("/health")
+async def health(request: Request) -> wire.Health:
+    return service_of(request).health()
+
+
+@router.post("/shutdown", status_code=204)
+async def shutdown(request: Request) -> None:
+    service_of(request).request_shutdown()
+
+
+@router.get("/models")
+async def models(request: Request) -> list[wire.ModelInfo]:
+    return await service_of(request).models()
+
+
+@router.post("/show")
+async def show(request: Request, body: wire.NameRequest) -> wire.ModelDetail:
+    return await service_of(request).show(body.name)
+
+
+@router.get("/ps")
+async def ps(request: Request) -> list[wire.LoadedModel]:
+    return service_of(request).loaded()
+
+
+@router.post("/remove")
+async def remove(request: Request, body: wire.NameRequest) -> wire.RemoveResult:
+    return await service_of(request).remove(body.name)
+
+
+@router.post("/copy", status_code=204)
+async def copy(request: Request, body: wire.CopyRequest) -> None:
+    await service_of(request).copy(body.source, body.destination)
+
+
+@router.post("/stop", status_code=204)
+async def stop(request: Request, body: wire.NameRequest) -> None:
+    await service_of(request).stop(body.name)
+
+
+@router.post("/pull", response_model=wire.JobEvent, response_class=EventStream)
+async def pull(request: Request, body: wire.PullRequest) -> Response:
+    return EventStream(until_done(service_of(request).pull(body)))
+
+
+@router.post("/verify", response_model=wire.JobEvent, response_class=EventStream)
+async def verify(request: Request, body: wire.NameRequest) -> Response:
+    return EventStream(until_done(service_of(request).verify(body.name)))
+
+
+@router.post("/quantize", response_model=wire.JobEvent, response_class=EventStream)
+async def quantize(request: Request, body: wire.QuantizeRequest) -> Response:
+    return EventStream(until_done(service_of(request).quantize(body)))
+
+
+@router.post("/generate", response_model=wire.GenerationEvent, response_class=EventStream)
+async def generate(request: Request, body: wire.GenerateRequest) -> Response:
+    return EventStream(until_done(service_of(request).generate(body)))

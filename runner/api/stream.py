@@ -1,0 +1,139 @@
+"""Answers that end exactly once and stop the work behind them when the client goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
+
+from fastapi import Request
+from fastapi.responses import Response
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from modelstore.errors import NybbleError
+from runner import wire
+from runner.api import errors
+from runner.errors import WorkerFailed
+
+_Event = TypeVar("_Event")
+_Result = TypeVar("_Result")
+_log = logging.getLogger(__name__)
+
+SILENCE_S = 1.0
+_CLIENT_GONE = 499  # nobody reads it; the access log shows it
+
+
+async def until_done(events: AsyncGenerator[_Event]) -> AsyncGenerator[_Event]:
+    """`events` up to the one that ends them; leaving early closes them, which cancels the work behind.
+    Raises WorkerFailed if they stop without an end."""
+    async with aclosing(events) as running:
+        async for event in running:
+            yield event
+            if isinstance(event, wire.Done | wire.JobDone):
+                return
+    raise WorkerFailed("the work ended without a result")
+
+
+async def whole_text(events: AsyncGenerator[Any]) -> tuple[str, wire.Done]:
+    """The generated text and how it ended."""
+    pieces: list[str] = []
+    async with aclosing(until_done(events)) as running:
+        async for event in running:
+            if isinstance(event, wire.TextDelta):
+                pieces.append(event.text)
+    return "".join(pieces), cast("wire.Done", event)
+
+
+async def whole(
+    request: Request, answer: Coroutine[Any, Any, BaseModel], *, exclude_none: bool = True
+) -> Response:
+    """One JSON object, when `answer` has it; the work is cancelled if the client goes away."""
+    result = await while_connected(request.receive, answer)
+    if result is None:
+        return Response(status_code=_CLIENT_GONE)
+    return Response(result.model_dump_json(exclude_none=exclude_none), media_type="application/json")
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result | None:
+    """What `work` returns, or None if the client went away first: then it is cancelled and has ended."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class Stream(Response):
+    """One record after the other. An error before the first record is raised, so that the client gets its
+    real status; a later one becomes the last record. Subclasses say how records look on the wire."""
+
+    media_type = "application/x-ndjson"
+    ending = b""
+    """Sent after the last record of a stream that did not fail."""
+    waiting = b""
+    """Sent for each second without a record."""
+
+    def __init__(self, records: AsyncGenerator[BaseModel]) -> None:
+        self.status_code = 200
+        self.background = None
+        self._records = records
+        self._is_silent = True
+        self.init_headers({"Cache-Control": "no-cache"})
+
+    def frame(self, record: BaseModel) -> bytes:
+        return record.model_dump_json(exclude_none=True).encode() + b"\n"
+
+    def failure(self, error: NybbleError) -> bytes:
+        """The last record of a stream that failed."""
+        raise NotImplementedError
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await while_connected(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        async with aclosing(self._records) as records:
+            first = await anext(records)
+            start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await send(start)
+            beating = asyncio.ensure_future(self._beat(send))
+            try:
+                last = await self._send_records(first, records, send)
+            finally:
+                beating.cancel()
+            await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _send_records(self, first: BaseModel, rest: AsyncGenerator[BaseModel], send: Send) -> bytes:
+        """All records; returns what ends the stream."""
+        try:
+            await self._put(self.frame(first), send)
+            async for record in rest:
+                await self._put(self.frame(record), send)
+        except NybbleError as error:
+            return self.failure(error)
+        except Exception:  # noqa: BLE001 - the answer has begun: nobody else can tell the client
+            _log.exception("a stream failed")
+            return self.failure(errors.INTERNAL)
+        return self.ending
+
+    async def _put(self, data: bytes, send: Send) -> None:
+        self._is_silent = False
+        await send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def _beat(self, send: Send) -> None:
+        while self.waiting:
+            self._is_silent = True
+            await asyncio.sleep(SILENCE_S)
+            if self._is_silent:
+                await send({"type": "http.response.body", "body": self.waiting, "more_body": True})

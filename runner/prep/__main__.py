@@ -1,0 +1,61 @@
+"""The prep child: one JSON object a line on stdin, one answer a line on stdout, until stdin ends.
+
+A line is `{"model": number, "messages": [...]}`; the first one with a number also has `define`, the fields
+of RenderJob that stay the same for a model. The answer is `{"segments": [...]}` or
+`{"failed": {"message", "hint"}}`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import faulthandler
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from modelstore.errors import NybbleError
+from runner.prompts import RenderJob, render
+from runner.system import limit_resources
+
+MEMORY_LIMIT_BYTES = 512 * 1024 * 1024
+# The parent ends an overrun after 2 s. Should the parent be gone, the child ends itself: by a watchdog thread
+# in C, since arithmetic on huge numbers lets neither signal handlers nor Python threads run.
+OVERRUN_S = 3.0
+
+_NOTHING = RenderJob(template=" ", messages=[], bos_text="", eos_text="", control_tokens=())
+
+
+def main() -> None:
+    # No limit on processor time: it counts over the life of a process, and this one lives on.
+    limit_resources(memory_bytes=MEMORY_LIMIT_BYTES, cpu_s=None)
+    models: dict[int, RenderJob] = {}
+    with Path(os.devnull).open("w") as nowhere:
+        render(_NOTHING)  # imports jinja2 before the first job's time starts to count
+        _say({"ready": True})
+        for line in sys.stdin.buffer:
+            faulthandler.dump_traceback_later(OVERRUN_S, exit=True, file=nowhere)
+            answer = _answer(json.loads(line), models)
+            faulthandler.cancel_dump_traceback_later()
+            _say(answer)
+
+
+def _answer(question: dict[str, Any], models: dict[int, RenderJob]) -> dict[str, Any]:
+    number = question["model"]
+    if defined := question.get("define"):
+        tokens = tuple(defined.pop("control_tokens"))
+        models[number] = RenderJob(**defined, messages=[], control_tokens=tokens)
+    try:
+        return {"segments": render(dataclasses.replace(models[number], messages=question["messages"]))}
+    except NybbleError as error:
+        return {"failed": {"message": error.message, "hint": error.hint}}
+
+
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
