@@ -14,13 +14,21 @@ from runner.api.guards import LOOPBACK_ORIGIN, Guards
 if TYPE_CHECKING:
     from runner.service import Service
 
+_DIALECTS = (
+    (ollama_models, errors.OllamaAnswer),
+    (ollama_generate, errors.OllamaAnswer),
+    (openai, errors.OpenAIAnswer),
+    (native, errors.NybbleAnswer),
+    (sessions, errors.NybbleAnswer),
+)
+
 
 def build_app(service: Service) -> FastAPI:
     """All routes, over one service. The page that shows the API is off: it loads scripts from elsewhere."""
     app = FastAPI(title="nybble", version=metadata.version("nybble"), docs_url=None, redoc_url=None)
     app.state.service = service
-    for module in (ollama_models, ollama_generate, openai, native, sessions):
-        app.include_router(module.router)
+    for module, failure in _DIALECTS:
+        app.include_router(module.router, responses={"default": {"model": failure}})
     errors.install(app)
     # Lets pages on loopback read the answers; the guards have refused all other pages by then.
     app.add_middleware(

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from modelstore.errors import NybbleError, UserError
@@ -51,18 +52,38 @@ INTERNAL = NybbleError(
 )
 
 
-def nybble_body(error: NybbleError) -> wire.ErrorBody:
-    return wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
+class NybbleAnswer(BaseModel):
+    error: wire.ErrorBody
 
 
-def ollama_body(error: NybbleError) -> dict[str, Any]:
-    return {"error": _sentence(error)}
+class OllamaAnswer(BaseModel):
+    error: str
 
 
-def openai_body(error: NybbleError) -> dict[str, Any]:
+class OpenAIError(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIAnswer(BaseModel):
+    error: OpenAIError
+
+
+def nybble_answer(error: NybbleError) -> NybbleAnswer:
+    body = wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
+    return NybbleAnswer(error=body)
+
+
+def ollama_answer(error: NybbleError) -> OllamaAnswer:
+    return OllamaAnswer(error=_sentence(error))
+
+
+def openai_answer(error: NybbleError) -> OpenAIAnswer:
     kind = "invalid_request_error" if error.status < 500 else "server_error"
     field = getattr(error, "field", None)
-    return {"error": {"message": _sentence(error), "type": kind, "param": field, "code": error.code}}
+    return OpenAIAnswer(error=OpenAIError(message=_sentence(error), type=kind, param=field, code=error.code))
 
 
 def _sentence(error: NybbleError) -> str:
@@ -74,16 +95,17 @@ def _sentence(error: NybbleError) -> str:
 
 def response(path: str, error: NybbleError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer to a request for `path` that failed before its answer began."""
+    answer: BaseModel
     if path.startswith("/v1/"):
-        body = openai_body(error)
+        answer = openai_answer(error)
     elif path.startswith("/nybble/"):
-        body = {"error": nybble_body(error).model_dump()}
+        answer = nybble_answer(error)
     else:
-        body = ollama_body(error)
+        answer = ollama_answer(error)
     headers = dict(headers or {})
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(body, error.status, headers)
+    return JSONResponse(answer.model_dump(), error.status, headers)
 
 
 def install(app: FastAPI) -> None:

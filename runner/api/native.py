@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from modelstore.errors import NybbleError
 from runner import wire
-from runner.api.errors import nybble_body
+from runner.api.errors import nybble_answer
 from runner.api.fields import service_of
 from runner.api.stream import Stream, until_done
 
@@ -17,7 +17,7 @@ class EventStream(Stream):
     """Every event as it comes, waiting included; an ErrorEvent ends a stream that failed."""
 
     def failure(self, error: NybbleError) -> bytes:
-        return self.frame(wire.ErrorEvent(error=nybble_body(error)))
+        return self.frame(wire.ErrorEvent(error=nybble_answer(error).error))
 
 
 @router.get("/health")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
@@ -12,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from modelstore.errors import NybbleError
 from runner import wire
 from runner.api import ollama_types as types
-from runner.api.errors import BadField, ollama_body
+from runner.api.errors import BadField, ollama_answer
 from runner.api.fields import refuse, service_of
 from runner.api.stream import Stream, until_done, whole, whole_text
 
@@ -39,7 +38,7 @@ _ABSENT_IN_MESSAGE = {"images": "images", "tool_calls": "tools"}
 
 class OllamaStream(Stream):
     def failure(self, error: NybbleError) -> bytes:
-        return json.dumps(ollama_body(error)).encode() + b"\n"
+        return self.frame(ollama_answer(error))
 
 
 @router.post("/api/generate", response_model=types.GenerateRecord, response_class=OllamaStream)

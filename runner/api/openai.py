@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import uuid
 from collections.abc import AsyncGenerator
@@ -16,7 +15,7 @@ from pydantic import BaseModel
 from modelstore.errors import NybbleError
 from runner import wire
 from runner.api import openai_types as types
-from runner.api.errors import BadField, Unsupported, openai_body
+from runner.api.errors import BadField, Unsupported, openai_answer
 from runner.api.fields import refuse, service_of
 from runner.api.stream import Stream, until_done, whole, whole_text
 
@@ -50,7 +49,7 @@ class OpenAIStream(Stream):
         return b"data: " + record.model_dump_json(exclude=unset).encode() + b"\n\n"
 
     def failure(self, error: NybbleError) -> bytes:
-        return b"data: " + json.dumps(openai_body(error)).encode() + b"\n\n"
+        return self.frame(openai_answer(error))
 
 
 @dataclass(frozen=True, slots=True)

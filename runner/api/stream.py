@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from fastapi import Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
@@ -75,9 +75,12 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-class Stream(Response):
+class Stream(JSONResponse):
     """One record after the other. An error before the first record is raised, so that the client gets its
-    real status; a later one becomes the last record. Subclasses say how records look on the wire."""
+    real status; a later one becomes the last record. Subclasses say how records look on the wire.
+
+    A kind of JSONResponse because FastAPI then describes the records in the OpenAPI document.
+    """
 
     media_type = "application/x-ndjson"
     ending = b""
@@ -85,8 +88,8 @@ class Stream(Response):
     waiting = b""
     """Sent for each second without a record."""
 
-    def __init__(self, records: AsyncGenerator[BaseModel]) -> None:
-        self.status_code = 200
+    def __init__(self, records: AsyncGenerator[BaseModel], status_code: int = 200) -> None:
+        self.status_code = status_code
         self.background = None
         self._records = records
         self._is_silent = True
