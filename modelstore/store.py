@@ -63,7 +63,7 @@ class Store:
         elif isinstance(ref, names.HubName):
             found = self._manifests.get(str(ref)) if ref.tag else self._of_repository(ref)
         if found is None:
-            raise self._not_found(name)
+            raise self.not_found(name)
         return found
 
     def blob_path(self, digest: str) -> Path:
@@ -170,7 +170,8 @@ class Store:
         preferred = (here[label] for label in names.PREFERRED_QUANTIZATIONS if label in here)
         return next(preferred, next(iter(here.values()), None))
 
-    def _not_found(self, name: str) -> NotFound:
+    def not_found(self, name: str) -> NotFound:
+        """The error for a model that is not here, with the closest names."""
         similar = catalog.closest(name, (each.name for each in self.models()))
         hints = [f"Did you mean {', '.join(similar)}?"] if similar else []
         entry = catalog.find(name)
