@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from modelstore.errors import NybbleError
+from modelstore.errors import Conflict, NybbleError
 from runner import daemon_file, exits, system
 from runner.client import Client
 from runner.config import Settings
@@ -19,6 +19,7 @@ from runner.paths import Paths, make_private
 _START_DEADLINE_S = 30.0
 _HANDSHAKE_S = 5.0
 _LOOK_AGAIN_S = 0.02
+_LAST_RESORT_S = 10.0
 _OUTPUT_LIMIT_BYTES = 1_000_000
 
 
@@ -47,6 +48,18 @@ async def find(paths: Paths) -> Client | None:
         return client
     await client.close()
     return None
+
+
+async def wait_until_gone(paths: Paths, drain_s: float) -> None:
+    """Returns when the store's daemon, which was asked to stop, has released the store. Raises Conflict."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(paths.lock_file, timeout=drain_s + _LAST_RESORT_S)
+    try:
+        await asyncio.to_thread(lock.acquire)
+    except Timeout:
+        raise Conflict("the daemon is still stopping", hint="`nybble logs` shows what it waits for") from None
+    await asyncio.to_thread(lock.release)
 
 
 async def _serves(client: Client, paths: Paths) -> bool:

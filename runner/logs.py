@@ -44,18 +44,13 @@ def configure(log_file: Path, *, to_stderr: bool) -> None:
 
 def tail(log_file: Path, lines: int) -> list[str]:
     """Up to `lines` last lines, of the last megabyte; [] if there is no log."""
-    try:
-        with log_file.open("rb") as stream:
-            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BLOCK_BYTES))
-            text = stream.read().decode("utf-8", "replace")
-    except FileNotFoundError:
-        return []
-    return [clean(line) for line in text.splitlines()[-lines:]] if lines else []
+    return _tail(log_file, lines)[0]
 
 
-def follow(log_file: Path) -> Iterator[str]:
-    """Lines as they are appended, for ever, through rotations."""
-    offset = log_file.stat().st_size if log_file.exists() else 0
+def follow(log_file: Path, lines: int) -> Iterator[str]:
+    """The last lines, then those that are appended, for ever, through rotations."""
+    last, offset = _tail(log_file, lines)
+    yield from last
     pending = b""
     while True:
         size = log_file.stat().st_size if log_file.exists() else 0
@@ -69,3 +64,15 @@ def follow(log_file: Path) -> Iterator[str]:
             *complete, pending = (pending + stream.read()).split(b"\n")
             offset = stream.tell()
         yield from (clean(line.decode("utf-8", "replace")) for line in complete)
+
+
+def _tail(log_file: Path, lines: int) -> tuple[list[str], int]:
+    """The lines, and the offset of the end."""
+    try:
+        with log_file.open("rb") as stream:
+            stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BLOCK_BYTES))
+            text = clean(stream.read().decode("utf-8", "replace"))
+            end = stream.tell()
+    except FileNotFoundError:
+        return [], 0
+    return (text.splitlines()[-lines:] if lines else []), end

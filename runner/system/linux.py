@@ -39,7 +39,6 @@ _FEATURES = {
     "DOTPROD": ("asimddp",),
     "MATMUL_INT8": ("i8mm",),
     "SVE": ("sve",),
-    "SME": ("sme",),
 }
 
 

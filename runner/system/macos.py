@@ -23,7 +23,6 @@ _ARM_KEYS = {
     "FP16_VA": "hw.optional.arm.FEAT_FP16",
     "DOTPROD": "hw.optional.arm.FEAT_DotProd",
     "MATMUL_INT8": "hw.optional.arm.FEAT_I8MM",
-    "SME": "hw.optional.arm.FEAT_SME",
 }
 _INTEL_WORDS = {
     "SSE3": "SSE3",

@@ -1,0 +1,20 @@
+"""The command `nybble`."""
+
+from __future__ import annotations
+
+
+def main() -> int:
+    """Run the command line; returns or exits with a code of `runner.exits`."""
+    from modelstore.errors import NybbleError
+
+    try:
+        from runner.cli.app import app
+
+        app(prog_name="nybble")
+    except NybbleError as error:
+        from runner import exits
+        from runner.cli.output import report
+
+        report(error)
+        return exits.code_for(error)
+    return 0

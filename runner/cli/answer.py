@@ -1,0 +1,142 @@
+"""One answer, streamed to stdout; what happens meanwhile on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runner.cli import human, output
+from runner.text import StreamCleaner
+from runner.wire import Done, GenerateRequest, Loading, Message, Options, Prefilling, Queued, TextDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.client import Client
+
+
+@dataclass(slots=True)
+class Ask:
+    """How to ask: what stays the same from one question to the next, until the user changes it."""
+
+    options: Options = field(default_factory=Options)
+    system: str | None = None
+    raw: bool = False
+    keep_alive_s: float | None = None
+    verbose: bool = False
+
+    def of_prompt(self, model: str, prompt: str) -> Question:
+        request = GenerateRequest(
+            model=model,
+            prompt=prompt or None,
+            system=self.system,
+            raw=self.raw,
+            options=self.options,
+            keep_alive_s=self.keep_alive_s,
+        )
+        return Question(request, self.verbose)
+
+    def of_messages(self, model: str, messages: list[Message]) -> Question:
+        request = GenerateRequest(
+            model=model,
+            messages=messages,
+            system=self.system,
+            options=self.options,
+            keep_alive_s=self.keep_alive_s,
+        )
+        return Question(request, self.verbose)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    request: GenerateRequest
+    verbose: bool
+
+
+async def answer(client: Client, question: Question, keep: Callable[[str], None] | None = None) -> None:
+    """Print the answer as it comes; `keep` gets its pieces as they are. Raises RemoteError."""
+    cleaner = StreamCleaner()
+    status = _Status()
+    wrote = False
+    try:
+        async for event in client.generate(question.request):
+            match event:
+                case TextDelta(text=text):
+                    status.clear()
+                    wrote = True
+                    _write(cleaner.feed(text))
+                    if keep is not None:
+                        keep(text)
+                case Done():
+                    _write(cleaner.flush() + ("\n" if wrote else ""))
+                    wrote = False
+                    if question.verbose:
+                        _report(event)
+                case _:
+                    status.show(_describe(event))
+    finally:
+        status.clear()
+        if wrote:
+            _write("\n")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _describe(event: Queued | Loading | Prefilling) -> str:
+    match event:
+        case Loading(fraction=float(fraction)):
+            return f"loading the model, {fraction:.0%}"
+        case Loading():
+            return "loading the model"
+        case Prefilling(done_tokens=done, total_tokens=total):
+            return f"reading the prompt, {done} of {total} tokens"
+    return "waiting"
+
+
+class _Status:
+    """One line on stderr that replaces itself; nothing where stderr is no terminal."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._width = 0
+
+    def show(self, text: str) -> None:
+        if self._is_terminal:
+            self.clear()
+            sys.stderr.write(text)
+            sys.stderr.flush()
+            self._width = len(text)
+
+    def clear(self) -> None:
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0
+
+
+def _report(done: Done) -> None:
+    usage, timings = done.usage, done.timings
+    # The first token comes out of the prefill.
+    decoded = max(0, usage.completion_tokens - 1)
+    prefilled = usage.prompt_tokens - usage.cached_tokens
+    rows = [
+        ("total", human.seconds(timings.total_s)),
+        ("load", human.seconds(timings.load_s)),
+        ("queue", human.seconds(timings.queue_s)),
+        ("prefill", f"{human.seconds(timings.prefill_s)}{_rate(prefilled, timings.prefill_s)}"),
+        ("decode", f"{human.seconds(timings.decode_s)}{_rate(decoded, timings.decode_s)}"),
+        ("TTFT", "-" if timings.ttft_s is None else human.seconds(timings.ttft_s)),
+        ("prompt tokens", f"{usage.prompt_tokens}, {usage.cached_tokens} of them cached"),
+        ("completion tokens", f"{usage.completion_tokens}, ended by {done.reason}"),
+    ]
+    for name, value in rows:
+        output.say(f"{name.ljust(18)} {value}")
+
+
+def _rate(tokens: int, elapsed_s: float) -> str:
+    return f" ({tokens / elapsed_s:.1f} tok/s)" if tokens > 0 and elapsed_s > 0 else ""

@@ -1,0 +1,77 @@
+"""The state of a conversation in the terminal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from modelstore.errors import UserError
+from runner.cli.answer import Ask, Question
+from runner.wire import Message, SessionCreate, SessionMessage
+
+if TYPE_CHECKING:
+    from runner.client import Client
+    from runner.wire import ModelInfo
+
+
+class Conversation:
+    """`messages` are those that the model sees; a model that does not chat sees only the last text."""
+
+    def __init__(self, client: Client, model: ModelInfo, ask: Ask) -> None:
+        self.client = client
+        self.model = model
+        self.ask = ask
+        self.messages: list[Message] = []
+
+    def question(self, text: str) -> Question:
+        if not self.model.has_chat_template or self.ask.raw:
+            return self.ask.of_prompt(self.model.name, text)
+        asked = Message(role="user", content=text)
+        return self.ask.of_messages(self.model.name, [*self.messages, asked])
+
+    def remember(self, text: str, answer: str) -> None:
+        """Keep a turn; one without any answer is as if it had not been."""
+        if answer:
+            self.messages.append(Message(role="user", content=text))
+            self.messages.append(Message(role="assistant", content=answer))
+
+    def clear(self) -> None:
+        self.messages.clear()
+
+    async def save(self, title: str) -> None:
+        """Keep the conversation as a session, replacing one of the same title."""
+        if not self.messages:
+            raise UserError("there is nothing to save yet")
+        old = await self._session_id(title)
+        session = await self.client.create_session(SessionCreate(title=title, model=self.model.name))
+        if self.ask.system:
+            await self._add(session.id, Message(role="system", content=self.ask.system))
+        for message in self.messages:
+            await self._add(session.id, message)
+        if old is not None:
+            await self.client.delete_session(old)
+
+    async def load(self, title: str) -> None:
+        session_id = await self._session_id(title)
+        if session_id is None:
+            titles = ", ".join(repr(session.title) for session in await self.client.sessions())
+            raise UserError(f"no session {title!r}", hint=f"sessions: {titles}" if titles else None)
+        session = await self.client.session(session_id)
+        if session.model is not None and session.model != self.model.name:
+            self.model = await self.client.show(session.model)
+        system = [message.content for message in session.messages if message.role == "system"]
+        self.ask.system = system[0] if system else None
+        self.messages = [
+            Message(role=message.role, content=message.content)
+            for message in session.messages
+            if message.role != "system"
+        ]
+
+    async def _session_id(self, title: str) -> int | None:
+        return next((found.id for found in await self.client.sessions() if found.title == title), None)
+
+    async def _add(self, session_id: int, message: Message) -> None:
+        row = SessionMessage.model_validate(
+            {**message.model_dump(), "model": self.model.name, "created_at": datetime.now(UTC)}
+        )
+        await self.client.add_message(session_id, row)

@@ -1,0 +1,71 @@
+"""`ps`, `stop`: models in memory, and the daemon itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import human, output
+from runner.cli.models import short_id
+from runner.cli.session import Json, Session, client_command
+
+if TYPE_CHECKING:
+    from runner.wire import LoadedModel
+
+
+@client_command
+async def ps(session: Session, json: Json = False) -> None:
+    """List the loaded models."""
+    async with session.client() as client:
+        models = await client.loaded()
+    if json:
+        output.write_models(models)
+    else:
+        columns = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL")
+        output.write_table(columns, [_row(model) for model in models])
+
+
+def _row(model: LoadedModel) -> tuple[str, ...]:
+    return (
+        model.name,
+        short_id(model.digest),
+        human.size(model.memory_bytes or model.size_bytes),
+        model.devices or "-",
+        str(model.context_length),
+        f"{model.busy_slots}/{model.slots} busy" + (f", {model.waiting} wait" if model.waiting else ""),
+        human.until(model.expires_at) if model.state == "ready" else f"{model.state}…",
+    )
+
+
+@client_command
+async def stop(
+    session: Session,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to unload.")
+    ] = None,
+    daemon: Annotated[bool, typer.Option("--daemon", help="Stop the daemon.")] = False,
+) -> None:
+    """Unload models when their requests are done, or stop the daemon."""
+    if bool(models) == daemon:
+        raise typer.BadParameter("give models to unload, or --daemon")
+    if daemon:
+        await _stop_daemon(session)
+        return
+    async with session.client() as client:
+        for model in models or []:
+            await client.stop(model)
+            output.say(f"unloading {model}")
+
+
+async def _stop_daemon(session: Session) -> None:
+    from runner import launch
+
+    client = await launch.find(session.paths)
+    if client is None:
+        output.say("no daemon runs")
+        return
+    async with client:
+        await client.shutdown()
+    await launch.wait_until_gone(session.paths, session.settings.drain_s)
+    output.say("the daemon has stopped")

@@ -1,0 +1,70 @@
+"""Progress of a job: a bar in a terminal, plain lines elsewhere; both on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from runner.cli import human
+from runner.cli.output import say
+from runner.text import clean_name
+
+if TYPE_CHECKING:
+    from runner.wire import JobDone, JobProgress, ModelInfo
+
+_STEP = 0.1
+
+
+async def follow(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
+    """Show the job until it is done; raises what the job raised."""
+    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return await (_with_bar(events) if is_terminal else _with_lines(events))
+
+
+async def _with_bar(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TransferSpeedColumn as Speed
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True, markup=False, highlight=False)) as bar:
+        phase, task = "", None
+        async for event in events:
+            if event.type == "done":
+                return event.model
+            if event.phase != phase or task is None:
+                phase, task = event.phase, bar.add_task(_describe(event), total=None)
+            bar.update(
+                task,
+                description=_describe(event),
+                completed=event.completed_bytes or 0,
+                total=event.total_bytes,
+            )
+    raise _unfinished()
+
+
+async def _with_lines(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
+    phase, shown = "", 0.0
+    async for event in events:
+        if event.type == "done":
+            return event.model
+        fraction = (event.completed_bytes or 0) / event.total_bytes if event.total_bytes else 0.0
+        if event.phase == phase and fraction < shown + _STEP:
+            continue
+        phase, shown = event.phase, fraction
+        amount = f" {fraction:.0%} of {human.size(event.total_bytes)}" if event.total_bytes else ""
+        say(_describe(event) + amount)
+    raise _unfinished()
+
+
+def _describe(event: JobProgress) -> str:
+    return clean_name(f"{event.phase} {event.detail}" if event.detail else event.phase)
+
+
+def _unfinished() -> Exception:
+    from runner.errors import DaemonUnreachable
+
+    return DaemonUnreachable("the daemon ended the job without a result", hint="`nybble logs` says why")

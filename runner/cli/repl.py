@@ -1,0 +1,105 @@
+"""The conversation of `nybble run` in a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+from modelstore.errors import NybbleError
+from runner.cli import output
+from runner.cli.answer import Ask, answer
+from runner.cli.conversation import Conversation
+from runner.cli.slash import Leave, obey
+from runner.paths import make_private
+
+if TYPE_CHECKING:
+    from runner.client import Client
+    from runner.wire import ModelInfo
+
+_PROMPT = ">>> "
+_MORE = "... "
+_FENCE = '"""'
+
+
+async def converse(client: Client, model: ModelInfo, ask: Ask, history_file: Path) -> None:
+    """Ask and answer until the user leaves."""
+    conversation = Conversation(client, model, ask)
+    if not model.has_chat_template:
+        output.say(f"{model.name} has no chat template: it continues each text, and does not chat")
+    output.say('/? for help, """ for several lines, Ctrl-C stops an answer, Ctrl-D leaves')
+    lines: PromptSession[str] = PromptSession(history=_history(history_file))
+    while True:
+        try:
+            text = await _read(lines)
+        except KeyboardInterrupt:
+            output.say("Ctrl-D or /bye leaves")
+            continue
+        except EOFError:
+            return
+        try:
+            await _respond(conversation, text)
+        except Leave:
+            return
+        except NybbleError as error:
+            output.report(error)
+
+
+async def _read(lines: PromptSession[str]) -> str:
+    """One line, or several between triple quotes."""
+    text = await lines.prompt_async(_PROMPT)
+    if not text.lstrip().startswith(_FENCE):
+        return text.strip()
+    text = text.lstrip().removeprefix(_FENCE)
+    while not text.rstrip().endswith(_FENCE):
+        text += "\n" + await lines.prompt_async(_MORE)
+    return text.rstrip().removesuffix(_FENCE).strip("\n")
+
+
+async def _respond(conversation: Conversation, text: str) -> None:
+    if text.startswith("/"):
+        await obey(conversation, text)
+    elif text:
+        await _stoppable(_turn(conversation, text))
+
+
+async def _turn(conversation: Conversation, text: str) -> None:
+    pieces: list[str] = []
+    question = conversation.question(text)
+    try:
+        await answer(conversation.client, question, pieces.append)
+    finally:
+        # Also of an answer that was stopped: the model should know what it said.
+        conversation.remember(text, "".join(pieces))
+
+
+async def _stoppable(turn: Coroutine[Any, Any, None]) -> None:
+    """Ctrl-C ends the turn, and nothing else."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(turn)
+    before = signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(task.cancel))
+    try:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _history(file: Path) -> History:
+    """Typed lines may be private: only this user may read them, and no link may lead elsewhere."""
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        make_private(file.parent)
+        os.close(os.open(file, flags, 0o600))
+        file.chmod(0o600)
+    except OSError as error:
+        output.say(f"typed lines are not kept: {error}")
+        return InMemoryHistory()
+    return FileHistory(file)

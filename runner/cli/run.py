@@ -1,0 +1,82 @@
+"""`run`: an answer to one prompt, or a conversation."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import output
+from runner.cli.session import Session, client_command
+
+if TYPE_CHECKING:
+    from runner.client import Client
+    from runner.wire import ModelInfo
+
+
+@client_command
+async def run(  # noqa: PLR0913 (typer: one for each option)
+    session: Session,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Name of a model; it is pulled if it is not here.")
+    ],
+    prompt: Annotated[
+        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to ask; stdin goes before it.")
+    ] = None,
+    system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="System message.")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("-o", "--option", metavar="KEY=VALUE", help="As temperature=0.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Continue the prompt without chat template.")] = False,
+    keep_alive: Annotated[
+        str | None, typer.Option("--keep-alive", metavar="DURATION", help="As 10m; negative for ever.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print times and speeds.")] = False,
+) -> None:
+    """Answer a prompt, or chat when there is none."""
+    from runner.cli.answer import Ask, answer
+    from runner.cli.options import parse_options
+
+    ask = Ask(
+        options=parse_options(option or []),
+        system=system,
+        raw=raw,
+        keep_alive_s=_duration(keep_alive),
+        verbose=verbose,
+    )
+    text = "" if sys.stdin.isatty() else sys.stdin.read()
+    text = "\n\n".join(part for part in (text.strip("\n"), " ".join(prompt or [])) if part)
+    async with session.client() as client:
+        info = await present(client, model)
+        if text or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            if text and not info.has_chat_template and not raw:
+                output.say(f"{info.name} has no chat template: it continues the text")
+            await answer(client, ask.of_prompt(info.name, text))
+        else:
+            from runner.cli.repl import converse
+
+            await converse(client, info, ask, session.paths.prompt_history_file)
+
+
+async def present(client: Client, name: str) -> ModelInfo:
+    """The local model called `name`, pulled if there is none."""
+    from runner.cli import progress
+    from runner.cli.jobs import as_request
+    from runner.errors import RemoteError
+
+    try:
+        return await client.show(name)
+    except RemoteError as error:
+        if error.code != "model_not_found":
+            raise
+    return await progress.follow(client.pull(as_request(name)))
+
+
+def _duration(text: str | None) -> float | None:
+    from runner import config_values
+
+    try:
+        return None if text is None else config_values.duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--keep-alive {error}") from None

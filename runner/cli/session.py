@@ -1,0 +1,87 @@
+"""What a command works with: paths, settings, and the daemon if it needs one."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from runner.client import Client
+    from runner.config import Settings
+    from runner.paths import Paths
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+_OPTIONS = (
+    ("host", str | None, None, typer.Option("--host", metavar="HOST", help="Where a daemon is to listen.")),
+    ("port", int | None, None, typer.Option("--port", metavar="PORT", help="Where a daemon is to listen.")),
+    ("no_start", bool, False, typer.Option("--no-start", help="Fail if no daemon runs.")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`origins` says where each setting comes from; `start` whether a daemon may be started."""
+
+    paths: Paths
+    settings: Settings
+    origins: dict[str, str]
+    start: bool
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
+        """Raises DaemonUnreachable."""
+        from runner import launch
+
+        async with await launch.connect(self.paths, self.settings, start=self.start) as client:
+            yield client
+
+
+def open_session(host: str | None = None, port: int | None = None, *, start: bool = True) -> Session:
+    """Raises InvalidSetting."""
+    from runner import config, paths
+
+    places = paths.resolve()
+    settings, origins = config.load({"host": host, "port": port}, os.environ, places.config_file)
+    return Session(places, settings, origins, start)
+
+
+def daemon_address() -> str:
+    """`http://host:port` of the daemon, which is started if none runs. Raises DaemonUnreachable."""
+
+    async def find_or_start() -> str:
+        async with open_session().client() as client:
+            return client.address
+
+    return asyncio.run(find_or_start())
+
+
+def client_command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """A command that talks to the daemon: `function` gets a Session as its first argument, and the command
+    the options of finding and starting the daemon."""
+
+    def command(*, host: str | None, port: int | None, no_start: bool, **arguments: Any) -> None:
+        asyncio.run(function(open_session(host, port, start=not no_start), **arguments))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    parameters = [
+        *(parameter.replace(kind=keyword) for parameter in own),
+        *(
+            inspect.Parameter(name, keyword, default=default, annotation=Annotated[kind, option])
+            for name, kind, default, option in _OPTIONS
+        ),
+    ]
+    command.__name__, command.__doc__ = function.__name__, function.__doc__
+    # typer reads both.
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command

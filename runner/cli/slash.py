@@ -1,0 +1,101 @@
+"""Slash commands of the conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from modelstore.errors import UserError
+from runner.cli import human, output
+from runner.cli.conversation import Conversation
+from runner.cli.options import with_option
+
+_HELP = """\
+/set KEY VALUE       change an option, as /set temperature 0; /set stop END adds a stop string
+/set system TEXT     system message from here on; no TEXT removes it
+/set verbose|quiet   print times and speeds after each answer, or not
+/show                the model, the system message and the options
+/clear               forget the conversation
+/save NAME           keep the conversation; /load NAME brings it back
+/bye                 leave, as Ctrl-D does
+/?                   this help
+\"\"\"                  begins and ends a text of several lines"""
+
+
+class Leave(Exception):
+    """The user wants to leave."""
+
+
+async def obey(conversation: Conversation, line: str) -> None:
+    """Run one slash command. Raises Leave, or UserError for what is wrong with it."""
+    word, _, rest = line.partition(" ")
+    command = _COMMANDS.get(word)
+    if command is None:
+        raise UserError(f"unknown command {word}", hint="/? lists the commands")
+    await command(conversation, rest.strip())
+
+
+async def _set(conversation: Conversation, rest: str) -> None:
+    key, _, value = rest.removeprefix("parameter ").partition(" ")
+    value = value.strip().strip('"')
+    ask = conversation.ask
+    if key in {"verbose", "quiet"}:
+        ask.verbose = key == "verbose"
+    elif key == "system":
+        ask.system = value or None
+    elif value:
+        ask.options = with_option(ask.options, key, value)
+    else:
+        raise UserError("/set needs a key and a value", hint="/? lists what can be set")
+    output.say(f"set {rest}")
+
+
+async def _show(conversation: Conversation, _rest: str) -> None:
+    model, ask = conversation.model, conversation.ask
+    facts = [human.count(model.parameter_count), model.quantization or "", human.size(model.size_bytes)]
+    output.say(f"model    {model.name}  {'  '.join(fact for fact in facts if fact)}")
+    output.say(f"system   {ask.system or '-'}")
+    for key, value in ask.options.model_dump().items():
+        output.say(f"{key.ljust(18)} {'auto' if value is None else value}")
+
+
+async def _clear(conversation: Conversation, _rest: str) -> None:
+    conversation.clear()
+    output.say("forgot the conversation")
+
+
+async def _save(conversation: Conversation, rest: str) -> None:
+    await conversation.save(_title(rest, "/save"))
+    output.say(f"saved {rest}")
+
+
+async def _load(conversation: Conversation, rest: str) -> None:
+    await conversation.load(_title(rest, "/load"))
+    output.say(f"loaded {rest}: {len(conversation.messages)} messages with {conversation.model.name}")
+
+
+def _title(rest: str, command: str) -> str:
+    if not rest:
+        raise UserError(f"{command} needs a name", hint=f"{command} NAME")
+    return rest
+
+
+async def _bye(_conversation: Conversation, _rest: str) -> None:
+    raise Leave
+
+
+async def _help(_conversation: Conversation, _rest: str) -> None:
+    output.say(_HELP)
+
+
+_COMMANDS: dict[str, Callable[[Conversation, str], Coroutine[Any, Any, None]]] = {
+    "/set": _set,
+    "/show": _show,
+    "/clear": _clear,
+    "/save": _save,
+    "/load": _load,
+    "/bye": _bye,
+    "/exit": _bye,
+    "/?": _help,
+    "/help": _help,
+}
