@@ -1,7 +1,7 @@
-"""How much memory a model needs, from its header alone: arithmetic only, so that it works before a download.
+"""How much memory a model needs, from its header alone: arithmetic, so that it works before a download.
 
-It follows what llama.cpp allocates with one KV stream per slot and flash attention. Where a header leaves room
-for doubt the result is too large rather than too small.
+It follows what llama.cpp allocates with one KV stream per slot and flash attention. Where a header leaves
+room for doubt the result is too large rather than too small.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _CACHE_STEP_TOKENS = 256
 _FLOAT_BYTES = 4
 _MASK_BYTES = 2
 
-# Layers that slide: all but the last of each group of so many, or but the first where `True` stands. Older files
-# do not say it themselves, nor in the end two of these architectures their window.
+# Layers that slide: all but the last of each group of so many, or but the first where `True` stands. Many
+# files leave this to the architecture, and those of two architectures the window as well.
 _WINDOW_GROUPS = {
     "afmoe": (4, False), "cohere2": (4, False), "cohere2moe": (4, True), "exaone-moe": (4, False),
     "gemma2": (2, False), "gemma3": (6, False), "gemma3n": (5, False), "gpt-oss": (2, False),
@@ -58,10 +58,8 @@ def kv_cache_bytes(
     batch_tokens: int = BATCH_TOKENS,
 ) -> int:
     """Keys, values and recurrent states of all slots. `type_bytes` is the size of one cached number."""
-    window = header.sliding_window or _DEFAULT_WINDOWS.get(header.architecture)
-    slides = _sliding_layers(header) if window else ()
-    full_cells = _padded(context_length)
-    window_cells = _padded(min(full_cells, (window or 0) + batch_tokens))
+    full_cells, window_cells = _cells(header, context_length, batch_tokens)
+    slides = _sliding_layers(header)
     recurrent, attending = _layer_kinds(header)
     total = 0.0
     for layer in attending:
@@ -133,12 +131,22 @@ def _state_bytes(header: Header) -> int:
     return ((kernel - 1) * (inner + 2 * groups * state) + state * inner) * _FLOAT_BYTES
 
 
+def _cells(header: Header, context_length: int, batch_tokens: int) -> tuple[int, int]:
+    """Tokens that a slot's cache holds in full layers and in sliding ones: the window and one batch."""
+    full_cells = _padded(context_length)
+    window = header.sliding_window or _DEFAULT_WINDOWS.get(header.architecture)
+    return full_cells, min(full_cells, _padded(window + batch_tokens)) if window else full_cells
+
+
 def _compute_bytes(header: Header, context_length: int, slots: int, batch_tokens: int) -> int:
-    """Buffers of one step: the logits, or the attention mask with a layer's inner values if these are more."""
+    """Buffers of one step: a layer's inner values and the attention masks for each token of the batch, or
+    logits for each slot if these are more; and the logits once more, as they are handed out."""
     vocabulary, embedding = header.vocabulary_size or 0, header.embedding_length or 0
-    logits = _FLOAT_BYTES * (vocabulary + 2 * embedding)
-    layer = _MASK_BYTES * _padded(context_length) + _FLOAT_BYTES * (3 * _inner_width(header) + 4 * embedding)
-    return batch_tokens * max(logits, layer) + slots * vocabulary * _FLOAT_BYTES
+    full_cells, window_cells = _cells(header, context_length, batch_tokens)
+    mask_cells = full_cells + (window_cells if any(_sliding_layers(header)) else 0)
+    layer = _MASK_BYTES * mask_cells + _FLOAT_BYTES * (3 * _inner_width(header) + 4 * embedding)
+    logits = slots * vocabulary * _FLOAT_BYTES
+    return max(batch_tokens * layer, logits) + logits
 
 
 def _inner_width(header: Header) -> int:

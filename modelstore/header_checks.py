@@ -23,7 +23,6 @@ _RANGES = {
     "{}.attention.value_length": (1, 65_536),
     "{}.rope.dimension_count": (0, 65_536),
     "{}.expert_count": (0, 65_536),
-    "{}.expert_used_count": (0, 65_536),
 }
 _VOCABULARY = {
     "tokenizer.ggml.tokens": ("string[]",),
