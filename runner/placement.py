@@ -45,11 +45,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A model that has memory now. `idle_s` is None while it works or loads: then it cannot be a victim."""
+    """A model that has memory now. `idle_s` is None while it works or loads: then it cannot be a victim.
+    One that `is_leaving` unloads already: its memory is on its way."""
 
     key: str
     memory_bytes: int
     idle_s: float | None
+    is_leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It fits once models that are busy now have ended."""
+    """It fits once models that are busy or unloading now have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,11 @@ def place(
             return placement
     context_length, slots = shapes[-1]
     need = memory_need(header, context_length, slots).total_bytes
+    room = machine.ram_usable_bytes + sum(r.memory_bytes for r in residents if r.is_leaving)
+    if room >= need:
+        return Wait()
     idle = sorted((r for r in residents if r.idle_s is not None), key=lambda r: -(r.idle_s or 0.0))
-    victims, room = [], machine.ram_usable_bytes
+    victims = []
     while idle and room < need:
         victim = idle.pop(0)
         victims.append(victim.key)
@@ -124,8 +129,8 @@ def _kv_cap_bytes(header: Header, machine: Machine) -> int:
 def _fit(header: Header, wish: Wish, machine: Machine, context_length: int, slots: int) -> Placement | None:
     need = memory_need(header, context_length, slots).total_bytes
     if wish.gpu_layers != 0 and machine.gpu_names and need <= machine.gpu_available_bytes:
-        free = _gb(machine.gpu_available_bytes)
-        reason = f"GPU ({', '.join(machine.gpu_names)}): needs {_gb(need)}, {free} free"
+        free = _size(machine.gpu_available_bytes)
+        reason = f"GPU ({', '.join(machine.gpu_names)}): needs {_size(need)}, {free} free"
         return Placement(context_length, slots, wish.gpu_layers or -1, need, reason)
     if need <= machine.ram_usable_bytes:
         return Placement(context_length, slots, 0, need, _why_cpu(wish, machine, need))
@@ -137,15 +142,15 @@ def _why_cpu(wish: Wish, machine: Machine, need: int) -> str:
         return "CPU: gpu_layers is 0"
     if not machine.gpu_names:
         return "CPU: no GPU backend found"
-    return f"CPU: needs {_gb(need)}, the GPU has {_gb(machine.gpu_available_bytes)} free"
+    return f"CPU: needs {_size(need)}, the GPU has {_size(machine.gpu_available_bytes)} free"
 
 
 def _too_large(need: int, context_length: int, machine: Machine) -> str:
     return (
-        f"needs {_gb(need)} of memory with a context of {context_length} tokens;"
-        f" {_gb(machine.ram_available_bytes)} of {_gb(machine.ram_total_bytes)} are available"
+        f"needs {_size(need)} of memory with a context of {context_length} tokens;"
+        f" {_size(machine.ram_available_bytes)} of {_size(machine.ram_total_bytes)} are available"
     )
 
 
-def _gb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB"
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"

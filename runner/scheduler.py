@@ -237,7 +237,8 @@ class Scheduler:
             if model.placement is not None:
                 is_idle = model.phase is Phase.READY and model.idle_since_s is not None
                 idle_s = now_s - (model.idle_since_s or 0.0) if is_idle else None
-                yield Resident(model.key, model.placement.memory_bytes, idle_s)
+                is_leaving = model.phase is Phase.UNLOADING
+                yield Resident(model.key, model.placement.memory_bytes, idle_s, is_leaving)
 
 
 def _most_demanding(waiting: deque[Request]) -> Request:

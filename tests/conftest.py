@@ -54,3 +54,9 @@ def daemon(home: Path) -> Iterator[Daemon]:
     """A running daemon on `home`."""
     with Daemon(home) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Path:
+    """Weights of a small real model that continues text: no chat template, context 1,024."""
+    return Path(__file__).parent / "data" / "nybble-tiny-f16.gguf"

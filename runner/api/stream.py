@@ -23,7 +23,7 @@ _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 
 SILENCE_S = 1.0
-_CLIENT_GONE = 499  # nobody reads it; the access log shows it
+_CLIENT_GONE = 499
 
 
 async def until_done(events: AsyncGenerator[_Event]) -> AsyncGenerator[_Event]:

@@ -1,0 +1,145 @@
+"""A worker as a process: what the daemon relies on."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from native import child
+from runner.protocol import (
+    Cancel,
+    Command,
+    Event,
+    Finished,
+    Generate,
+    Load,
+    LoadFailed,
+    Ready,
+    Sampling,
+    Shutdown,
+    Stepped,
+    decode,
+    encode,
+)
+
+
+class WorkerProcess:
+    """A worker on real pipes, as `runner.process` starts it."""
+
+    def __init__(self, model: Path) -> None:
+        self.process = subprocess.Popen(
+            child.command("runner.worker"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=child.environment(),
+        )
+        self.errors: list[bytes] = []
+        self._drain = threading.Thread(target=self._drain_errors)
+        self._drain.start()
+        self.send(Load(str(model), 512, 4, 0, 1, 1, 64))
+
+    def _drain_errors(self) -> None:
+        assert self.process.stderr
+        self.errors.extend(self.process.stderr)
+
+    def send(self, command: Command) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(encode(command))
+        self.process.stdin.flush()
+
+    def events(self) -> Iterator[Event]:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            event = decode(line)
+            assert not isinstance(event, Command)
+            yield event
+
+    def wait_for(self, kind: type[Event]) -> Event:
+        return next(event for event in self.events() if isinstance(event, kind))
+
+    def finish(self, request_id: str) -> tuple[str, Finished]:
+        text = ""
+        for event in self.events():
+            if isinstance(event, Stepped):
+                text += "".join(d.text for d in event.deltas if d.request_id == request_id)
+                for finished in event.finished:
+                    if finished.request_id == request_id:
+                        return text, finished
+        raise AssertionError("the worker ended before the request")
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._drain.join()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert pipe
+            pipe.close()
+
+
+@pytest.fixture
+def worker(tiny_model: Path) -> Iterator[WorkerProcess]:
+    running = WorkerProcess(tiny_model)
+    yield running
+    running.close()
+
+
+def test_it_loads_generates_and_ends_when_told(worker: WorkerProcess) -> None:
+    ready = worker.wait_for(Ready)
+    assert isinstance(ready, Ready)
+    assert (ready.context_length, ready.slots, ready.devices) == (512, 4, "CPU 13 MiB")
+    worker.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=8)))
+    text, finished = worker.finish("a")
+    assert text and finished.completion_tokens == 8
+    worker.send(Shutdown())
+    assert worker.process.wait(5) == 0
+
+
+def test_it_ends_at_once_when_the_daemon_is_gone_even_in_mid_decode(worker: WorkerProcess) -> None:
+    worker.wait_for(Ready)
+    worker.send(Generate("a", ("The list",), Sampling(temperature=1, max_tokens=None)))
+    worker.wait_for(Stepped)
+    assert worker.process.stdin
+    worker.process.stdin.close()
+    psutil.Process(worker.process.pid).wait(1)
+
+
+def test_it_ends_when_the_daemon_goes_during_the_load(worker: WorkerProcess) -> None:
+    assert worker.process.stdin
+    worker.process.stdin.close()
+    psutil.Process(worker.process.pid).wait(5)
+
+
+def test_a_cancel_ends_the_request_and_the_next_one_runs(worker: WorkerProcess) -> None:
+    worker.wait_for(Ready)
+    worker.send(Generate("a", ("The list",), Sampling(temperature=1, seed=1)))
+    worker.wait_for(Stepped)
+    worker.send(Cancel("a"))
+    assert worker.finish("a")[1].reason in ("cancelled", "stop")
+    worker.send(Generate("b", ("The list",), Sampling(temperature=0, max_tokens=4)))
+    assert worker.finish("b")[1].reason == "length"
+
+
+def test_what_llama_cpp_refuses_is_told_in_its_words(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF\x03\x00\x00\x00" + b"\xff" * 64)
+    worker = WorkerProcess(broken)
+    failed = worker.wait_for(LoadFailed)
+    assert isinstance(failed, LoadFailed)
+    assert failed.code == "model_invalid" and "llama.cpp refused the model: " in failed.message
+    assert worker.process.wait(5) == 1
+    worker.close()
+
+
+def test_a_broken_command_ends_the_worker_and_says_why(worker: WorkerProcess) -> None:
+    worker.wait_for(Ready)
+    assert worker.process.stdin
+    worker.process.stdin.write(b"rm -rf /\n")
+    worker.process.stdin.flush()
+    assert worker.process.wait(5) == 0
+    assert b"".join(worker.errors).count(b"not a message") == 1
