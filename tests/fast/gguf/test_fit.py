@@ -11,6 +11,7 @@ from modelstore.gguf import Header
 from modelstore.header import Tensor, Value
 from tests.fast.gguf.test_headers import header_of
 from tests.memory import measured_memory
+from tests.tiny_gguf import Shape, write_model
 
 
 @pytest.mark.parametrize(
@@ -22,6 +23,14 @@ def test_agrees_with_llama_cpp(tiny_model: Path, context_length: int, slots: int
     assert need.kv_bytes == measured.kv_bytes
     assert need.weights_bytes == measured.weights_bytes
     assert need.compute_bytes == pytest.approx(measured.compute_bytes, rel=0.03)
+
+
+def test_agrees_with_llama_cpp_on_a_written_model(tmp_path: Path) -> None:
+    path = write_model(tmp_path / "tiny.gguf", Shape(layers=3, heads=8, heads_kv=1))
+    measured, need = measured_memory(path, 512, 2, 64), memory_need(header_of(path), 512, 2, 64)
+    # llama.cpp prints hundredths of a MiB.
+    assert need.kv_bytes == pytest.approx(measured.kv_bytes, abs=0.005 * 2**20)
+    assert need.weights_bytes == measured.weights_bytes
 
 
 def model(architecture: str, layers: tuple[str, ...], **metadata: Value) -> Header:
