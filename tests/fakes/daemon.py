@@ -1,0 +1,181 @@
+"""A daemon without models: a real HTTP server on loopback that speaks `/nybble/*` with scripted answers.
+
+Chats are kept by the real history behind the real routes; only models, pulls and generations are scripted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+
+from runner import wire
+from runner.api import errors
+from runner.api.sessions import router as sessions_router
+from runner.history import History
+
+START = datetime(2026, 5, 1, 14, 2, tzinfo=UTC)
+
+
+class Gate:
+    """A place in a script where the daemon rests until the test opens it."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._opened: Future[None] = Future()
+
+    def open(self) -> None:
+        self._opened.set_result(None)
+
+    async def pass_through(self) -> None:
+        self._reached.set()
+        await asyncio.shield(asyncio.wrap_future(self._opened))
+
+    async def reached(self) -> None:
+        await asyncio.to_thread(self._reached.wait, 10)
+
+
+class HangUp:
+    """A place in a script where the daemon closes the connection in the middle of the answer."""
+
+
+Step = wire.Wire | Gate | HangUp
+
+
+def model(name: str, *, has_chat_template: bool = True, size_bytes: int = 98_362_432) -> wire.ModelInfo:
+    return wire.ModelInfo(
+        name=name,
+        digest="sha256:" + "0" * 64,
+        size_bytes=size_bytes,
+        modified_at=START,
+        source="test",
+        quantization="Q4_1",
+        context_length=8192,
+        has_chat_template=has_chat_template,
+    )
+
+
+def loaded(name: str) -> wire.LoadedModel:
+    digest = "sha256:" + "0" * 64
+    return wire.LoadedModel(
+        name=name, digest=digest, state="ready", size_bytes=98_362_432, context_length=8192, slots=1
+    )
+
+
+def answer(*pieces: str, reason: str = "stop") -> list[Step]:
+    """A whole generation: prefill, the pieces as text, the end with fixed figures."""
+    deltas = [wire.TextDelta(text=piece, completion_tokens=number) for number, piece in enumerate(pieces, 1)]
+    return [wire.Prefilling(done_tokens=31, total_tokens=31), *deltas, done(128, reason)]
+
+
+def done(completion_tokens: int, reason: str = "stop") -> wire.Done:
+    return wire.Done(
+        model="smollm2:135m",
+        reason=reason,
+        usage=wire.Usage(prompt_tokens=31, completion_tokens=completion_tokens),
+        timings=wire.Timings(prefill_s=0.2, decode_s=2.75, ttft_s=0.31, total_s=3.1),
+    )
+
+
+def error(message: str, hint: str | None = None, status: int = 500) -> wire.ErrorEvent:
+    return wire.ErrorEvent(
+        error=wire.ErrorBody(message=message, hint=hint, code="worker_crashed", status=status)
+    )
+
+
+@dataclass
+class FakeDaemon:
+    """`replies` and `pulls` are scripts, used up one for each request; `requests` is what was asked."""
+
+    folder: Path
+    models: list[wire.ModelInfo] = field(default_factory=lambda: [model("smollm2:135m")])
+    loaded: list[wire.LoadedModel] = field(default_factory=list)
+    replies: deque[Sequence[Step]] = field(default_factory=deque)
+    pulls: deque[Sequence[Step]] = field(default_factory=deque)
+    requests: list[wire.GenerateRequest] = field(default_factory=list)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        minutes = count()
+        self.history = History(
+            self.folder / "history.sqlite3", clock=lambda: START + timedelta(minutes=next(minutes))
+        )
+        self._port = 0
+        self.start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Listens; on the same port as before if it ran already."""
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=0, ws="none"
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends at once, also in the middle of an answer."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join()
+
+    def close(self) -> None:
+        self.stop()
+        self.history.close()
+
+    def _app(self) -> FastAPI:
+        app = FastAPI()
+        app.state.service = SimpleNamespace(history=self.history)
+        app.include_router(sessions_router)
+        errors.install(app)
+        app.add_api_route("/nybble/models", lambda: self.models)
+        app.add_api_route("/nybble/ps", lambda: self.loaded)
+        app.add_api_route("/nybble/generate", self._generate, methods=["POST"])
+        app.add_api_route("/nybble/pull", self._pull, methods=["POST"])
+        return app
+
+    async def _generate(self, request: wire.GenerateRequest) -> StreamingResponse:
+        self.requests.append(request)
+        return StreamingResponse(self._lines(self.replies.popleft()), media_type="application/x-ndjson")
+
+    async def _pull(self, request: wire.PullRequest) -> StreamingResponse:
+        return StreamingResponse(self._lines(self.pulls.popleft()), media_type="application/x-ndjson")
+
+    async def _lines(self, script: Sequence[Step]) -> AsyncIterator[str]:
+        try:
+            for step in script:
+                if isinstance(step, Gate):
+                    await step.pass_through()
+                elif isinstance(step, HangUp):
+                    raise ConnectionAbortedError
+                else:
+                    if isinstance(step, wire.JobDone):
+                        self.models = [step.model, *self.models]
+                    yield step.model_dump_json() + "\n"
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+def running(folder: Path) -> Iterator[FakeDaemon]:
+    """For a fixture."""
+    daemon = FakeDaemon(folder)
+    yield daemon
+    daemon.close()

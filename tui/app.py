@@ -1,0 +1,79 @@
+"""The terminal app."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+from textual.app import App
+from textual.theme import Theme
+
+from runner import wire
+from runner.client import Client
+from tui.clock import Clock
+from tui.commands import NybbleCommands
+from tui.desk import Desk
+from tui.keys import bindings
+from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
+from tui.wording import failure
+
+_HEARTBEAT_S = 2.0
+
+THEME = Theme(
+    name="nybble",
+    primary="#7fa8d1",
+    secondary="#8b93a7",
+    accent="#e0b074",
+    success="#8fbf8a",
+    warning="#d9b36c",
+    error="#e07f7a",
+    foreground="#d5d9e0",
+    background="#12151a",
+    surface="#181c23",
+    panel="#222833",
+)
+
+
+class NybbleApp(App[None]):
+    TITLE = "nybble"
+    CSS_PATH = "app.tcss"
+    BINDINGS = bindings("Everywhere")
+    COMMANDS: ClassVar = {NybbleCommands}
+    # Textual gives the cells of a Markdown table tooltips that it reads as markup: a model could end the app.
+    TOOLTIP_DELAY = 1e6
+
+    def __init__(self, client: Client, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.desk = Desk(client, clock or Clock())
+        self.desk.on_problem = self._tell
+        self.add_mode("chat", partial(ChatScreen, self.desk))
+        self.register_theme(THEME)
+        self.theme = THEME.name
+
+    async def on_mount(self) -> None:
+        await self.switch_mode("chat")
+        self.run_worker(self.desk.refresh(), group="refresh")
+        self.set_interval(_HEARTBEAT_S, self._beat)
+
+    def _beat(self) -> None:
+        self.run_worker(self.desk.refresh_loaded(), group="refresh", exclusive=True)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen())
+
+    async def action_quit(self) -> None:
+        screen = self.screen
+        if isinstance(screen, ChatScreen):
+            await screen.conversation.stop()
+        self.exit()
+
+    def _tell(self, error: wire.ErrorBody) -> None:
+        reason, hint = failure(error)
+        text = reason if hint is None else f"{reason}\n{hint}"
+        self.notify(text, severity="error", markup=False)
+
+
+def run(address: str) -> None:
+    """Opens the app on the daemon at `address` (`http://host:port`) and returns when the user leaves it."""
+    NybbleApp(Client(address)).run()

@@ -1,0 +1,151 @@
+"""The desk: owns what the app knows, and does all its talking with the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from runner import wire
+from runner.client import Client
+from runner.errors import DaemonUnreachable, RemoteError
+from tui.clock import Clock
+from tui.state import Progressing, Pull, State, Turn, request_for
+
+_Answer = TypeVar("_Answer")
+
+
+class Desk:
+    """`state` changes only through `change`; whoever subscribed is told. What the daemon refuses goes to
+    `on_problem`; that it does not answer at all is noted in the state."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self.clock = clock
+        self.state = State()
+        self.on_problem: Callable[[wire.ErrorBody], None] = lambda error: None
+        self._client = client
+        self._listeners: list[Callable[[State], None]] = []
+
+    def subscribe(self, listener: Callable[[State], None]) -> None:
+        self._listeners.append(listener)
+        listener(self.state)
+
+    def change(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            for listener in self._listeners:
+                listener(state)
+
+    async def refresh(self) -> None:
+        """Asks for everything again."""
+        if (models := await self._ask(self._client.models())) is not None:
+            self.change(self.state.with_models(models))
+            await self.refresh_sessions()
+            await self.refresh_loaded()
+
+    async def refresh_sessions(self) -> None:
+        if (sessions := await self._ask(self._client.sessions())) is not None:
+            self.change(self.state.with_sessions(sessions))
+
+    async def refresh_loaded(self) -> None:
+        """Also the heartbeat: notices that the daemon is gone, and that it is back."""
+        was_lost = self.state.lost is not None
+        if (loaded := await self._ask(self._client.loaded())) is not None:
+            self.change(replace(self.state, loaded=tuple(loaded)))
+            if was_lost:
+                await self.refresh()
+
+    # Chats
+
+    async def open(self, session_id: int) -> None:
+        if (session := await self._ask(self._client.session(session_id))) is not None:
+            self.change(self.state.with_session(session))
+
+    async def rename(self, session_id: int, title: str) -> None:
+        body = wire.SessionUpdate(title=title)
+        if (renamed := await self._ask(self._client.update_session(session_id, body))) is not None:
+            if self.state.session is not None and self.state.session.id == session_id:
+                self.change(replace(self.state, session=renamed))
+            await self.refresh_sessions()
+
+    async def delete(self, session_id: int) -> None:
+        if await self._ask(_done(self._client.delete_session(session_id))):
+            if self.state.session is not None and self.state.session.id == session_id:
+                self.change(self.state.without_session())
+            await self.refresh_sessions()
+
+    async def keep(self, message: wire.SessionMessage) -> bool:
+        """Saves a message of the current chat, which begins with the first one. False if that failed."""
+        session = self.state.session or await self._begin()
+        if session is None:
+            return False
+        kept = await self._ask(self._client.add_message(session.id, message))
+        if kept is None:
+            return False
+        self.change(self.state.with_message(kept))
+        await self.refresh_sessions()
+        return True
+
+    async def _begin(self) -> wire.SessionInfo | None:
+        session = await self._ask(self._client.create_session(wire.SessionCreate(model=self.state.model)))
+        if session is not None:
+            self.change(replace(self.state, session=session))
+        return session
+
+    # Models
+
+    async def use(self, name: str) -> None:
+        """Makes a local model the current one, also of the current chat."""
+        self.change(self.state.with_model(name))
+        if self.state.session is not None:
+            await self._ask(
+                self._client.update_session(self.state.session.id, wire.SessionUpdate(model=name))
+            )
+
+    def answer(self, model: wire.ModelInfo) -> AsyncIterator[Progressing | wire.Done]:
+        """Asks `model` for an answer to the last message; raises what the client raises."""
+        self.change(replace(self.state, turn=Turn(model.name)))
+        return self._client.generate(request_for(self.state, model))
+
+    def note(self, event: Progressing) -> None:
+        """What a running answer reports."""
+        if self.state.turn is not None:
+            turn = self.state.turn.after(event, self.clock.elapsed_s())
+            self.change(replace(self.state, turn=turn))
+
+    async def pull(self, name: str) -> None:
+        """Pulls a model and makes it the current one. Cancelling stops the pull; a later one goes on."""
+        self.change(replace(self.state, pull=Pull(name), pull_error=None))
+        try:
+            async for event in self._client.pull(name):
+                if isinstance(event, wire.JobProgress) and self.state.pull is not None:
+                    pull = self.state.pull.after(event, self.clock.elapsed_s())
+                    self.change(replace(self.state, pull=pull))
+                elif isinstance(event, wire.JobDone) and self.state.turn is None:
+                    self.change(self.state.with_model(event.model.name))
+        except (RemoteError, DaemonUnreachable) as error:
+            self.change(replace(self.state, pull_error=reported(error)))
+        finally:
+            self.change(replace(self.state, pull=None))
+        await self.refresh()
+
+    async def _ask(self, call: Awaitable[_Answer]) -> _Answer | None:
+        try:
+            answer = await call
+        except DaemonUnreachable as error:
+            self.change(replace(self.state, lost=error.message))
+            return None
+        except RemoteError as error:
+            self.on_problem(reported(error))
+            return None
+        self.change(replace(self.state, lost=None))
+        return answer
+
+
+async def _done(call: Awaitable[None]) -> bool:
+    await call
+    return True
+
+
+def reported(error: RemoteError | DaemonUnreachable) -> wire.ErrorBody:
+    return wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)

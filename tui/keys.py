@@ -1,0 +1,148 @@
+"""Every key of the terminal app: the one table behind bindings, footer, help screen and `docs/tui.md`.
+
+Function keys and ctrl chords work everywhere. Single letters work only where no text field has the focus.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """`keys` as Textual spells them, separated by commas; `label` is the word in the footer, `sentence` the
+    one in help. `is_shown` puts it in the footer; `has_priority` takes the key from a text field."""
+
+    id: str
+    keys: str
+    action: str
+    label: str
+    sentence: str
+    is_shown: bool = True
+    has_priority: bool = False
+
+    def binding(self) -> Binding:
+        return Binding(
+            self.keys,
+            self.action,
+            self.label,
+            id=self.id,
+            tooltip=self.sentence,
+            show=self.is_shown,
+            priority=self.has_priority,
+        )
+
+
+GROUPS: dict[str, tuple[Key, ...]] = {
+    "Everywhere": (
+        Key("app.help", "f1,question_mark", "help", "Help", "Show all keys"),
+        Key("app.palette", "ctrl+p", "command_palette", "Find", "Find actions, models, chats", False, True),
+        Key("app.chat", "f2", "switch_mode('chat')", "Chat", "Go to the chat screen", False),
+        Key("app.quit", "ctrl+q", "quit", "Quit", "Leave; an unfinished answer is kept", True, True),
+    ),
+    "Chat": (
+        Key("chat.stop", "escape", "stop", "Stop", "Stop the answer or the pull; what has arrived is kept"),
+        Key("chat.new", "ctrl+n", "new_chat", "New", "Begin a new chat"),
+        Key("chat.models", "ctrl+t", "pick_model", "Model", "Choose a model, or pull one by its name"),
+        Key("chat.sessions", "ctrl+l", "sessions", "Chats", "Go to the list of chats"),
+        Key("chat.retry", "ctrl+r", "retry", "Retry", "Reconnect, and ask again what has no answer"),
+    ),
+    "Prompt": (
+        Key("prompt.send", "enter", "send", "Send", "Send the message", False, True),
+        Key(
+            "prompt.newline",
+            "ctrl+j,shift+enter,alt+enter",
+            "newline",
+            "New line",
+            "Add a line (Shift+Enter and Alt+Enter need a terminal that reports them)",
+            False,
+            True,
+        ),
+        Key("prompt.leave", "escape", "leave", "Read", "Leave the prompt to scroll the chat"),
+    ),
+    "Transcript": (
+        Key("transcript.down", "j,down", "scroll_down", "Down", "Scroll down a line", False),
+        Key("transcript.up", "k,up", "scroll_up", "Up", "Scroll up a line", False),
+        Key("transcript.page_down", "pagedown,space", "page_down", "Page down", "Scroll down a page", False),
+        Key("transcript.page_up", "pageup", "page_up", "Page up", "Scroll up a page", False),
+        Key("transcript.top", "g,home", "scroll_home", "Top", "Go to the beginning", False),
+        Key("transcript.end", "G,end", "follow", "End", "Go to the end and follow it"),
+        Key("transcript.copy", "y", "copy('answer')", "Copy", "Copy the last answer"),
+        Key("transcript.code", "c", "copy('code')", "Copy code", "Copy the last block of code"),
+        Key("transcript.write", "i,enter", "write", "Write", "Back to the prompt; other letters do it too"),
+    ),
+    "Chats": (
+        Key("sessions.open", "enter", "select", "Open", "Open the chat"),
+        Key("sessions.new", "n", "screen.new_chat", "New", "Begin a new chat"),
+        Key("sessions.rename", "r", "rename", "Rename", "Give the chat another name"),
+        Key("sessions.delete", "d,delete", "delete", "Delete", "Delete the chat, after asking"),
+        Key("sessions.filter", "slash", "filter", "Search", "Show only chats whose name matches"),
+        Key("sessions.down", "j,down", "cursor_down", "Down", "Next chat", False),
+        Key("sessions.up", "k,up", "cursor_up", "Up", "Previous chat", False),
+        Key("sessions.first", "g,home", "first", "First", "First chat", False),
+        Key("sessions.last", "G,end", "last", "Last", "Last chat", False),
+        Key("sessions.leave", "escape", "leave", "Back", "End the search, or go back to the prompt"),
+    ),
+    "First start": (Key("start.pull", "enter", "pull_first", "Get it", "Pull the model that is offered"),),
+    "Model picker": (
+        Key("picker.down", "down", "move(1)", "Down", "Next model", False, True),
+        Key("picker.up", "up", "move(-1)", "Up", "Previous model", False, True),
+        Key("picker.choose", "enter", "choose", "Choose", "Use the model, or pull this name", True, True),
+        Key("picker.cancel", "escape", "cancel", "Cancel", "Change nothing"),
+    ),
+    "Questions": (
+        Key("question.yes", "y", "answer(True)", "Yes", "Do it", True),
+        Key("question.no", "n,escape", "answer(False)", "No", "Leave everything as it is", True),
+    ),
+    "Name": (
+        Key("name.keep", "enter", "keep", "Rename", "Keep the name that was typed", True, True),
+        Key("name.cancel", "escape", "cancel", "Cancel", "Keep the old name"),
+    ),
+    "Help": (Key("help.close", "escape,f1,q,question_mark", "app.pop_screen", "Close", "Close this help"),),
+}  # fmt: skip
+
+_NAMES = {
+    "question_mark": "?",
+    "slash": "/",
+    "escape": "Esc",
+    "enter": "Enter",
+    "delete": "Del",
+    "home": "Home",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "end": "End",
+    "up": "↑",
+    "down": "↓",
+}
+
+
+def bindings(group: str) -> list[BindingType]:
+    """The bindings of one group, for a `BINDINGS` list."""
+    return [key.binding() for key in GROUPS[group]]
+
+
+def spelled(keys: str) -> str:
+    """`"ctrl+j,escape"` as people read it: `"Ctrl+J, Esc"`."""
+    return ", ".join(_spelled_one(key) for key in keys.split(","))
+
+
+def first_key(id: str) -> str:
+    """How people read the first key of the binding `id`."""
+    return next(spelled(key.keys.split(",")[0]) for keys in GROUPS.values() for key in keys if key.id == id)
+
+
+def _spelled_one(key: str) -> str:
+    *modifiers, last = key.split("+")
+    name = _NAMES.get(last, last.capitalize() if len(last) > 1 or modifiers else last)
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def markdown() -> str:
+    """The whole table for the documentation."""
+    parts = []
+    for group, keys in GROUPS.items():
+        rows = [f"| {spelled(key.keys)} | {key.sentence} |" for key in keys]
+        parts.append("\n".join([f"### {group}", "", "| Key | What it does |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts) + "\n"

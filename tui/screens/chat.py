@@ -1,0 +1,177 @@
+"""The chat screen: the list of chats beside the conversation."""
+
+from __future__ import annotations
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from runner.text import clean_name
+from tui.desk import Desk
+from tui.keys import bindings
+from tui.screens.picker import ModelPicker
+from tui.screens.question import Confirm, Rename
+from tui.state import FIRST_MODEL, State
+from tui.widgets.conversation import Conversation
+from tui.widgets.empty import EmptyState
+from tui.widgets.sessions import SessionList
+from tui.widgets.status import StatusLine
+from tui.widgets.transcript import Transcript, last_answer, last_code
+
+
+class ChatScreen(Screen[None]):
+    BINDINGS = bindings("Chat")
+    AUTO_FOCUS = ""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]
+        self.desk = desk
+        self._shown: State | None = None
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine()
+        with Horizontal():
+            yield SessionList(id="sessions")
+            yield Conversation(self.desk, id="conversation")
+        yield Footer()
+
+    async def on_mount(self) -> None:
+        self.desk.subscribe(self._show)
+        self.conversation.enter()
+
+    @property
+    def conversation(self) -> Conversation:
+        return self.query_one(Conversation)
+
+    @property
+    def chats(self) -> SessionList:
+        return self.query_one(SessionList)
+
+    def _show(self, state: State) -> None:
+        before, self._shown = self._shown, state
+        self.query_one(StatusLine).show(state)
+        self.chats.show(state.sessions, None if state.session is None else state.session.id)
+        self.conversation.show(state)
+        if before is None or before.is_busy != state.is_busy:
+            self.refresh_bindings()
+        if before is None or (before.current_model is None) != (state.current_model is None):
+            self.conversation.enter()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "stop":
+            return self.desk.state.is_busy
+        if action == "retry":
+            return self.desk.state.lost is not None or self.desk.state.unanswered is not None
+        return True
+
+    async def action_stop(self) -> None:
+        """The answer first; a pull only when no answer is on its way."""
+        if self.desk.state.turn is not None:
+            await self.conversation.stop()
+        else:
+            self.workers.cancel_group(self, "pull")
+
+    def action_retry(self) -> None:
+        self._retry()
+
+    @work(group="retry", exclusive=True)
+    async def _retry(self) -> None:
+        await self.desk.refresh()
+        if self.desk.state.lost is None:
+            self.conversation.retry()
+
+    # Chats
+
+    def action_sessions(self) -> None:
+        self.add_class("-sessions")
+        self.chats.enter()
+
+    @work(group="open", exclusive=True)
+    async def action_new_chat(self) -> None:
+        if self._may_leave():
+            self.desk.change(self.desk.state.without_session())
+            await self._enter_chat()
+
+    @on(SessionList.Opened)
+    def _open(self, event: SessionList.Opened) -> None:
+        self.open_session(event.session_id)
+
+    @work(group="open", exclusive=True)
+    async def open_session(self, session_id: int) -> None:
+        if self._may_leave():
+            await self.desk.open(session_id)
+            await self._enter_chat()
+
+    @on(SessionList.Left)
+    def _leave_chats(self) -> None:
+        self.remove_class("-sessions")
+        self.conversation.enter()
+
+    @on(SessionList.RenameRequested)
+    @work
+    async def _rename(self, event: SessionList.RenameRequested) -> None:
+        title = await self.app.push_screen_wait(Rename(event.session.title))
+        if title is not None:
+            await self.desk.rename(event.session.id, title)
+
+    @on(SessionList.DeleteRequested)
+    @work
+    async def _delete(self, event: SessionList.DeleteRequested) -> None:
+        is_current = self.desk.state.session is not None and self.desk.state.session.id == event.session.id
+        if is_current and not self._may_leave():
+            return
+        question = Confirm(f"Delete “{clean_name(event.session.title)}”?", "Its messages cannot be had back.")
+        if await self.app.push_screen_wait(question):
+            await self.desk.delete(event.session.id)
+            if is_current:
+                await self.conversation.show_messages()
+
+    def _may_leave(self) -> bool:
+        if self.desk.state.turn is None:
+            return True
+        self.notify("An answer is being written. Esc stops it and keeps what has arrived.", markup=False)
+        return False
+
+    async def _enter_chat(self) -> None:
+        await self.conversation.show_messages()
+        self._leave_chats()
+
+    # Models
+
+    @work(group="picker", exclusive=True)
+    async def action_pick_model(self) -> None:
+        choice = await self.app.push_screen_wait(ModelPicker(self.desk.state))
+        if choice is None:
+            return
+        if choice.is_pull:
+            self.pull(choice.name)
+        else:
+            await self.desk.use(choice.name)
+
+    @work(group="picker", exclusive=True)
+    async def use_model(self, name: str) -> None:
+        await self.desk.use(name)
+
+    @on(EmptyState.PullRequested)
+    def _pull_first(self) -> None:
+        self.pull(FIRST_MODEL)
+
+    def pull(self, name: str) -> None:
+        if self.desk.state.pull is None:
+            self.run_worker(self.desk.pull(name), group="pull")
+        else:
+            self.notify("A pull is running. Esc stops it.", markup=False)
+
+    # What the transcript copies
+
+    @on(Transcript.CopyRequested)
+    def _copy(self, event: Transcript.CopyRequested) -> None:
+        answer = last_answer(self.desk.state.messages)
+        text = last_code(answer or "") if event.is_code else answer
+        what = "block of code" if event.is_code else "answer"
+        if text:
+            self.app.copy_to_clipboard(text)
+        self.notify(f"Copied the last {what}." if text else f"There is no {what} to copy.", markup=False)

@@ -1,0 +1,87 @@
+"""Choosing a model: fuzzy search in what is here; a name that is not here can be pulled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from runner import wire
+from runner.text import clean_name
+from tui.fuzzy import ranked
+from tui.keys import bindings
+from tui.state import State
+from tui.wording import model_facts
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A local model to use, or a name to pull."""
+
+    name: str
+    is_pull: bool
+
+
+class ModelPicker(ModalScreen[Choice | None]):
+    BINDINGS = bindings("Model picker")
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self._models = state.models or ()
+        self._current = state.model
+        self._ready = {loaded.name for loaded in state.loaded if loaded.state == "ready"}
+        self._choices: list[Choice] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog", id="picker"):
+            yield Static("Models", classes="question", markup=False)
+            yield Input(placeholder="search, or a name to pull", compact=True)
+            yield OptionList(markup=False, compact=True)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).can_focus = False
+        self._fill("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._fill(event.value.strip())
+
+    def on_option_list_option_selected(self) -> None:
+        self.action_choose()
+
+    def action_move(self, steps: int) -> None:
+        options = self.query_one(OptionList)
+        if options.option_count:
+            options.highlighted = ((options.highlighted or 0) + steps) % options.option_count
+
+    def action_choose(self) -> None:
+        highlighted = self.query_one(OptionList).highlighted
+        if highlighted is not None:
+            self.dismiss(self._choices[highlighted])
+
+    def action_cancel(self) -> None:
+        self.dismiss(None)
+
+    def _fill(self, query: str) -> None:
+        hits = ranked(query, [(clean_name(model.name), model) for model in self._models])
+        self._choices = [Choice(model.name, False) for _, model in hits]
+        rows = [self._row(name, model) for name, model in hits]
+        if query and query not in [model.name for model in self._models]:
+            self._choices.append(Choice(query, True))
+            rows.append(Content("↓ pull ").stylize("$text-accent") + Content(clean_name(query)))
+        options = self.query_one(OptionList)
+        options.set_options(Option(row) for row in rows)
+        options.highlighted = 0 if rows else None
+        if not query and (current := Choice(self._current or "", False)) in self._choices:
+            options.highlighted = self._choices.index(current)
+
+    def _row(self, name: Content, model: wire.ModelInfo) -> Content:
+        mark = "●" if model.name in self._ready else "○"
+        color = "$text-success" if model.name in self._ready else "$foreground-muted"
+        facts = Content(f"\n  {model_facts(model)}").stylize("$foreground-muted")
+        return Content(f"{mark} ").stylize(color) + name + facts

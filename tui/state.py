@@ -1,0 +1,175 @@
+"""What the app knows, in one value with one owner (the desk), and how it changes: pure transitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from runner import wire
+
+FIRST_MODEL = "smollm2"
+"""Offered when there is no model: the smallest that can chat, and it needs no hub account."""
+
+Phase = Literal["queued", "loading", "prefill", "decode"]
+Progressing = wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An answer on its way. `fraction` is how far loading or prefill is; times are `Clock.elapsed_s`."""
+
+    model: str
+    phase: Phase = "queued"
+    fraction: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int = 0
+    first_token_s: float | None = None
+    last_token_s: float | None = None
+
+    def after(self, event: Progressing, now_s: float) -> Turn:
+        if isinstance(event, wire.Queued):
+            return replace(self, phase="queued", fraction=None)
+        if isinstance(event, wire.Loading):
+            return replace(self, phase="loading", fraction=event.fraction)
+        if isinstance(event, wire.Prefilling):
+            done = event.done_tokens / event.total_tokens if event.total_tokens else None
+            return replace(self, phase="prefill", fraction=done, prompt_tokens=event.total_tokens)
+        first = now_s if self.first_token_s is None else self.first_token_s
+        tokens = max(event.completion_tokens, self.completion_tokens)
+        return replace(
+            self,
+            phase="decode",
+            fraction=None,
+            completion_tokens=tokens,
+            first_token_s=first,
+            last_token_s=now_s,
+        )
+
+    @property
+    def decode_tps(self) -> float | None:
+        """Tokens a second so far; None until half a second has been seen."""
+        if self.first_token_s is None or self.last_token_s is None:
+            return None
+        seconds = self.last_token_s - self.first_token_s
+        return (self.completion_tokens - 1) / seconds if seconds >= 0.5 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A model on its way to this machine. `started_bytes` were there when the first progress came."""
+
+    name: str
+    phase: str = "asking"
+    detail: str | None = None
+    completed_bytes: int | None = None
+    total_bytes: int | None = None
+    started_bytes: int | None = None
+    started_s: float | None = None
+    now_s: float | None = None
+
+    def after(self, event: wire.JobProgress, now_s: float) -> Pull:
+        again = event.phase != self.phase or self.started_s is None
+        return replace(
+            self,
+            phase=event.phase,
+            detail=event.detail,
+            completed_bytes=event.completed_bytes,
+            total_bytes=event.total_bytes,
+            started_bytes=event.completed_bytes if again else self.started_bytes,
+            started_s=now_s if again else self.started_s,
+            now_s=now_s,
+        )
+
+    @property
+    def fraction(self) -> float | None:
+        if self.completed_bytes is None or not self.total_bytes:
+            return None
+        return min(1.0, self.completed_bytes / self.total_bytes)
+
+    @property
+    def bytes_per_s(self) -> float | None:
+        """None until a second has been seen."""
+        if self.started_s is None or self.now_s is None or self.now_s - self.started_s < 1:
+            return None
+        return ((self.completed_bytes or 0) - (self.started_bytes or 0)) / (self.now_s - self.started_s)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`models` is None until the daemon has been asked; `session` is None for a chat that nobody has written
+    in yet; `lost` says why the daemon cannot be reached; `decode_tps` is the speed of the last answer."""
+
+    models: tuple[wire.ModelInfo, ...] | None = None
+    loaded: tuple[wire.LoadedModel, ...] = ()
+    sessions: tuple[wire.SessionInfo, ...] = ()
+    model: str | None = None
+    session: wire.SessionInfo | None = None
+    messages: tuple[wire.SessionMessage, ...] = ()
+    turn: Turn | None = None
+    pull: Pull | None = None
+    pull_error: wire.ErrorBody | None = None
+    decode_tps: float | None = None
+    lost: str | None = None
+
+    def with_models(self, models: list[wire.ModelInfo]) -> State:
+        """The current model stays while it is there; otherwise the newest one is taken."""
+        names = [model.name for model in models]
+        current = self.model if self.model in names else next(iter(names), None)
+        return replace(self, models=tuple(models), model=current)
+
+    def with_sessions(self, sessions: list[wire.SessionInfo]) -> State:
+        """The open chat takes its new title along."""
+        renamed = [info for info in sessions if self.session is not None and info.id == self.session.id]
+        return replace(self, sessions=tuple(sessions), session=renamed[0] if renamed else self.session)
+
+    def with_model(self, name: str) -> State:
+        return self if name == self.model else replace(self, model=name, decode_tps=None)
+
+    def with_session(self, session: wire.Session) -> State:
+        """A chat was opened: its model becomes the current one if it is still there."""
+        info = wire.SessionInfo.model_validate(session.model_dump())
+        opened = replace(self, session=info, messages=tuple(session.messages))
+        is_here = session.model in [model.name for model in self.models or ()]
+        return opened.with_model(session.model) if session.model is not None and is_here else opened
+
+    def without_session(self) -> State:
+        return replace(self, session=None, messages=())
+
+    def with_message(self, message: wire.SessionMessage) -> State:
+        return replace(self, messages=(*self.messages, message))
+
+    @property
+    def current_model(self) -> wire.ModelInfo | None:
+        return next((model for model in self.models or () if model.name == self.model), None)
+
+    @property
+    def current_loaded(self) -> wire.LoadedModel | None:
+        return next((loaded for loaded in self.loaded if loaded.name == self.model), None)
+
+    @property
+    def unanswered(self) -> str | None:
+        """The last thing the user said, if nothing has come back for it."""
+        last = self.messages[-1] if self.messages else None
+        return last.content if last is not None and last.role == "user" else None
+
+    @property
+    def is_busy(self) -> bool:
+        return self.turn is not None or self.pull is not None
+
+
+def request_for(state: State, model: wire.ModelInfo) -> wire.GenerateRequest:
+    """What to ask the daemon for the last message of the chat.
+
+    A model without a chat template continues that message as plain text. What the user said and never got an
+    answer to is left out of the conversation, because many templates refuse two user messages in a row.
+    """
+    if not model.has_chat_template:
+        return wire.GenerateRequest(model=model.name, prompt=state.messages[-1].content, raw=True)
+    pairs = zip(state.messages, [*state.messages[1:], None], strict=True)
+    kept = [one for one, following in pairs if not (one.role == "user" and _is_user(following))]
+    messages = [wire.Message(role=message.role, content=message.content) for message in kept]
+    return wire.GenerateRequest(model=model.name, messages=messages)
+
+
+def _is_user(message: wire.SessionMessage | None) -> bool:
+    return message is not None and message.role == "user"

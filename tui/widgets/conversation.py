@@ -1,0 +1,161 @@
+"""The middle of the chat screen: transcript and prompt, and the taking of turns."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from runner import wire
+from tui.desk import Desk
+from tui.state import State
+from tui.turn import Heard, hear
+from tui.widgets.empty import EmptyState
+from tui.widgets.messages import STOPPED, Answer, UserMessage, shown
+from tui.widgets.prompt import Prompt
+from tui.widgets.transcript import Transcript
+from tui.wording import decode_tps, notice, progress, short_model, usage
+
+
+class Conversation(Vertical):
+    """Shows the chat of the desk's state and lets the user go on with it."""
+
+    def __init__(self, desk: Desk, id: str) -> None:
+        super().__init__(id=id)
+        self._desk = desk
+        self._hearing: asyncio.Task[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        with Transcript(id="transcript"):
+            yield EmptyState(id="empty")
+            yield Vertical(id="messages")
+        yield Static(id="notice", markup=False)
+        yield Prompt(id="prompt")
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.query_one(Prompt)
+
+    @property
+    def transcript(self) -> Transcript:
+        return self.query_one(Transcript)
+
+    def show(self, state: State) -> None:
+        self.query_one(EmptyState).show(state)
+        self.query_one("#messages").display = bool(state.messages)
+        self._show_notice(state)
+        model = state.current_model
+        self.prompt.display = model is not None
+        if model is not None:
+            verb = "Ask" if model.has_chat_template else "Text to be continued by"
+            self.prompt.placeholder = Content(f"{verb} {short_model(model.name)}")
+
+    def enter(self) -> None:
+        """Puts the focus where the next key belongs."""
+        if self._desk.state.current_model is not None:
+            self.prompt.focus()
+        else:
+            self.query_one(EmptyState).focus()
+
+    async def show_messages(self) -> None:
+        """After another chat was opened."""
+        now = self._desk.clock.now()
+        await self.transcript.replace([shown(message, now) for message in self._desk.state.messages])
+
+    async def stop(self) -> None:
+        """Ends a running answer; what has arrived is saved when this returns."""
+        if self._hearing is not None:
+            self._hearing.cancel()
+        await self.workers.wait_for_complete([worker for worker in self.workers if worker.group == "turn"])
+
+    def retry(self) -> None:
+        """Asks again what has no answer."""
+        if self._desk.state.turn is None and (text := self._desk.state.unanswered) is not None:
+            if self.prompt.text.strip() == text:
+                self.prompt.text = ""
+            self._take_turn(text)
+
+    @on(Prompt.Submitted)
+    def _send(self, event: Prompt.Submitted) -> None:
+        if self._desk.state.turn is None and self._desk.state.current_model is not None:
+            self.prompt.text = ""
+            self._take_turn(event.text)
+
+    @on(Prompt.Left)
+    def _read(self) -> None:
+        self.transcript.focus()
+
+    @on(Transcript.WriteRequested)
+    def _write(self, event: Transcript.WriteRequested) -> None:
+        self.prompt.focus()
+        self.prompt.insert(event.text)
+
+    @work(group="turn", exit_on_error=True)
+    async def _take_turn(self, text: str) -> None:
+        if text != self._desk.state.unanswered and not await self._say(text):
+            self.prompt.restore(text)
+            return
+        model = self._desk.state.current_model
+        if model is None:
+            return
+        answer = await self.transcript.begin_answer(model.name)
+        heard = Heard()
+        try:
+            await self._hear(model, answer, heard)
+        finally:
+            self._desk.change(replace(self._desk.state, turn=None))
+        await self._keep(heard, model.name, answer)
+        if not heard.text and heard.done is None:
+            self.prompt.restore(text)
+
+    async def _say(self, text: str) -> bool:
+        if not await self._desk.keep(wire.SessionMessage(role="user", content=text)):
+            return False
+        await self.transcript.add_user(UserMessage(text, self._desk.clock.now()))
+        return True
+
+    async def _hear(self, model: wire.ModelInfo, answer: Answer, heard: Heard) -> None:
+        def note(event: wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta) -> None:
+            self._desk.note(event)
+            if (turn := self._desk.state.turn) is not None:
+                answer.show_footer(progress(turn))
+
+        async with answer.markdown.streaming() as writer:
+            # A task of its own: stopping it does not stop the saving of what it heard.
+            task = asyncio.create_task(hear(self._desk.answer(model), writer, heard, note))
+            self._hearing = task
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+                self._hearing = None
+
+    async def _keep(self, heard: Heard, model: str, answer: Answer) -> None:
+        is_partial = heard.done is None
+        if heard.text:
+            message = wire.SessionMessage(
+                role="assistant", content=heard.text, model=model, is_partial=is_partial
+            )
+            await self._desk.keep(message)
+        if heard.error is not None:
+            await self.transcript.add_failure(heard.error)
+        await self._desk.refresh_loaded()
+        if heard.done is None:
+            answer.show_footer(STOPPED if heard.text else "stopped before the first word")
+            return
+        self._desk.change(replace(self._desk.state, decode_tps=decode_tps(heard.done)))
+        loaded = self._desk.state.current_loaded
+        answer.show_footer(usage(heard.done, None if loaded is None else loaded.context_length))
+
+    def _show_notice(self, state: State) -> None:
+        widget = self.query_one("#notice", Static)
+        said = notice(state)
+        widget.display = said is not None
+        if said is not None:
+            widget.update(Content(said.text))
+            widget.set_class(said.is_error, "-error")

@@ -1,0 +1,87 @@
+"""What the chat shows while nothing has been said: what this is, and the next key."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from tui.keys import bindings, first_key
+from tui.state import FIRST_MODEL, State
+from tui.wording import failure, pull_line, short_model
+
+_LOGO = "▚▞ nybble"
+
+
+class EmptyState(Static, can_focus=True):
+    BINDINGS = bindings("First start")
+
+    class PullRequested(Message):
+        pass
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id, markup=False)
+
+    def show(self, state: State) -> None:
+        self.display = not state.messages
+        self.can_focus = state.models == ()
+        self.update(Content("\n").join([Content(_LOGO).stylize("bold $primary"), Content(), *_lines(state)]))
+
+    def action_pull_first(self) -> None:
+        self.post_message(self.PullRequested())
+
+
+def _lines(state: State) -> list[Content]:
+    if state.models is None:
+        return [Content("Asking the daemon …").stylize("$foreground-muted")]
+    if state.pull is not None and not state.models:
+        return [
+            Content(f"Pulling {short_model(state.pull.name)}"),
+            Content(pull_line(state.pull)).stylize("$text-accent"),
+            Content(),
+            _dim("Esc stops; the next pull goes on from there"),
+        ]
+    if not state.models:
+        return _offer(state)
+    if state.model is not None and (model := state.current_model) is not None and not model.has_chat_template:
+        name = short_model(state.model)
+        return [
+            Content(f"{name} continues text"),
+            _dim("It has no chat template: it goes on writing where you stop, and does not answer."),
+        ]
+    return [
+        Content(f"Ask {short_model(state.model or '')} anything"),
+        _dim("It runs on this machine; nothing you write leaves it."),
+        Content(),
+        *_keys({"chat.models": "another model", "chat.sessions": "your chats", "app.help": "all keys"}),
+    ]
+
+
+def _offer(state: State) -> list[Content]:
+    lines = [
+        Content("There is no model on this machine yet."),
+        Content(),
+        *_keys(
+            {"start.pull": f"get {FIRST_MODEL}: small, quick, 98 MB", "chat.models": "pull another by name"}
+        ),
+    ]
+    if state.pull_error is not None:
+        reason, hint = failure(state.pull_error)
+        lines += [Content(), Content(f"✕ {reason}").stylize("$text-error")]
+        lines += [_dim(f"hint: {hint}")] if hint is not None else []
+    return lines
+
+
+def _keys(meanings: dict[str, str]) -> list[Content]:
+    """A line for each key id; padded to equal width, because the lines are centred."""
+    names = {id: first_key(id) for id in meanings}
+    key_width = max(len(name) for name in names.values())
+    width = max(len(meaning) for meaning in meanings.values())
+    return [
+        Content(names[id].ljust(key_width)).stylize("bold $accent") + Content(f"  {meaning.ljust(width)}")
+        for id, meaning in meanings.items()
+    ]
+
+
+def _dim(text: str) -> Content:
+    return Content(text).stylize("$foreground-muted")

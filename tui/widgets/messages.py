@@ -1,0 +1,75 @@
+"""One thing that was said: by the user, by a model, or by nybble when a turn failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from runner import wire
+from runner.text import clean
+from tui.widgets.markdown import ModelMarkdown
+from tui.wording import failure, short_model
+
+STOPPED = "stopped · what had arrived is kept"
+
+
+class UserMessage(Vertical):
+    def __init__(self, text: str, said_at: datetime | None) -> None:
+        super().__init__(classes="message")
+        self._text = clean(text)
+        self._said_at = said_at
+
+    def compose(self) -> ComposeResult:
+        with Horizontal(classes="byline"):
+            yield Static("you", classes="speaker", markup=False)
+            yield Static(
+                "" if self._said_at is None else f"{self._said_at:%H:%M}", classes="time", markup=False
+            )
+        yield Static(Content(self._text), classes="text", markup=False)
+
+
+class Answer(Vertical):
+    """`text` is what had been written when the answer was kept; a new answer begins empty."""
+
+    def __init__(self, model: str | None, text: str = "", footer: str = "") -> None:
+        super().__init__(classes="message")
+        self._model = model
+        self._text = clean(text)
+        self._footer = footer
+        self.markdown = ModelMarkdown()
+
+    def compose(self) -> ComposeResult:
+        name = "answer" if self._model is None else short_model(self._model)
+        yield Static(Content(name), classes="speaker", markup=False)
+        yield self.markdown
+        yield Static(Content(self._footer), classes="usage", markup=False)
+
+    async def on_mount(self) -> None:
+        if self._text:
+            await self.markdown.update(self._text)
+
+    def show_footer(self, footer: str) -> None:
+        self.query_one(".usage", Static).update(Content(footer))
+
+
+class Failure(Vertical):
+    def __init__(self, error: wire.ErrorBody) -> None:
+        super().__init__(classes="message")
+        self._reason, self._hint = failure(error)
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content(f"✕ {self._reason}"), classes="reason", markup=False)
+        if self._hint is not None:
+            yield Static(Content(f"hint: {self._hint}"), classes="hint", markup=False)
+
+
+def shown(message: wire.SessionMessage, zone_of: datetime) -> UserMessage | Answer:
+    """The widget for a message of the history; its time in the zone of `zone_of`."""
+    if message.role == "assistant":
+        return Answer(message.model, message.content, STOPPED if message.is_partial else "")
+    said_at = message.created_at
+    return UserMessage(message.content, None if said_at is None else said_at.astimezone(zone_of.tzinfo))

@@ -1,0 +1,28 @@
+"""The top line: where you are on the left, what the model is doing on the right."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from runner.text import clean_name
+from tui.state import State
+from tui.wording import model_state, short_model
+
+
+class StatusLine(Horizontal):
+    def compose(self) -> ComposeResult:
+        yield Static("▚ nybble", id="brand", markup=False)
+        yield Static(id="place", markup=False)
+        yield Static(id="model-state", markup=False)
+
+    def show(self, state: State) -> None:
+        title = "New chat" if state.session is None else clean_name(state.session.title)
+        self.query_one("#place", Static).update(Content(title))
+        mark, words, color = model_state(state)
+        name = Content("" if state.model is None else f"{short_model(state.model)}  ")
+        what = Content(f"{mark} {words}").stylize(color)
+        nothing_to_say = state.model is None and state.lost is None
+        self.query_one("#model-state", Static).update(Content() if nothing_to_say else name + what)

@@ -1,0 +1,97 @@
+"""The conversation: follows its end until the user scrolls away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from textual import events
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Markdown
+
+from runner import wire
+from runner.text import clean
+from tui.keys import bindings
+from tui.widgets.messages import Answer, Failure, UserMessage
+
+_CODE_BLOCK = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
+
+
+class Transcript(VerticalScroll, inherit_bindings=False):
+    BINDINGS = bindings("Transcript")
+
+    class WriteRequested(Message):
+        """The user began to type; `text` is what they typed."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class CopyRequested(Message):
+        """The last answer, or the last block of code in it."""
+
+        def __init__(self, is_code: bool) -> None:
+            super().__init__()
+            self.is_code = is_code
+
+    def on_mount(self) -> None:
+        self.anchor()
+
+    @property
+    def _messages(self) -> Vertical:
+        return self.query_one("#messages", Vertical)
+
+    async def replace(self, widgets: Iterable[Widget]) -> None:
+        async with self.batch():
+            await self._messages.remove_children()
+            await self._messages.mount_all(widgets)
+        self.anchor()
+
+    async def begin_answer(self, model: str) -> Answer:
+        answer = Answer(model)
+        await self._append(answer)
+        return answer
+
+    async def add_failure(self, error: wire.ErrorBody) -> None:
+        await self._append(Failure(error))
+
+    async def add_user(self, message: UserMessage) -> None:
+        await self._append(message)
+
+    async def _append(self, widget: Widget) -> None:
+        await self._messages.mount(widget)
+        self.anchor()
+
+    def action_follow(self) -> None:
+        self.anchor()
+
+    def action_write(self) -> None:
+        self.post_message(self.WriteRequested(""))
+
+    def action_copy(self, what: str) -> None:
+        self.post_message(self.CopyRequested(is_code=what == "code"))
+
+    def on_key(self, event: events.Key) -> None:
+        is_letter = event.is_printable and event.character is not None
+        if is_letter and event.key not in self.screen.active_bindings:
+            event.stop()
+            self.post_message(self.WriteRequested(event.character or ""))
+
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+        # A link's text may hide where it goes, so it is shown and copied, not opened.
+        event.stop()
+        href = clean(event.href)
+        self.app.copy_to_clipboard(href)
+        self.notify(f"Copied: {href}", markup=False)
+
+
+def last_answer(messages: Sequence[wire.SessionMessage]) -> str | None:
+    return next((message.content for message in reversed(messages) if message.role == "assistant"), None)
+
+
+def last_code(text: str) -> str | None:
+    """The content of the last fenced block."""
+    blocks = [match.group(2) for match in _CODE_BLOCK.finditer(text)]
+    return blocks[-1] if blocks else None

@@ -1,0 +1,133 @@
+"""How numbers and states read on the screen: pure functions from values to text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from runner import wire
+from runner.text import clean, clean_name
+from tui.keys import first_key
+from tui.state import Pull, State, Turn
+
+_BAR_CELLS = 24
+
+
+def size(byte_count: int) -> str:
+    """Decimal units, as disks and hubs count: `98 MB`, `5.0 GB`."""
+    if byte_count < 999_500:
+        return f"{byte_count / 1000:.0f} kB"
+    if byte_count < 999_500_000:
+        return f"{byte_count / 1e6:.0f} MB"
+    return f"{byte_count / 1e9:.1f} GB"
+
+
+def rate(tokens_per_s: float) -> str:
+    return f"{tokens_per_s:.1f} tok/s" if tokens_per_s < 100 else f"{tokens_per_s:.0f} tok/s"
+
+
+def short_model(name: str) -> str:
+    """A name for people: without the hub and the owner before it."""
+    return clean_name(name).rsplit("/", 1)[-1]
+
+
+def model_facts(model: wire.ModelInfo) -> str:
+    """`Q4_1 · 98 MB · context 8,192`, without what is not known."""
+    facts = [clean_name(model.quantization) if model.quantization else None, size(model.size_bytes)]
+    facts.append(f"context {model.context_length:,}" if model.context_length else None)
+    facts.append(None if model.has_chat_template else "no chat template")
+    return " · ".join(fact for fact in facts if fact)
+
+
+def turn_state(turn: Turn) -> str:
+    """What an answer is doing now, in a few words."""
+    share = "" if turn.fraction is None else f" {turn.fraction:.0%}"
+    if turn.phase == "loading":
+        return f"loading{share}"
+    if turn.phase == "prefill":
+        total = "" if turn.prompt_tokens is None else f" of {turn.prompt_tokens:,} tokens"
+        return f"reading the prompt{share}{total}"
+    return "waiting" if turn.phase == "queued" else "writing"
+
+
+def progress(turn: Turn) -> str:
+    """The line under an answer that is on its way."""
+    parts = [turn_state(turn)]
+    if turn.phase == "decode":
+        parts = [f"{turn.completion_tokens:,} tokens"]
+        parts += [] if turn.decode_tps is None else [rate(turn.decode_tps)]
+    return " · ".join([*parts, f"{first_key('chat.stop')} stops"])
+
+
+def usage(done: wire.Done, context_length: int | None) -> str:
+    """The line under a finished answer: tokens, first token, speed, context used."""
+    tokens = done.usage.completion_tokens
+    parts = [f"{tokens:,} token{'' if tokens == 1 else 's'}"]
+    if done.timings.ttft_s is not None:
+        parts.append(f"first {done.timings.ttft_s:.2f} s")
+    if (speed := decode_tps(done)) is not None:
+        parts.append(rate(speed))
+    used = done.usage.prompt_tokens + tokens
+    parts.append(f"context {used:,}" + (f" of {context_length:,}" if context_length else ""))
+    if done.reason == "length":
+        parts.append("ended at the limit")
+    return " · ".join(parts)
+
+
+def decode_tps(done: wire.Done) -> float | None:
+    """Speed between first and last token."""
+    if done.usage.completion_tokens < 2 or done.timings.decode_s <= 0:
+        return None
+    return (done.usage.completion_tokens - 1) / done.timings.decode_s
+
+
+def model_state(state: State) -> tuple[str, str, str]:
+    """Mark, words and theme colour for what the current model is doing: never told by colour alone."""
+    if state.lost is not None:
+        return "✕", "daemon not reachable", "$text-error"
+    if state.turn is not None:
+        speed = [] if state.turn.decode_tps is None else [rate(state.turn.decode_tps)]
+        return "◐", " · ".join([turn_state(state.turn), *speed]), "$text-warning"
+    loaded = state.current_loaded
+    if loaded is None or loaded.state != "ready":
+        return "○", "not loaded" if loaded is None else loaded.state, "$foreground-muted"
+    speed = [] if state.decode_tps is None else [rate(state.decode_tps)]
+    return "●", " · ".join(["ready", *speed]), "$text-success"
+
+
+def pull_line(pull: Pull) -> str:
+    """`downloading  ██████░░░░  68 % · 67 of 98 MB · 41 MB/s`."""
+    parts = [clean_name(pull.phase)]
+    if pull.fraction is not None:
+        full = round(pull.fraction * _BAR_CELLS)
+        parts.append("━" * full + "╌" * (_BAR_CELLS - full))
+        parts.append(f"{pull.fraction:.0%} of {size(pull.total_bytes or 0)}")
+    elif pull.completed_bytes:
+        parts.append(size(pull.completed_bytes))
+    if pull.bytes_per_s is not None:
+        parts.append(f"{size(round(pull.bytes_per_s))}/s")
+    return "  ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    text: str
+    is_error: bool
+
+
+def notice(state: State) -> Notice | None:
+    """The line above the prompt: what the user should know now, the most urgent first."""
+    if state.lost is not None:
+        return Notice(f"✕ {clean(state.lost)}\nNothing is lost: {first_key('chat.retry')} tries again", True)
+    if not state.models:
+        return None
+    if state.pull is not None:
+        return Notice(f"{short_model(state.pull.name)}: {pull_line(state.pull)}", False)
+    if state.pull_error is not None:
+        reason, hint = failure(state.pull_error)
+        return Notice(f"✕ {reason}" + (f"\nhint: {hint}" if hint else ""), True)
+    return None
+
+
+def failure(error: wire.ErrorBody) -> tuple[str, str | None]:
+    """Reason and hint, safe to show."""
+    return clean(error.message), clean(error.hint) if error.hint else None
