@@ -160,8 +160,11 @@ def hash_file(path: Path, report: Callable[[int], None], cancelled: Event) -> Di
 
 
 def make_folder(path: Path) -> None:
-    with storage_errors(path):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Makes `path` and the parents it lacks, for their owner only."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        with storage_errors(path):
+            path.mkdir(mode=0o700, exist_ok=True)
 
 
 def sync_file(path: Path) -> None:

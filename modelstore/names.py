@@ -110,7 +110,7 @@ def parse_tag(text: str) -> TagName:
 def from_file_name(file_name: str) -> TagName:
     """A valid name made of a file's name, for a file that the user gave none."""
     stem = re.sub(r"\.gguf$", "", file_name, flags=re.IGNORECASE)
-    name = re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-.")[:80]
+    name = re.sub(r"[^a-z0-9._]+", "-", stem.lower()).strip("-.")[:80]
     return TagName(name or "model")
 
 

@@ -32,7 +32,7 @@ def resolve(path: str) -> Path:
         magic = stream.read(len(_MAGIC))
     if magic != _MAGIC:
         raise InvalidModel(
-            f"{path!r} is not a GGUF file: it does not start with GGUF at offset 0",
+            f"{path!r} is not a GGUF file: it does not begin with GGUF at byte 0",
             hint="nybble runs GGUF files only. Most models are to be had in that format.",
         )
     return real
