@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import threading
@@ -88,7 +89,8 @@ def _spawn(paths: Paths, settings: Settings) -> tuple[subprocess.Popen[bytes], i
     """The starting daemon, and where its output begins in the output file."""
     make_private(paths.state)
     flags = ["--background", "--host", settings.host, "--port", str(settings.port)]
-    with paths.output_file.open("ab") as output:
+    output_fd = os.open(paths.output_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(output_fd, "ab") as output:
         if output.tell() > _OUTPUT_LIMIT_BYTES:
             output.truncate(0)
         process = subprocess.Popen(

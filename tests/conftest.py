@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a fresh home, a real daemon, real models; no environment of the user, no leftovers."""
+"""Fixtures for all tests: a fresh home, a real daemon, real models; nothing of the user's, no leftovers."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(variable)
     folder = tmp_path / "home"
     monkeypatch.setenv("NYBBLE_HOME", str(folder))
+    # A daemon that a command starts must not meet the user's own.
+    monkeypatch.setenv("NYBBLE_PORT", "0")
     return folder
 
 

@@ -91,7 +91,8 @@ class Daemon:
 
     def _read_output(self) -> None:
         # Also wakes `start` at the end of the output: then the daemon has ended.
-        with self.process.stderr or open(os.devnull) as output:
+        assert self.process.stderr is not None
+        with self.process.stderr as output:
             for line in output:
                 self.output.append(line)
                 if _READY in line:

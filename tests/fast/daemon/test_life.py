@@ -1,0 +1,163 @@
+"""One daemon per store, through starts, stops, crashes and strangers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import psutil
+import pytest
+
+from runner import daemon_file, exits
+from runner.daemon_file import DaemonRecord
+from tests.commands import finish, nybble, start
+from tests.daemons import Daemon
+
+
+def daemon_pids(home: Path) -> set[int]:
+    """Processes that run `serve` on `home`."""
+    found = set()
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("NYBBLE_HOME") == str(home) and "serve" in process.cmdline():
+                found.add(process.pid)
+        except psutil.Error:
+            continue
+    return found
+
+
+async def test_health_says_who_answers(daemon: Daemon) -> None:
+    async with daemon.client() as client:
+        health = await client.health()
+    assert (health.pid, health.address) == (daemon.pid, daemon.address)
+    assert health.store == str(daemon.paths.store)
+
+
+def test_second_daemon_is_refused_at_once_and_names_the_first(daemon: Daemon) -> None:
+    elapsed_s = []
+    for _ in range(3):
+        started_s = time.monotonic()
+        second = nybble("serve", "--port", "0")
+        elapsed_s.append(time.monotonic() - started_s)
+        assert second.code == exits.ALREADY_RUNNING
+        assert f"pid {daemon.pid} at {daemon.address}" in second.stderr
+        assert "Traceback" not in second.stderr
+    # The best of three, since other tests may have the processor.
+    assert min(elapsed_s) < 1
+    assert daemon.process.poll() is None
+    assert nybble("list", "--no-start").code == 0
+
+
+def test_ten_commands_at_once_start_one_daemon(home: Path) -> None:
+    results = [finish(process) for process in [start("list", "--json") for _ in range(10)]]
+    assert [(result.code, result.stdout) for result in results] == [(0, "[]\n")] * 10, results
+    assert len(daemon_pids(home)) == 1
+
+
+def test_port_in_use_is_named(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = str(stranger.getsockname()[1])
+        served = nybble("serve", "--port", port)
+        listed = nybble("list", "--port", port)
+    assert served.code == exits.USAGE
+    assert f"port {port} on 127.0.0.1 is in use" in served.stderr
+    assert listed.code == exits.UNREACHABLE
+    assert f"port {port} on 127.0.0.1 is in use" in listed.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_other_computers_cannot_be_served(host: str) -> None:
+    refused = nybble("serve", "--host", host)
+    assert refused.code == exits.USAGE
+    assert "will not listen on" in refused.stderr
+    assert "hint:" in refused.stderr
+
+
+class Impostor(BaseHTTPRequestHandler):
+    """Answers everything with 200, as a development server would."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok"}')
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+def test_a_stranger_at_the_recorded_address_is_not_taken_for_the_daemon(home: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), Impostor) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        record = DaemonRecord(os.getpid(), f"http://127.0.0.1:{server.server_port}", "0.1.0")
+        (home / "runtime").mkdir(parents=True)
+        daemon_file.write(home / "runtime" / "daemon.json", record)
+        refused, started = nybble("list", "--no-start"), nybble("list")
+        server.shutdown()
+    assert refused.code == exits.UNREACHABLE
+    assert started.code == 0, started.stderr
+
+
+def test_another_stores_daemon_is_not_taken_for_ours(daemon: Daemon, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "runtime").mkdir(parents=True)
+    daemon_file.write(other / "runtime" / "daemon.json", DaemonRecord(1, daemon.address, "0.1.0"))
+    refused = nybble("list", "--no-start", environment={"NYBBLE_HOME": str(other)})
+    assert refused.code == exits.UNREACHABLE
+
+
+def test_killed_daemon_leaves_a_store_that_works(home: Path) -> None:
+    with Daemon(home) as first:
+        first.kill()
+        # Its file is there still, and names a process that is gone.
+        assert daemon_file.read(first.paths.daemon_file) is not None
+        assert nybble("list").code == 0
+        assert daemon_pids(home) != {first.pid}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_ends_an_idle_daemon(daemon: Daemon, number: signal.Signals) -> None:
+    daemon.process.send_signal(number)
+    assert daemon.wait() == 0
+    assert not daemon.paths.daemon_file.exists()
+    # The port is free at once.
+    port = int(daemon.address.rpartition(":")[2])
+    with Daemon(daemon.home, {"NYBBLE_PORT": str(port)}) as next_one:
+        assert next_one.pid != daemon.pid
+
+
+def test_everything_lies_in_the_home_and_is_private(home: Path, tmp_path: Path) -> None:
+    elsewhere = {"HOME": str(tmp_path / "elsewhere")}
+    Path(elsewhere["HOME"]).mkdir()
+    before = os.umask(0)
+    try:
+        assert nybble("list", environment=elsewhere).code == 0
+        assert nybble("config", "set", "threads", "1", environment=elsewhere).code == 0
+        assert nybble("stop", "--daemon", environment=elsewhere).code == 0
+    finally:
+        os.umask(before)
+    assert list(Path(elsewhere["HOME"]).iterdir()) == []
+    written = [home, *home.rglob("*")]
+    assert {"daemon.log", "daemon.out", "daemon.lock", "config.toml"} <= {path.name for path in written}
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in written}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+def test_no_start_refuses_with_a_hint(home: Path) -> None:
+    refused = nybble("ps", "--no-start")
+    assert (refused.code, refused.stdout) == (exits.UNREACHABLE, "")
+    assert "error: no nybble daemon serves" in refused.stderr
+    assert "hint: `nybble serve`" in refused.stderr
+    assert not home.exists()
+
+
+def test_hostile_environment_is_not_imported(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('imported from PYTHONPATH')")
+    listed = nybble("list", "--json", environment={"PYTHONPATH": str(tmp_path)})
+    assert (listed.code, json.loads(listed.stdout)) == (0, [])
