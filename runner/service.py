@@ -14,7 +14,6 @@ from importlib import metadata
 from typing import Self
 
 import psutil
-from modelstore.quantize import quantize
 
 from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
@@ -138,6 +137,8 @@ class Service:
 
     def quantize(self, request: wire.QuantizeRequest) -> Updates:
         def run(emit: Emit, cancelled: threading.Event) -> Manifest:
+            from modelstore.quantize import quantize
+
             return quantize(
                 self.store, request.name, request.quantization, request.alias, request.force, emit, cancelled
             )
