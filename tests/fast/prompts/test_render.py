@@ -1,4 +1,4 @@
-"""What templates of known families make of a conversation, and that nobody's text can forge a control token."""
+"""What templates of known families make of a conversation; that no text can forge a control token."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_gemma_renames_roles_and_leaves_no_white_space_of_its_block_tags() -> No
         ("{% generation %}{{ eos_token }}{% endgeneration %}", "</s>"),
         ("{{ tools is none }} {{ add_generation_prompt }} {{ missing }}", "True True "),
         (
-            "{% set ns = namespace(n=0) %}{% for i in range(3) %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}",
+            "{% set n = namespace(i=0) %}{% for i in range(3) %}{% set n.i = n.i + i %}{% endfor %}{{ n.i }}",
             "3",
         ),
         ("{{ '%s and %d' | format('x', 4) }}", "x and 4"),
@@ -88,7 +88,7 @@ def test_a_failing_template_says_where_and_why(template: str, problem: str) -> N
 
 def test_a_refused_role_is_the_templates_own_message() -> None:
     with pytest.raises(
-        TemplateFailed, match=r"refuses this conversation \(line 1\): System role not supported"
+        TemplateFailed, match=r"refuses this conversation \(line 2\): System role not supported"
     ):
         render(GEMMA.job(("system", "Be brief."), ("user", "Hi")))
 
