@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -125,13 +125,14 @@ class Client:
             yield event
 
     async def _stream(self, path: str, body: BaseModel, events: TypeAdapter[_Event]) -> AsyncIterator[_Event]:
-        async with self._reaching(), self._http.stream("POST", path, json=_json(body)) as response:
-            if response.is_error:
-                await response.aread()
-                _check(response)
-            async for line in response.aiter_lines():
-                if line:
-                    yield events.validate_json(line)
+        with self._reaching():
+            async with self._http.stream("POST", path, json=_json(body)) as response:
+                if response.is_error:
+                    await response.aread()
+                    _check(response)
+                async for line in response.aiter_lines():
+                    if line:
+                        yield events.validate_json(line)
 
     async def _get(self, path: str, kind: type[_Model]) -> _Model:
         return kind.model_validate_json((await self._call("GET", path)).content)
@@ -144,13 +145,13 @@ class Client:
         return kind.model_validate_json((await self._call("POST", path, body)).content)
 
     async def _call(self, method: str, path: str, body: BaseModel | None = None) -> httpx.Response:
-        async with self._reaching():
+        with self._reaching():
             response = await self._http.request(method, path, json=None if body is None else _json(body))
         _check(response)
         return response
 
-    @asynccontextmanager
-    async def _reaching(self) -> AsyncIterator[None]:
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
         try:
             yield
         except httpx.TransportError as error:

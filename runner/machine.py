@@ -10,7 +10,7 @@ from native.backends import gpu_backends
 from native.snapshot import Device, HardwareSnapshot
 from runner.placement import Machine
 
-_log = logging.getLogger("nybble.machine")
+_log = logging.getLogger(__name__)
 
 
 class MachineReader:

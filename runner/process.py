@@ -33,7 +33,7 @@ from runner.protocol import (
     encode,
 )
 
-_log = logging.getLogger("nybble.worker")
+_log = logging.getLogger(__name__)
 _STDERR_LINES_KEPT = 20
 _SHUTDOWN_GRACE_S = 2.0
 

@@ -23,7 +23,7 @@ from runner.process import Worker
 from runner.protocol import Load
 from runner.scheduler import Effect, Loaded, Reject, Request, Scheduler, Start, StartLoad, Unload
 
-_log = logging.getLogger("nybble.models")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,132 @@
+"""What is killed takes only its own with it, and the next command works."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner import wire
+from runner.client import Client
+from runner.errors import DaemonUnreachable, RemoteError
+from tests.daemons import Daemon
+
+ENDLESS = wire.Options(temperature=1.0, seed=1, max_tokens=900)
+
+
+@pytest.fixture
+async def client(daemon: Daemon, tiny_model: Path) -> AsyncIterator[Client]:
+    daemon.add_model(tiny_model, "tiny")
+    async with daemon.client() as client:
+        yield client
+
+
+def request(model: str = "tiny", options: wire.Options = ENDLESS) -> wire.GenerateRequest:
+    return wire.GenerateRequest(model=model, prompt="The list", options=options)
+
+
+async def answer(client: Client, asked: wire.GenerateRequest) -> tuple[str, wire.Done]:
+    text, done = "", None
+    async for event in client.generate(asked):
+        text += event.text if isinstance(event, wire.TextDelta) else ""
+        done = event if isinstance(event, wire.Done) else done
+    assert done
+    return text, done
+
+
+async def first_text(events: AsyncIterator[object]) -> None:
+    async for event in events:
+        if isinstance(event, wire.TextDelta):
+            return
+    raise AssertionError("the answer ended before its first text")
+
+
+async def test_a_killed_worker_fails_its_requests_within_a_second_and_the_next_works(client: Client) -> None:
+    events = client.generate(request())
+    await first_text(events)
+    (loaded,) = await client.loaded()
+    assert loaded.pid
+    os.kill(loaded.pid, signal.SIGKILL)
+    killed = time.monotonic()
+    with pytest.raises(RemoteError) as caught:
+        async for _ in events:
+            pass
+    assert time.monotonic() - killed < 1
+    assert (caught.value.code, caught.value.status) == ("worker_crashed", 500)
+    assert "SIGKILL" in caught.value.message
+    _, done = await answer(client, request(options=wire.Options(max_tokens=4)))
+    assert done.usage.completion_tokens == 4
+
+
+async def test_a_killed_worker_leaves_other_models_alone(
+    client: Client, tiny_model: Path, daemon: Daemon
+) -> None:
+    draft = tiny_model.with_name("nybble-tiny-draft-f16.gguf")
+    daemon.add_model(draft, "draft")
+    expected, _ = await answer(client, request("draft"))
+    other = asyncio.create_task(answer(client, request("draft")))
+    events = client.generate(request())
+    await first_text(events)
+    pids = {model.name: model.pid for model in await client.loaded()}
+    os.kill(pids["tiny:latest"] or 0, signal.SIGKILL)
+    with pytest.raises(RemoteError):
+        async for _ in events:
+            pass
+    text, _ = await other
+    assert text == expected
+
+
+async def test_a_killed_daemon_leaves_no_process_and_the_next_one_works(
+    client: Client, daemon: Daemon, home: Path
+) -> None:
+    events = client.generate(request())
+    await first_text(events)
+    children = psutil.Process(daemon.pid).children(recursive=True)
+    assert len(children) >= 1
+    daemon.kill()
+    _, alive = psutil.wait_procs(children, timeout=1)
+    # A container's first process may leave the dead unburied.
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    with pytest.raises(DaemonUnreachable):
+        async for _ in events:
+            pass
+    with Daemon(home) as again:
+        async with again.client() as fresh:
+            assert [model.name for model in await fresh.models()] == ["tiny:latest"]
+            _, done = await answer(fresh, request(options=wire.Options(max_tokens=4)))
+            assert done.usage.completion_tokens == 4
+
+
+async def test_sigterm_drains_then_ends_streams_with_an_error_record(home: Path, tiny_model: Path) -> None:
+    with Daemon(home, {"NYBBLE_DRAIN": "200ms"}) as daemon:
+        daemon.add_model(tiny_model, "tiny")
+        async with daemon.client() as client:
+            slow = [client.generate(request()) for _ in range(4)]
+            for events in slow:
+                await first_text(events)
+            daemon.process.terminate()
+            for events in slow:
+                with pytest.raises(RemoteError) as caught:
+                    async for _ in events:
+                        pass
+                assert caught.value.code == "overloaded"
+        assert await asyncio.to_thread(daemon.wait) == 0
+
+
+async def test_a_file_that_llama_cpp_refuses_fails_its_request_only(client: Client, daemon: Daemon) -> None:
+    await answer(client, request(options=wire.Options(max_tokens=1)))
+    await client.stop("tiny")
+    (blob,) = (daemon.paths.store / "blobs").iterdir()
+    blob.chmod(0o600)
+    with blob.open("r+b") as file:
+        file.truncate(blob.stat().st_size // 2)
+    with pytest.raises(RemoteError) as caught:
+        await answer(client, request(options=wire.Options(max_tokens=1)))
+    assert caught.value.status == 422
+    assert (await client.health()).pid == daemon.pid
