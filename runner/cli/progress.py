@@ -31,10 +31,11 @@ async def _with_bar(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True, markup=False, highlight=False)) as bar:
-        phase, task = "", None
+        phase, task, model = "", None, None
         async for event in events:
             if event.type == "done":
-                return event.model
+                model = event.model
+                continue
             if event.phase != phase or task is None:
                 phase, task = event.phase, bar.add_task(_describe(event), total=None)
             bar.update(
@@ -43,28 +44,31 @@ async def _with_bar(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
                 completed=event.completed_bytes or 0,
                 total=event.total_bytes,
             )
-    raise _unfinished()
+    return _result(model)
 
 
 async def _with_lines(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
-    phase, shown = "", 0.0
+    phase, shown, model = "", 0.0, None
     async for event in events:
         if event.type == "done":
-            return event.model
+            model = event.model
+            continue
         fraction = (event.completed_bytes or 0) / event.total_bytes if event.total_bytes else 0.0
         if event.phase == phase and fraction < shown + _STEP:
             continue
         phase, shown = event.phase, fraction
         amount = f" {fraction:.0%} of {human.size(event.total_bytes)}" if event.total_bytes else ""
         say(_describe(event) + amount)
-    raise _unfinished()
+    return _result(model)
 
 
 def _describe(event: JobProgress) -> str:
     return clean_name(f"{event.phase} {event.detail}" if event.detail else event.phase)
 
 
-def _unfinished() -> Exception:
+def _result(model: ModelInfo | None) -> ModelInfo:
     from runner.errors import DaemonUnreachable
 
-    return DaemonUnreachable("the daemon ended the job without a result", hint="`nybble logs` says why")
+    if model is None:
+        raise DaemonUnreachable("the daemon ended the job without a result", hint="`nybble logs` says why")
+    return model

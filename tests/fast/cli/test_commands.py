@@ -1,0 +1,182 @@
+"""The commands on a small real model, as users type them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner import exits
+from tests.commands import Finished, nybble
+
+GREEDY = ("-o", "temperature=0", "-o", "max_tokens=12")
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> str:
+    """A model in the store of the test."""
+    ok(nybble("pull", str(tiny_model), "--as", "tiny"))
+    return "tiny:latest"
+
+
+def ok(result: Finished) -> str:
+    """stdout of a command that worked."""
+    assert result.code == 0, result.stderr
+    return result.stdout
+
+
+def cells(stdout: str) -> list[list[str]]:
+    return [line.split() for line in stdout.splitlines()]
+
+
+def test_life_of_a_model(model: str, tiny_model: Path) -> None:
+    header, row = cells(ok(nybble("list")))
+    assert header == ["NAME", "ID", "SIZE", "MODIFIED"]
+    (listed,) = json.loads(ok(nybble("list", "--json")))
+    assert row[0] == listed["name"] == model
+    assert listed["digest"].startswith(f"sha256:{row[1]}")
+    assert listed["size_bytes"] == tiny_model.stat().st_size
+
+    ok(nybble("cp", "tiny", "second"))
+    assert {row[0] for row in cells(ok(nybble("list")))[1:]} == {model, "second:latest"}
+    verified = nybble("verify", "second")
+    assert verified.code == 0 and listed["digest"] in verified.stderr
+
+    ok(nybble("rm", "tiny", "second"))
+    assert ok(nybble("list", "--json")) == "[]\n"
+
+
+def test_show_names_the_files(model: str, tiny_model: Path) -> None:
+    shown = ok(nybble("show", "tiny"))
+    (file,) = json.loads(ok(nybble("show", "tiny", "--json")))["files"]
+    assert file["path"] in shown
+    assert Path(file["path"]).read_bytes() == tiny_model.read_bytes()
+
+
+def test_relative_path_is_of_the_working_directory(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here.gguf").hardlink_to(tiny_model)
+    monkeypatch.chdir(tmp_path)
+    ok(nybble("pull", "here.gguf"))
+    assert cells(ok(nybble("list")))[1][0] == "here:latest"
+
+
+def test_run_streams_the_answer_and_says_what_it_does_on_stderr(model: str) -> None:
+    first = nybble("run", "tiny", "Once upon a time", *GREEDY)
+    assert ok(first).strip()
+    assert "has no chat template: it continues the text" in first.stderr
+    # stdin goes before the argument, and the answer is the same for the same text.
+    assert ok(nybble("run", "tiny", *GREEDY, stdin="Once upon a time\n")) == first.stdout
+    assert ok(nybble("run", "tiny", "time", *GREEDY, stdin="Once upon a")) != first.stdout
+
+
+def test_verbose_prints_times_and_speeds_on_stderr(model: str) -> None:
+    quiet = nybble("run", "tiny", "Once", *GREEDY)
+    verbose = nybble("run", "tiny", "Once", *GREEDY, "--verbose")
+    assert verbose.stdout == quiet.stdout
+    facts = [line.split()[0] for line in verbose.stderr.splitlines()]
+    for fact in ("load", "prefill", "decode", "TTFT"):
+        assert fact in facts
+    assert "tok/s" in verbose.stderr and "12, ended by length" in verbose.stderr
+
+
+def test_ps_and_stop(model: str) -> None:
+    assert len(cells(ok(nybble("ps")))) == 1
+    ok(nybble("run", "tiny", "Once", *GREEDY, "--keep-alive", "-1"))
+    header, row = cells(ok(nybble("ps")))
+    assert header == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL"]
+    assert row[0] == model and row[-1] == "forever"
+    (loaded,) = json.loads(ok(nybble("ps", "--json")))
+    assert loaded["state"] == "ready" and loaded["context_length"] <= 1024
+
+    ok(nybble("stop", "tiny"))
+    ok(nybble("run", "tiny", "Once", *GREEDY, "--keep-alive", "0"))
+    assert ok(nybble("ps", "--json")) == "[]\n"
+
+
+def test_quantize(model: str) -> None:
+    ok(nybble("quantize", "tiny", "Q8_0", "--as", "tiny:q8"))
+    (made,) = [row for row in json.loads(ok(nybble("list", "--json"))) if row["name"] == "tiny:q8"]
+    assert made["quantization"] == "Q8_0"
+    assert ok(nybble("run", "tiny:q8", "Once", *GREEDY)).strip()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("show", "tini"), exits.NOT_FOUND, "tiny"),
+        (("rm", "nothing-like-it"), exits.NOT_FOUND, "hint:"),
+        (("run", "tiny", "x", "-o", "temprature=1"), exits.USAGE, "did you mean temperature?"),
+        (("run", "tiny", "x", "-o", "top_k=many"), exits.USAGE, "top_k = many is not valid"),
+        (("run", "tiny", "x", "--keep-alive", "soon"), exits.USAGE, "5m"),
+        (("run", "tiny", "word " * 3000), exits.USAGE, "1024"),
+        (("pull", "../absent.gguf"), None, "absent.gguf"),
+        (("pull", "a b c"), exits.USAGE, "hint:"),
+        (("stop",), exits.USAGE, "--daemon"),
+        (("frobnicate",), exits.USAGE, "No such command"),
+        (("config", "set", "prot", "1"), exits.USAGE, "did you mean 'port'?"),
+        (("config", "set", "port", "x"), exits.USAGE, "from 0 to 65535"),
+    ],
+)
+def test_mistakes_get_a_sentence_and_a_code(
+    model: str, arguments: tuple[str, ...], code: int | None, says: str
+) -> None:
+    result = nybble(*arguments)
+    assert result.code == code if code is not None else result.code != 0
+    assert says in result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_escape_sequences_in_names_do_not_reach_the_terminal(model: str) -> None:
+    result = nybble("show", "x\x1b]0;owned\x07\x1b[31mred")
+    assert result.code != 0
+    assert "\x1b" not in result.stderr + result.stdout
+
+
+def test_config_shows_origins_and_keeps_comments(home: Path) -> None:
+    home.mkdir()
+    file = home / "config.toml"
+    file.write_text("# my settings\nmax_queue = 7  # few\n")
+    ok(nybble("config", "set", "keep_alive", "10m"))
+    ok(nybble("config", "set", "offline", "true"))
+
+    assert file.read_text() == '# my settings\nmax_queue = 7  # few\nkeep_alive = "10m"\noffline = true\n'
+    rows = json.loads(ok(nybble("config", "--json", environment={"HF_TOKEN": "hf_canary"})))
+    assert rows["keep_alive"] == {"value": 600.0, "origin": "config.toml"}
+    assert rows["max_queue"] == {"value": 7, "origin": "config.toml"}
+    assert rows["port"] == {"value": 0, "origin": "environment NYBBLE_PORT"}
+    assert rows["hf_token"] == {"value": "***", "origin": "environment HF_TOKEN"}
+    assert rows["drain"]["origin"] == "default"
+
+
+def test_logs_show_the_daemon_and_no_prompt(model: str) -> None:
+    ok(nybble("run", "tiny", "canary-in-the-prompt", *GREEDY))
+    assert " serves " in ok(nybble("logs"))
+    assert "canary" not in ok(nybble("logs", "-n", "100000"))
+    assert len(ok(nybble("logs", "-n", "1")).splitlines()) == 1
+
+
+def test_stop_daemon_ends_it_before_it_returns(home: Path) -> None:
+    ok(nybble("list"))
+    ok(nybble("stop", "--daemon"))
+    assert nybble("list", "--no-start").code == exits.UNREACHABLE
+    assert "no daemon runs" in nybble("stop", "--daemon").stderr
+
+
+def test_doctor_reports_and_fails_on_errors(home: Path) -> None:
+    checks = {check["name"]: check for check in json.loads(ok(nybble("doctor", "--json")))}
+    assert {"python", "llama.cpp", "instructions", "memory", "device", "store", "daemon"} <= checks.keys()
+    assert "llama-cpp-python 0.3" in checks["llama.cpp"]["text"]
+    assert str(home) in checks["store"]["text"]
+
+    broken = nybble("doctor", environment={"NYBBLE_PORT": "x"})
+    assert broken.code == exits.FAILED
+    assert "hint: port expects" in broken.stdout
+
+
+def test_no_command_and_no_terminal_prints_help(home: Path) -> None:
+    assert "Usage: nybble" in ok(nybble())
+    assert ok(nybble("--version")).startswith("nybble 0.")

@@ -1,0 +1,74 @@
+"""A program in a real pseudo-terminal, for tests."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+_WAIT_S = 60
+# Styles and cursor movements, which prompt_toolkit writes between the characters.
+_SEQUENCES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>])")
+
+
+class Terminal:
+    """Runs `command` with a terminal as its stdin, stdout and stderr. A context manager."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self._own, theirs = pty.openpty()
+        self._text = ""
+        self._seen = 0
+        self._arrived = threading.Condition()
+        self.process = subprocess.Popen(
+            command,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            # Without it prompt_toolkit asks the terminal where the cursor is, and nobody answers here.
+            env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **(environment or {})},
+        )
+        os.close(theirs)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(_WAIT_S)
+        os.close(self._own)
+
+    def type(self, text: str) -> None:
+        os.write(self._own, text.encode())
+
+    def expect(self, text: str) -> str:
+        """Wait until `text` has been printed since the last `expect`; returns what was printed up to it."""
+        with self._arrived:
+            found = self._arrived.wait_for(lambda: text in self._text[self._seen :], _WAIT_S)
+            shown = self._text[self._seen :]
+            assert found, f"{text!r} did not appear in:\n{shown}"
+            end = shown.index(text) + len(text)
+            self._seen += end
+            return shown[:end]
+
+    def wait(self) -> int:
+        return self.process.wait(_WAIT_S)
+
+    def _read(self) -> None:
+        raw = b""
+        while True:
+            try:
+                raw += os.read(self._own, 65536)
+            except OSError:
+                # The other side has closed the terminal.
+                return
+            with self._arrived:
+                self._text = _SEQUENCES.sub("", raw.decode("utf-8", "replace"))
+                self._arrived.notify_all()
