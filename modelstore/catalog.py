@@ -80,6 +80,7 @@ def canonical(ref: names.TagName) -> str:
 def closest(name: str, local: Iterable[str]) -> list[str]:
     """Up to three names like `name`, of local models and of the catalog."""
     known = {spelling: entry.name for entry in entries() for spelling in (entry.name, *entry.aliases)}
-    known |= {names.key(each): each for each in local}
+    for each in local:
+        known |= dict.fromkeys((names.key(each), names.key(each).rpartition(":")[0]), each)
     matches = difflib.get_close_matches(names.key(name), known, n=3, cutoff=0.5)
     return list(dict.fromkeys(known[match] for match in matches))
