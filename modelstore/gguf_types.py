@@ -68,7 +68,7 @@ FILE_TYPES = {
 }  # fmt: skip
 
 # Mixtures whose most used type cannot be told from the label.
-_MAIN_TYPES = {"IQ3_XS": "IQ3_S", "IQ3_M": "IQ3_S", "IQ2_M": "IQ2_S", "MXFP4_MOE": "MXFP4"}
+_MAIN_TYPES = {"IQ2_S": "IQ2_XS", "IQ3_XS": "IQ3_S", "IQ3_M": "IQ3_S", "IQ2_M": "IQ2_S", "MXFP4_MOE": "MXFP4"}
 
 
 def main_type(label: str) -> str:

@@ -15,6 +15,7 @@ from typing import Self
 
 import psutil
 
+from modelstore import quantize as quantizing
 from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
 from modelstore.progress import Emit, Progress
@@ -136,12 +137,10 @@ class Service:
         return self._follow(f"verify {name_key(name)}", run)
 
     def quantize(self, request: wire.QuantizeRequest) -> Updates:
-        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
-            from modelstore.quantize import quantize
+        job = quantizing.Request(request.name, request.quantization, request.alias, request.force)
 
-            return quantize(
-                self.store, request.name, request.quantization, request.alias, request.force, emit, cancelled
-            )
+        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
+            return quantizing.quantize(self.store, job, emit, cancelled)
 
         key = f"quantize {name_key(request.name)} {request.quantization.upper()} {request.alias}"
         return self._follow(key, run)

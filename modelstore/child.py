@@ -1,0 +1,78 @@
+"""A child process that the store talks to in JSON lines, and that never outlives its job."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator
+from threading import Event
+from typing import IO, Any, cast
+
+from native import child
+
+_CANCEL_POLL_S = 0.1
+
+
+class Child:
+    """A running child. Its messages are JSON objects, one a line; what it says on stderr is kept."""
+
+    def __init__(self, module: str) -> None:
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
+        self.process = subprocess.Popen(
+            child.command(module),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+            env=child.environment(),
+        )
+        self._requests = cast(IO[bytes], self.process.stdin)
+        self._answers = cast(IO[bytes], self.process.stdout)
+
+    def send(self, message: object) -> None:
+        # A child that is gone already has said why on stderr.
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.write(json.dumps(message).encode() + b"\n")
+            self._requests.flush()
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """What the child says, until it ends."""
+        for line in self._answers:
+            yield json.loads(line)
+
+    def last_words(self) -> str:
+        """How the child ended, with the last line of its stderr. Waits for the end."""
+        code = self.process.wait()
+        self._words.seek(0)
+        lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
+        return f"{lines[-1] if lines else 'no message'} (status {code})"
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        self._answers.close()
+        self._words.close()
+
+
+@contextlib.contextmanager
+def running(module: str, cancelled: Event) -> Iterator[Child]:
+    """`python -m module` as long as the block runs. It is killed at the end, and once `cancelled` is set."""
+    worker = Child(module)
+    watcher = threading.Thread(target=_kill_when, args=(cancelled, worker.process), daemon=True)
+    watcher.start()
+    try:
+        yield worker
+    finally:
+        worker.kill()
+        watcher.join()
+
+
+def _kill_when(cancelled: Event, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        if cancelled.wait(_CANCEL_POLL_S):
+            process.kill()
+            return

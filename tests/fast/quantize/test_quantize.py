@@ -1,0 +1,186 @@
+"""Quantizing for real, with llama.cpp in its child process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+import psutil
+import pytest
+
+from modelstore.errors import Conflict, Unusable, UserError
+from modelstore.gguf import Header, read_header
+from modelstore.gguf_types import FILE_TYPES
+from modelstore.manifests import Manifest
+from modelstore.progress import Cancelled, Progress
+from modelstore.pull import PullOptions, pull
+from modelstore.quantize import Request, quantize
+from modelstore.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path, tiny_model: Path) -> Store:
+    """A store with the F16 model `tiny`."""
+    store = Store(tmp_path / "store")
+    pull(store, str(tiny_model), "tiny", PullOptions(), ignore, Event())
+    return store
+
+
+def ignore(_progress: Progress) -> None:
+    pass
+
+
+def make(store: Store, name: str, quantization: str, force: bool = False) -> Manifest:
+    return quantize(store, Request(name, quantization, force=force), ignore, Event())
+
+
+def header_of(store: Store, manifest: Manifest) -> Header:
+    with store.check(manifest).open("rb") as stream:
+        return read_header(stream, manifest.size_bytes)
+
+
+def partials(store: Store) -> list[Path]:
+    return list(store.root.glob("partial/*.partial"))
+
+
+@pytest.mark.parametrize(
+    "quantization, size_bytes, types",
+    [
+        ("q8_0", 7_535_360, {"F32", "Q8_0"}),
+        ("Q4_K_M", 4_786_432, {"F32", "Q4_K", "Q6_K"}),
+        ("IQ4_XS", 4_520_704, {"F32", "Q6_K", "IQ4_XS"}),
+    ],
+)
+def test_size_and_types_are_llama_cpps(
+    store: Store, quantization: str, size_bytes: int, types: set[str]
+) -> None:
+    made = make(store, "tiny", quantization)
+    header = header_of(store, made)
+    assert made.name == f"tiny:{quantization.lower()}"
+    assert made.size_bytes == size_bytes
+    assert made.quantization == header.quantization == quantization.upper()
+    assert {tensor.type for tensor in header.tensors} == types
+    assert (made.derived_from, made.source) == ("tiny:latest (F16)", "quantized")
+    assert (made.license, made.parameter_count) == ("apache-2.0", 6_819_072)
+    assert store.get("tiny").size_bytes == 13_925_056
+    assert not partials(store)
+
+
+def test_progress_reaches_all_weights(store: Store) -> None:
+    seen: list[Progress] = []
+    quantize(store, Request("tiny", "Q8_0"), seen.append, Event())
+    converting = [each for each in seen if each.phase == "quantizing"]
+    done = [each.completed_bytes or 0 for each in converting]
+    assert done == sorted(done) and done[0] == 0 and done[-1] == converting[-1].total_bytes == 13_644_800
+    assert [each.phase for each in seen][-1] == "writing manifest"
+
+
+def test_four_bits_are_refused_unless_forced_and_then_marked(store: Store) -> None:
+    make(store, "tiny", "Q4_K_M")
+    with pytest.raises(Unusable, match="Q4_K_M already") as refusal:
+        make(store, "tiny:q4_k_m", "F16")
+    assert "--force" in (refusal.value.hint or "")
+    made = make(store, "tiny:q4_k_m", "F16", force=True)
+    assert made.derived_from == "tiny:q4_k_m (Q4_K_M, dequantized)"
+    assert made.name == "tiny:f16"
+    assert {tensor.type for tensor in header_of(store, made).tensors} == {"F16", "F32"}
+
+
+def test_eight_bits_may_be_requantized(store: Store) -> None:
+    make(store, "tiny", "Q8_0")
+    assert make(store, "tiny:q8_0", "Q5_0").derived_from == "tiny:q8_0 (Q8_0, requantized)"
+
+
+def test_a_tag_that_says_more_is_kept(store: Store) -> None:
+    store.copy("tiny", "tiny:v2")
+    assert make(store, "tiny:v2", "Q4_0").name == "tiny:v2-q4_0"
+
+
+def test_a_name_of_the_users_choice(store: Store) -> None:
+    assert quantize(store, Request("tiny", "Q4_0", "small"), ignore, Event()).name == "small:latest"
+
+
+def test_types_that_cannot_be_made(store: Store) -> None:
+    with pytest.raises(UserError, match="'Q4_K_X' is no quantization") as unknown:
+        make(store, "tiny", "Q4_K_X")
+    assert "Q4_K_M" in (unknown.value.hint or "")
+    with pytest.raises(Unusable, match="IQ1_S needs an importance matrix") as needy:
+        make(store, "tiny", "IQ1_S")
+    assert needy.value.status == 422
+    assert [each.name for each in store.models()] == ["tiny:latest"]
+    assert not partials(store)
+
+
+def test_a_model_does_not_replace_itself(store: Store) -> None:
+    with pytest.raises(Conflict, match="replace itself"):
+        quantize(store, Request("tiny", "Q8_0", "tiny"), ignore, Event())
+
+
+def test_cancel_kills_the_child(store: Store) -> None:
+    cancelled = Event()
+    children: list[psutil.Process] = []
+    completed: list[Progress] = []
+
+    def emit(progress: Progress) -> None:
+        if progress.detail and progress.detail.endswith(".weight") and not cancelled.is_set():
+            children.extend(psutil.Process().children())
+            cancelled.set()
+            psutil.wait_procs(children, timeout=20)
+        elif progress.completed_bytes and progress.completed_bytes == progress.total_bytes:
+            completed.append(progress)
+
+    with pytest.raises(Cancelled):
+        quantize(store, Request("tiny", "IQ4_XS"), emit, cancelled)
+    assert len(children) == 1 and not children[0].is_running()
+    assert not completed, "the child ran on to its end"
+    assert not partials(store) and len(store.models()) == 1
+
+
+_PARENT = """
+import sys, psutil
+from threading import Event
+from pathlib import Path
+from modelstore.quantize import Request, quantize
+from modelstore.store import Store
+
+def emit(progress):
+    if progress.detail and progress.detail.endswith(".weight"):
+        print(psutil.Process().children()[0].pid, flush=True)
+
+quantize(Store(Path(sys.argv[1])), Request("tiny", "IQ4_XS"), emit, Event())
+"""
+
+
+def test_the_child_does_not_outlive_its_parent(store: Store) -> None:
+    arguments = [sys.executable, "-c", _PARENT, str(store.root)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    deadline = time.monotonic() + 1
+    while is_alive(child):
+        assert time.monotonic() < deadline
+        Event().wait(0.02)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_labels_are_those_of_the_engine() -> None:
+    import llama_cpp.llama_cpp as api
+
+    prefixes = ("LLAMA_FTYPE_MOSTLY_", "LLAMA_FTYPE_ALL_")
+    engine = {
+        value: name.removeprefix(prefix)
+        for name, value in vars(api).items()
+        for prefix in prefixes
+        if name.startswith(prefix)
+    }
+    assert engine == FILE_TYPES
