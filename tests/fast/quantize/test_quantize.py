@@ -51,7 +51,6 @@ def partials(store: Store) -> list[Path]:
     [
         ("q8_0", 7_535_360, {"F32", "Q8_0"}),
         ("Q4_K_M", 4_786_432, {"F32", "Q4_K", "Q6_K"}),
-        ("IQ4_XS", 4_520_704, {"F32", "Q6_K", "IQ4_XS"}),
     ],
 )
 def test_size_and_types_are_llama_cpps(
@@ -89,18 +88,15 @@ def test_four_bits_are_refused_unless_forced_and_then_marked(store: Store) -> No
     assert {tensor.type for tensor in header_of(store, made).tensors} == {"F16", "F32"}
 
 
-def test_eight_bits_may_be_requantized(store: Store) -> None:
+def test_eight_bits_may_be_requantized_under_a_chosen_name(store: Store) -> None:
     make(store, "tiny", "Q8_0")
-    assert make(store, "tiny:q8_0", "Q5_0").derived_from == "tiny:q8_0 (Q8_0, requantized)"
+    made = quantize(store, Request("tiny:q8_0", "Q5_0", "small"), ignore, Event())
+    assert (made.name, made.derived_from) == ("small:latest", "tiny:q8_0 (Q8_0, requantized)")
 
 
 def test_a_tag_that_says_more_is_kept(store: Store) -> None:
     store.copy("tiny", "tiny:v2")
     assert make(store, "tiny:v2", "Q4_0").name == "tiny:v2-q4_0"
-
-
-def test_a_name_of_the_users_choice(store: Store) -> None:
-    assert quantize(store, Request("tiny", "Q4_0", "small"), ignore, Event()).name == "small:latest"
 
 
 def test_types_that_cannot_be_made(store: Store) -> None:
