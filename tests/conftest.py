@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from tests.daemons import Daemon
+from tests.models import gemma3, smollm2  # noqa: F401 - fixtures
 
 _MARK = "TMPDIR"
 _LEFTOVER_GRACE_S = 2
