@@ -51,7 +51,7 @@ def pull(
     sources, license_name = _sources(store, ref, options)
     failures: list[tuple[Source, NybbleError]] = []
     for source in sources:
-        job = _Job(store, source, tag, license_name, Throttle(emit), cancelled)
+        job = Job(store, source, tag, license_name, Throttle(emit), cancelled)
         try:
             return job.run()
         except (NotFound, SourceUnavailable, DigestMismatch) as error:
@@ -60,7 +60,7 @@ def pull(
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
+class Job:
     """One model from one source."""
 
     store: Store

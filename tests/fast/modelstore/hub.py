@@ -25,7 +25,7 @@ class Answer:
     body: bytes | None = None
     heeds_range: bool = True
     content_range: str | None = None
-    stated_length: int | None = None
+    states_length: bool = True
     cut_after: int | None = None
     stall_after: int | None = None
 
@@ -114,7 +114,8 @@ class Hub:
             honest = f"bytes {start}-{len(body) - 1}/{len(body)}"
             handler.send_header("Content-Range", answer.content_range or honest)
         body = body[start:]
-        handler.send_header("Content-Length", str(answer.stated_length or len(body)))
+        if answer.states_length:
+            handler.send_header("Content-Length", str(len(body)))
         if answer.etag:
             handler.send_header("ETag", answer.etag)
         for name, value in answer.headers.items():
