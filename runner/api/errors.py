@@ -135,8 +135,6 @@ def install(app: FastAPI) -> None:
 def _explain(problem: Mapping[str, Any]) -> UserError:
     """One entry of pydantic's list of problems, as an error that names the field."""
     place, *path = problem["loc"]
-    if problem["type"] == "json_invalid":
-        return UserError(f"invalid JSON: {problem['ctx']['error']} at character {path[0]}")
     if not path:
         missing = problem["type"] == "missing"
         return UserError("missing request body" if missing else f"the {place} must be a JSON object")

@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import re
 
+from pydantic_core import from_json
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelstore.errors import NybbleError
+from modelstore.errors import NybbleError, UserError
 from runner.api.errors import Refused, response
 
 BODY_LIMIT_BYTES = 64 * 1024 * 1024
@@ -32,7 +33,8 @@ _LOOPBACK_ORIGIN = re.compile(LOOPBACK_ORIGIN)
 
 class Guards:
     """ASGI middleware. Reads the whole body, since every route needs all of it, and hands it on as JSON
-    whatever its Content-Type: `curl -d` does not set one, and the origin check has stopped forms already."""
+    whatever its Content-Type: `curl -d` calls it a form, and the origin check has stopped real forms already.
+    """
 
     def __init__(self, app: ASGIApp, listen_host: str) -> None:
         self._app = app
@@ -47,6 +49,7 @@ class Guards:
             check_host(headers.getlist("host"), {self._listen_host, _local_address(scope)})
             check_origin(headers)
             body = await _read_body(headers, receive)
+            _check_json(body)
         except NybbleError as error:
             # The rest of a body that was refused is still on its way: the connection cannot be used again.
             refusal = response(scope["path"], error, {"Connection": "close"})
@@ -103,6 +106,16 @@ def _check_size(size_bytes: int) -> None:
     if size_bytes > BODY_LIMIT_BYTES:
         limit = BODY_LIMIT_BYTES // 2**20
         raise Refused(413, "body_too_large", f"the request body is larger than {limit} MiB")
+
+
+def _check_json(body: bytes | None) -> None:
+    """Raises UserError for what Python's parser lets pass, or takes badly: half surrogates, which no UTF-8
+    answer can repeat, nesting deeper than 200, numbers of thousands of digits."""
+    try:
+        if body:
+            from_json(body)
+    except ValueError as error:
+        raise UserError(f"invalid JSON: {error}") from error
 
 
 def _as_json(scope: Scope) -> Scope:

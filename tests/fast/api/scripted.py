@@ -1,0 +1,90 @@
+"""The application over a real socket, with a service that plays a script instead of a model.
+
+For what a real model cannot be made to do on demand: fail between two tokens, fall silent, end without an
+end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import uvicorn
+
+from runner import wire
+from runner.api.app import build_app
+from runner.config import Settings
+
+Step = wire.Wire | Exception | asyncio.Event
+
+DONE = wire.Done(
+    model="tiny:latest",
+    reason="stop",
+    usage=wire.Usage(prompt_tokens=7, cached_tokens=3, completion_tokens=2),
+    timings=wire.Timings(load_s=0.5, prefill_s=0.25, decode_s=1.5, total_s=2.25),
+)
+HELLO: tuple[Step, ...] = (
+    wire.Queued(),
+    wire.Loading(fraction=0.5),
+    wire.Prefilling(done_tokens=7, total_tokens=7),
+    wire.TextDelta(text="Hel", completion_tokens=1),
+    wire.TextDelta(text="", completion_tokens=1),
+    wire.TextDelta(text="lo", completion_tokens=1),
+    DONE,
+)
+
+
+@dataclass
+class ScriptedService:
+    """Plays `script` for every generation and job: wire events are yielded, exceptions raised, asyncio events
+    awaited. `requests` are those that arrived; `resting` is set while a script awaits, `ended` when the last
+    one was left, by its end or early."""
+
+    script: Sequence[Step] = HELLO
+    settings: Settings = field(default_factory=Settings)
+    requests: list[Any] = field(default_factory=list)
+    resting: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def generate(self, request: wire.GenerateRequest) -> AsyncGenerator[Any]:
+        return self._play(request)
+
+    def pull(self, request: wire.PullRequest) -> AsyncGenerator[Any]:
+        return self._play(request)
+
+    async def _play(self, request: wire.Wire) -> AsyncGenerator[Any]:
+        self.requests.append(request)
+        self.ended.clear()
+        try:
+            for step in self.script:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, asyncio.Event):
+                    self.resting.set()
+                    await step.wait()
+                else:
+                    yield step
+        finally:
+            self.resting.clear()
+            self.ended.set()
+
+
+@asynccontextmanager
+async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application on a free loopback port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(build_app(service), log_config=None, lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=20) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            await running
