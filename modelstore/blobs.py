@@ -86,9 +86,6 @@ class Blobs:
         with storage_errors(target):
             if _is_ours_alone(source):
                 sync_file(source)
-            if _are_links_of_one_file(source, target):
-                source.unlink()  # a rename between them would do nothing and leave both
-                return
             _set_mode(target, 0o600)
             source.replace(target)
             sync_folder(self._blobs)
@@ -201,10 +198,6 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.1f} MB"
-
-
-def _are_links_of_one_file(one: Path, other: Path) -> bool:
-    return os.path.lexists(other) and os.path.samestat(one.lstat(), other.lstat())
 
 
 def _is_ours_alone(path: Path) -> bool:

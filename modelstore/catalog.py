@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from modelstore import names
+from modelstore.blobs import Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class File:
     name: str
     size_bytes: int
     sha256: str
+
+    @property
+    def digest(self) -> Digest:
+        return Digest.parse(f"sha256:{self.sha256}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,15 @@ from dataclasses import dataclass, field
 from threading import Event
 
 from modelstore import catalog, names
-from modelstore.blobs import Digest
 from modelstore.download import Policy
-from modelstore.errors import DigestMismatch, NotFound, NybbleError, SourceUnavailable, UserError
+from modelstore.errors import (
+    DigestMismatch,
+    InvalidModel,
+    NotFound,
+    NybbleError,
+    SourceUnavailable,
+    UserError,
+)
 from modelstore.manifests import Manifest
 from modelstore.partial import Partial
 from modelstore.progress import Emit, Progress, Throttle
@@ -108,9 +114,12 @@ class Job:
         self.emit(Progress("verifying", file.file_name, str(file.digest), size_bytes, size_bytes))
         partial.close()
         try:
-            return self.store.publish(partial.path, file.digest, publication, self.emit, self.cancelled)
-        finally:
+            manifest = self.store.publish(partial.path, file.digest, publication, self.emit, self.cancelled)
+        except InvalidModel:
             partial.discard()
+            raise
+        partial.discard()
+        return manifest
 
 
 def _sources(store: Store, ref: names.ModelRef, options: PullOptions) -> tuple[list[Source], str | None]:
@@ -130,7 +139,7 @@ def _sources(store: Store, ref: names.ModelRef, options: PullOptions) -> tuple[l
     for mirror in entry.mirrors:
         if isinstance(mirror, catalog.HubMirror):
             user, _, repository = mirror.repository.partition("/")
-            expected = Digest(entry.file.sha256) if entry.file else None
+            expected = entry.file.digest if entry.file else None
             sources.append(HubSource(names.HubName(user, repository, mirror.tag), hub, entry.name, expected))
         elif entry.file:
             sources.append(PackageSource(entry.name, entry.file, mirror, options.python))

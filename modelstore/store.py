@@ -121,11 +121,15 @@ class Store:
     ) -> Manifest:
         """Makes `file`, which must lie on the store's disk, the model `publication.name`; the file is moved.
 
-        `digest` is what the file has been verified to have; None: it is computed. The manifest comes last.
-        Raises InvalidModel if the file is not a usable GGUF; it then stays where it is.
+        `digest` is what the file has been verified to have, and what is not here yet; None: it is computed.
+        The manifest comes last. Raises InvalidModel if the file is not a usable GGUF; it then stays in place.
         """
         manifest = _describe(file, publication)
-        digest = digest or self._hash(file, emit, cancelled)
+        if digest is None:
+            digest = self._hash(file, emit, cancelled)
+            if self.has_intact(digest, manifest.size_bytes, emit, cancelled):
+                file.unlink()
+                return self.tag(digest, publication, emit)
         with self._changing():
             self.blobs.publish(file, digest)
             return self._write(dataclasses.replace(manifest, digest=str(digest)), emit)
@@ -203,4 +207,6 @@ def _describe(file: Path, publication: Publication) -> Manifest:
 
 
 def _repair(manifest: Manifest) -> str:
-    return f"Get it again (it came from {manifest.source}), or remove it: nybble rm {manifest.name}"
+    if manifest.name.startswith("hf.co/") or catalog.find(manifest.name):
+        return f"Fetch it again: nybble pull {manifest.name}"
+    return f"Make it again (it came from {manifest.source}), or remove it: nybble rm {manifest.name}"

@@ -74,7 +74,7 @@ class HubSource:
             )
         from huggingface_hub import HfApi, get_token, hf_hub_url
 
-        endpoint = self.options.endpoint
+        endpoint = self.options.endpoint.rstrip("/") if self.options.endpoint else None
         token = self.options.token or (None if endpoint else get_token())
         api = HfApi(endpoint=endpoint, token=token or False)
         info = _interruptible(lambda: self._ask(api), cancelled)

