@@ -56,6 +56,9 @@ class NybbleApp(App[None]):
         self.run_worker(self.desk.refresh(), group="refresh")
         self.set_interval(_HEARTBEAT_S, self._beat)
 
+    async def on_unmount(self) -> None:
+        await self.desk.close()
+
     def _beat(self) -> None:
         self.run_worker(self.desk.refresh_loaded(), group="refresh", exclusive=True)
 

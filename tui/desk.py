@@ -36,6 +36,9 @@ class Desk:
             for listener in self._listeners:
                 listener(state)
 
+    async def close(self) -> None:
+        await self._client.close()
+
     async def refresh(self) -> None:
         """Asks for everything again."""
         if (models := await self._ask(self._client.models())) is not None:
@@ -133,7 +136,7 @@ class Desk:
         try:
             answer = await call
         except DaemonUnreachable as error:
-            self.change(replace(self.state, lost=error.message))
+            self.change(replace(self.state, lost=reported(error)))
             return None
         except RemoteError as error:
             self.on_problem(reported(error))

@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("app.quit", "ctrl+q", "quit", "Quit", "Leave; an unfinished answer is kept", True, True),
     ),
     "Chat": (
-        Key("chat.stop", "escape", "stop", "Stop", "Stop the answer or the pull; what has arrived is kept"),
+        Key("chat.stop", "escape", "stop", "Stop", "Stop the answer, or the pull", True, True),
         Key("chat.new", "ctrl+n", "new_chat", "New", "Begin a new chat"),
         Key("chat.models", "ctrl+t", "pick_model", "Model", "Choose a model, or pull one by its name"),
         Key("chat.sessions", "ctrl+l", "sessions", "Chats", "Go to the list of chats"),
@@ -74,8 +74,8 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("transcript.write", "i,enter", "write", "Write", "Back to the prompt; other letters do it too"),
     ),
     "Chats": (
-        Key("sessions.open", "enter", "select", "Open", "Open the chat"),
-        Key("sessions.new", "n", "screen.new_chat", "New", "Begin a new chat"),
+        Key("sessions.open", "enter", "select", "Open", "Open the chat", False),
+        Key("sessions.new", "n", "screen.new_chat", "New", "Begin a new chat", False),
         Key("sessions.rename", "r", "rename", "Rename", "Give the chat another name"),
         Key("sessions.delete", "d,delete", "delete", "Delete", "Delete the chat, after asking"),
         Key("sessions.filter", "slash", "filter", "Search", "Show only chats whose name matches"),

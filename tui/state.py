@@ -109,7 +109,7 @@ class State:
     pull: Pull | None = None
     pull_error: wire.ErrorBody | None = None
     decode_tps: float | None = None
-    lost: str | None = None
+    lost: wire.ErrorBody | None = None
 
     def with_models(self, models: list[wire.ModelInfo]) -> State:
         """The current model stays while it is there; otherwise the newest one is taken."""

@@ -117,7 +117,8 @@ class Notice:
 def notice(state: State) -> Notice | None:
     """The line above the prompt: what the user should know now, the most urgent first."""
     if state.lost is not None:
-        return Notice(f"✕ {clean(state.lost)}\nNothing is lost: {first_key('chat.retry')} tries again", True)
+        reason, hint = failure(state.lost)
+        return Notice(f"✕ {reason}\n{first_key('chat.retry')} tries again · {hint or ''}", True)
     if not state.models:
         return None
     if state.pull is not None:

@@ -29,42 +29,38 @@ class ChatScreen(Screen[None]):
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]
         self.desk = desk
+        self.conversation = Conversation(desk, id="conversation")
+        self._status = StatusLine()
+        self._chats = SessionList(id="sessions")
         self._shown: State | None = None
 
     def compose(self) -> ComposeResult:
-        yield StatusLine()
+        yield self._status
         with Horizontal():
-            yield SessionList(id="sessions")
-            yield Conversation(self.desk, id="conversation")
+            yield self._chats
+            yield self.conversation
         yield Footer()
 
     async def on_mount(self) -> None:
         self.desk.subscribe(self._show)
         self.conversation.enter()
 
-    @property
-    def conversation(self) -> Conversation:
-        return self.query_one(Conversation)
-
-    @property
-    def chats(self) -> SessionList:
-        return self.query_one(SessionList)
-
     def _show(self, state: State) -> None:
         before, self._shown = self._shown, state
-        self.query_one(StatusLine).show(state)
-        self.chats.show(state.sessions, None if state.session is None else state.session.id)
+        self._status.show(state)
+        self._chats.show(state.sessions, None if state.session is None else state.session.id)
         self.conversation.show(state)
         if before is None or before.is_busy != state.is_busy:
             self.refresh_bindings()
-        if before is None or (before.current_model is None) != (state.current_model is None):
+        if before is None or _can_chat(before) != _can_chat(state):
             self.conversation.enter()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "stop":
             return self.desk.state.is_busy
         if action == "retry":
-            return self.desk.state.lost is not None or self.desk.state.unanswered is not None
+            state = self.desk.state
+            return state.turn is None and (state.lost is not None or state.unanswered is not None)
         return True
 
     async def action_stop(self) -> None:
@@ -87,7 +83,7 @@ class ChatScreen(Screen[None]):
 
     def action_sessions(self) -> None:
         self.add_class("-sessions")
-        self.chats.enter()
+        self._chats.enter()
 
     @work(group="open", exclusive=True)
     async def action_new_chat(self) -> None:
@@ -123,7 +119,7 @@ class ChatScreen(Screen[None]):
         is_current = self.desk.state.session is not None and self.desk.state.session.id == event.session.id
         if is_current and not self._may_leave():
             return
-        question = Confirm(f"Delete “{clean_name(event.session.title)}”?", "Its messages cannot be had back.")
+        question = Confirm(f"Delete “{clean_name(event.session.title)}”?")
         if await self.app.push_screen_wait(question):
             await self.desk.delete(event.session.id)
             if is_current:
@@ -175,3 +171,8 @@ class ChatScreen(Screen[None]):
         if text:
             self.app.copy_to_clipboard(text)
         self.notify(f"Copied the last {what}." if text else f"There is no {what} to copy.", markup=False)
+
+
+def _can_chat(state: State) -> bool | None:
+    """None: not known yet."""
+    return None if state.models is None else state.current_model is not None

@@ -36,16 +36,17 @@ class ModelPicker(ModalScreen[Choice | None]):
         self._current = state.model
         self._ready = {loaded.name for loaded in state.loaded if loaded.state == "ready"}
         self._choices: list[Choice] = []
+        self._options = OptionList(markup=False, compact=True)
+        self._options.can_focus = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog", id="picker"):
             yield Static("Models", classes="question", markup=False)
             yield Input(placeholder="search, or a name to pull", compact=True)
-            yield OptionList(markup=False, compact=True)
+            yield self._options
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.query_one(OptionList).can_focus = False
         self._fill("")
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -55,12 +56,12 @@ class ModelPicker(ModalScreen[Choice | None]):
         self.action_choose()
 
     def action_move(self, steps: int) -> None:
-        options = self.query_one(OptionList)
+        options = self._options
         if options.option_count:
             options.highlighted = ((options.highlighted or 0) + steps) % options.option_count
 
     def action_choose(self) -> None:
-        highlighted = self.query_one(OptionList).highlighted
+        highlighted = self._options.highlighted
         if highlighted is not None:
             self.dismiss(self._choices[highlighted])
 
@@ -74,7 +75,7 @@ class ModelPicker(ModalScreen[Choice | None]):
         if query and query not in [model.name for model in self._models]:
             self._choices.append(Choice(query, True))
             rows.append(Content("↓ pull ").stylize("$text-accent") + Content(clean_name(query)))
-        options = self.query_one(OptionList)
+        options = self._options
         options.set_options(Option(row) for row in rows)
         options.highlighted = 0 if rows else None
         if not query and (current := Choice(self._current or "", False)) in self._choices:

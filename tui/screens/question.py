@@ -9,7 +9,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Static
 
 from runner.text import clean_name
-from tui.keys import bindings
+from tui.keys import bindings, first_key
 
 
 class Confirm(ModalScreen[bool]):
@@ -17,15 +17,15 @@ class Confirm(ModalScreen[bool]):
 
     BINDINGS = bindings("Questions")
 
-    def __init__(self, question: str, consequence: str) -> None:
+    def __init__(self, question: str) -> None:
         super().__init__()
         self._question = question
-        self._consequence = consequence
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content(self._question), classes="question", markup=False)
-            yield Static(Content(self._consequence), classes="hint", markup=False)
+            keys = f"{first_key('question.yes')} yes   {first_key('question.no')} no"
+            yield Static(keys, classes="hint", markup=False)
         yield Footer(show_command_palette=False)
 
     def action_answer(self, answer: bool) -> None:

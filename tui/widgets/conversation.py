@@ -15,7 +15,6 @@ from runner import wire
 from tui.desk import Desk
 from tui.state import State
 from tui.turn import Heard, hear
-from tui.widgets.empty import EmptyState
 from tui.widgets.messages import STOPPED, Answer, UserMessage, shown
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
@@ -29,25 +28,17 @@ class Conversation(Vertical):
         super().__init__(id=id)
         self._desk = desk
         self._hearing: asyncio.Task[None] | None = None
+        self.transcript = Transcript(id="transcript")
+        self._notice = Static(id="notice", markup=False)
+        self.prompt = Prompt(id="prompt")
 
     def compose(self) -> ComposeResult:
-        with Transcript(id="transcript"):
-            yield EmptyState(id="empty")
-            yield Vertical(id="messages")
-        yield Static(id="notice", markup=False)
-        yield Prompt(id="prompt")
-
-    @property
-    def prompt(self) -> Prompt:
-        return self.query_one(Prompt)
-
-    @property
-    def transcript(self) -> Transcript:
-        return self.query_one(Transcript)
+        yield self.transcript
+        yield self._notice
+        yield self.prompt
 
     def show(self, state: State) -> None:
-        self.query_one(EmptyState).show(state)
-        self.query_one("#messages").display = bool(state.messages)
+        self.transcript.show(state)
         self._show_notice(state)
         model = state.current_model
         self.prompt.display = model is not None
@@ -60,7 +51,7 @@ class Conversation(Vertical):
         if self._desk.state.current_model is not None:
             self.prompt.focus()
         else:
-            self.query_one(EmptyState).focus()
+            self.transcript.empty.focus()
 
     async def show_messages(self) -> None:
         """After another chat was opened."""
@@ -110,7 +101,7 @@ class Conversation(Vertical):
         finally:
             self._desk.change(replace(self._desk.state, turn=None))
         await self._keep(heard, model.name, answer)
-        if not heard.text and heard.done is None:
+        if heard.error is not None or (heard.done is None and not heard.text):
             self.prompt.restore(text)
 
     async def _say(self, text: str) -> bool:
@@ -153,9 +144,8 @@ class Conversation(Vertical):
         answer.show_footer(usage(heard.done, None if loaded is None else loaded.context_length))
 
     def _show_notice(self, state: State) -> None:
-        widget = self.query_one("#notice", Static)
         said = notice(state)
-        widget.display = said is not None
+        self._notice.display = said is not None
         if said is not None:
-            widget.update(Content(said.text))
-            widget.set_class(said.is_error, "-error")
+            self._notice.update(Content(said.text))
+            self._notice.set_class(said.is_error, "-error")

@@ -39,21 +39,21 @@ class Answer(Vertical):
         super().__init__(classes="message")
         self._model = model
         self._text = clean(text)
-        self._footer = footer
         self.markdown = ModelMarkdown()
+        self._footer = Static(Content(footer), classes="usage", markup=False)
 
     def compose(self) -> ComposeResult:
         name = "answer" if self._model is None else short_model(self._model)
         yield Static(Content(name), classes="speaker", markup=False)
         yield self.markdown
-        yield Static(Content(self._footer), classes="usage", markup=False)
+        yield self._footer
 
     async def on_mount(self) -> None:
         if self._text:
             await self.markdown.update(self._text)
 
     def show_footer(self, footer: str) -> None:
-        self.query_one(".usage", Static).update(Content(footer))
+        self._footer.update(Content(footer))
 
 
 class Failure(Vertical):

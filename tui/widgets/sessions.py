@@ -40,14 +40,16 @@ class SessionList(Vertical):
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
         self._sessions: tuple[wire.SessionInfo, ...] = ()
+        self._search = Input(placeholder="search", compact=True)
+        self._search.display = False
+        self._none = Static("None yet", classes="none", markup=False)
+        self._list = OptionList(markup=False, compact=True)
 
     def compose(self) -> ComposeResult:
         yield Static("Chats", classes="heading", markup=False)
-        search = Input(placeholder="search", compact=True)
-        search.display = False
-        yield search
-        yield OptionList(markup=False, compact=True)
-        yield Static("None yet", classes="none", markup=False)
+        yield self._search
+        yield self._none
+        yield self._list
 
     def show(self, sessions: tuple[wire.SessionInfo, ...], current_id: int | None) -> None:
         if sessions != self._sessions:
@@ -57,15 +59,9 @@ class SessionList(Vertical):
             self._highlight(current_id)
 
     def enter(self) -> None:
+        if self._list.highlighted is None:
+            self._list.action_first()
         self._list.focus()
-
-    @property
-    def _list(self) -> OptionList:
-        return self.query_one(OptionList)
-
-    @property
-    def _search(self) -> Input:
-        return self.query_one(Input)
 
     @property
     def _chosen(self) -> wire.SessionInfo | None:
@@ -78,9 +74,8 @@ class SessionList(Vertical):
         names = [(clean_name(session.title), session) for session in self._sessions]
         hits = ranked(self._search.value, names)
         self._list.set_options(Option(content, id=str(session.id)) for content, session in hits)
-        none = self.query_one(".none", Static)
-        none.display = not hits
-        none.update(Content("Nothing matches" if self._sessions else "None yet"))
+        self._none.display = not hits
+        self._none.update(Content("Nothing matches" if self._sessions else "None yet"))
         if chosen is not None:
             self._highlight(chosen.id)
 

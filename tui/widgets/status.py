@@ -13,16 +13,21 @@ from tui.wording import model_state, short_model
 
 
 class StatusLine(Horizontal):
+    def __init__(self) -> None:
+        super().__init__()
+        self._place = Static(id="place", markup=False)
+        self._model_state = Static(id="model-state", markup=False)
+
     def compose(self) -> ComposeResult:
         yield Static("▚ nybble", id="brand", markup=False)
-        yield Static(id="place", markup=False)
-        yield Static(id="model-state", markup=False)
+        yield self._place
+        yield self._model_state
 
     def show(self, state: State) -> None:
         title = "New chat" if state.session is None else clean_name(state.session.title)
-        self.query_one("#place", Static).update(Content(title))
+        self._place.update(Content(title))
         mark, words, color = model_state(state)
         name = Content("" if state.model is None else f"{short_model(state.model)}  ")
         what = Content(f"{mark} {words}").stylize(color)
         nothing_to_say = state.model is None and state.lost is None
-        self.query_one("#model-state", Static).update(Content() if nothing_to_say else name + what)
+        self._model_state.update(Content() if nothing_to_say else name + what)

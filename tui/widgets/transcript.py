@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from textual import events
+from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
@@ -14,6 +15,8 @@ from textual.widgets import Markdown
 from runner import wire
 from runner.text import clean
 from tui.keys import bindings
+from tui.state import State
+from tui.widgets.empty import EmptyState
 from tui.widgets.messages import Answer, Failure, UserMessage
 
 _CODE_BLOCK = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
@@ -36,12 +39,21 @@ class Transcript(VerticalScroll, inherit_bindings=False):
             super().__init__()
             self.is_code = is_code
 
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.empty = EmptyState(id="empty")
+        self._messages = Vertical(id="messages")
+
+    def compose(self) -> ComposeResult:
+        yield self.empty
+        yield self._messages
+
     def on_mount(self) -> None:
         self.anchor()
 
-    @property
-    def _messages(self) -> Vertical:
-        return self.query_one("#messages", Vertical)
+    def show(self, state: State) -> None:
+        self.empty.show(state)
+        self._messages.display = bool(state.messages)
 
     async def replace(self, widgets: Iterable[Widget]) -> None:
         async with self.batch():

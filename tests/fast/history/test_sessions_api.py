@@ -24,11 +24,14 @@ async def test_a_session_lives_over_http(fake_daemon: FakeDaemon) -> None:
         assert await client.sessions() == []
 
 
-@pytest.mark.parametrize("session_id", [4711, 2**63, -1])
-async def test_an_unknown_session_is_reported(fake_daemon: FakeDaemon, session_id: int) -> None:
+@pytest.mark.parametrize(
+    ("session_id", "status", "code"),
+    [(4711, 404, "session_not_found"), (2**63, 400, "invalid_request"), (-1, 400, "invalid_request")],
+)
+async def test_an_unknown_session_is_reported(
+    fake_daemon: FakeDaemon, session_id: int, status: int, code: str
+) -> None:
     async with Client(fake_daemon.address) as client:
         with pytest.raises(RemoteError) as raised:
             await client.session(session_id)
-    assert raised.value.status in (404, 422)
-    if session_id == 4711:
-        assert (raised.value.status, raised.value.code) == (404, "session_not_found")
+    assert (raised.value.status, raised.value.code) == (status, code)
