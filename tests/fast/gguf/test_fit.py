@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modelstore.fit import kv_cache_bytes, memory_need
+from modelstore.fit import BATCH_TOKENS, kv_cache_bytes, memory_need
 from modelstore.gguf import Header
 from modelstore.header import Tensor, Value
 from tests.fast.gguf.test_headers import header_of
@@ -93,3 +93,9 @@ def test_layers_that_share_a_cache_count_once() -> None:
 
 def test_a_header_without_attention_figures_needs_no_cache() -> None:
     assert kv_cache_bytes(Header(3, {"general.architecture": "x"}, (), 0), 4096, 4) == 0
+
+
+def test_the_batch_is_the_workers() -> None:
+    from runner.worker import __main__ as worker
+
+    assert worker._BATCH_TOKENS == BATCH_TOKENS

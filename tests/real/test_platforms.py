@@ -1,0 +1,22 @@
+"""The code for the systems that the tests do not run on, at least type-checked as those systems would see it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SYSTEMS = {"darwin": "linux|windows", "win32": "linux|macos|posix"}
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_types(system: str, tmp_path: Path) -> None:
+    others = rf"runner/system/({SYSTEMS[system]})\.py"
+    options = ["--platform", system, "--exclude", others, "--cache-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "mypy", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280)
+    if done.returncode:
+        pytest.fail(f"{system}\n{done.stdout}{done.stderr}", pytrace=False)
