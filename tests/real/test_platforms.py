@@ -1,4 +1,4 @@
-"""The code for the systems that the tests do not run on, at least type-checked as those systems would see it."""
+"""The code for systems that the tests do not run on is at least type-checked as these systems see it."""
 
 from __future__ import annotations
 
