@@ -1,0 +1,163 @@
+"""The official clients against a real daemon with real models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import ollama
+import openai
+import pytest
+
+from tests.daemons import Daemon
+from tests.fast.api.conftest import TEMPLATE
+
+SAME = {"seed": 7, "temperature": 0.0, "num_predict": 12}
+MESSAGES = [{"role": "user", "content": "List all files"}]
+
+
+@pytest.fixture
+def by_ollama(served: Daemon) -> Iterator[ollama.Client]:
+    with ollama.Client(host=served.address) as client:
+        yield client
+
+
+@pytest.fixture
+def by_openai(served: Daemon) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{served.address}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_ollama_lists_and_shows(by_ollama: ollama.Client) -> None:
+    models = {model.model: model for model in by_ollama.list().models}
+    assert models.keys() == {"tiny:latest", "tiny-chat:latest"}
+    tiny = models["tiny:latest"]
+    assert tiny.digest == "c94180a617b49a129fbce75dd7ba0bdda2411c440d5fac6c4caee9cd1d3a60e5"
+    assert (tiny.size, tiny.modified_at is not None) == (13_925_056, True)
+    assert tiny.details and tiny.details.model_dump() == {
+        "parent_model": "",
+        "format": "gguf",
+        "family": "llama",
+        "families": ["llama"],
+        "parameter_size": "6.82M",
+        "quantization_level": "F16",
+    }
+    shown = by_ollama.show("TINY-CHAT")
+    assert (shown.template, shown.license, shown.capabilities) == (TEMPLATE, "apache-2.0", ["completion"])
+    assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 1024
+    assert shown.details == tiny.details
+
+
+def test_ollama_generates(by_ollama: ollama.Client) -> None:
+    whole = by_ollama.generate("tiny", "The list of", options=SAME)
+    pieces = list(by_ollama.generate("tiny", "The list of", options=SAME, stream=True))
+    assert whole.response and "".join(piece.response or "" for piece in pieces) == whole.response
+    assert [piece.done for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    last = pieces[-1]
+    assert (last.done_reason, last.eval_count) == ("length", 12)
+    assert last.total_duration and last.eval_duration and last.prompt_eval_count
+    assert last.total_duration >= last.eval_duration > 1000
+
+
+def test_ollama_chats(by_ollama: ollama.Client) -> None:
+    whole = by_ollama.chat("tiny-chat", MESSAGES, options=SAME)
+    pieces = list(by_ollama.chat("tiny-chat", MESSAGES, options=SAME, stream=True))
+    assert whole.message.role == "assistant"
+    assert whole.message.content
+    assert "".join(piece.message.content or "" for piece in pieces) == whole.message.content
+    # <|user|> List all files <|end|> <|assistant|>: the template's tokens are tokens, and it was used.
+    assert (
+        whole.prompt_eval_count
+        == by_ollama.generate(
+            "tiny", "<|user|>List all files<|end|><|assistant|>", options=SAME | {"num_predict": 1}, raw=True
+        ).prompt_eval_count
+    )
+
+
+async def test_ollama_chats_asynchronously(served: Daemon) -> None:
+    async with ollama.AsyncClient(host=served.address) as client:
+        stream = await client.chat("tiny-chat", MESSAGES, options=SAME, stream=True)
+        pieces = [piece async for piece in stream]
+    assert pieces[-1].done and pieces[-1].done_reason == "length"
+
+
+def test_ollama_loads_and_unloads(by_ollama: ollama.Client) -> None:
+    assert by_ollama.chat("tiny-chat", []).done_reason == "load"
+    (loaded,) = [model for model in by_ollama.ps().models if model.name == "tiny-chat:latest"]
+    assert loaded.size and loaded.expires_at and loaded.context_length == 1024
+    assert by_ollama.generate("tiny-chat", keep_alive=0).done_reason == "unload"
+    while "tiny-chat:latest" in [model.name for model in by_ollama.ps().models]:
+        pass
+
+
+def test_ollama_copies_and_deletes(by_ollama: ollama.Client) -> None:
+    assert by_ollama.copy("tiny", "other").status == "success"
+    assert "other:latest" in [model.model for model in by_ollama.list().models]
+    assert by_ollama.delete("other").status == "success"
+    assert "other:latest" not in [model.model for model in by_ollama.list().models]
+
+
+def test_ollama_reads_our_errors(by_ollama: ollama.Client) -> None:
+    with pytest.raises(ollama.ResponseError, match=r"model 'tina' not found.*tiny") as missing:
+        list(by_ollama.chat("tina", MESSAGES, stream=True))
+    assert missing.value.status_code == 404
+    for call in (by_ollama.show, by_ollama.delete):
+        with pytest.raises(ollama.ResponseError, match="model 'tina' not found"):
+            call("tina")
+    with pytest.raises(ollama.ResponseError, match="has no chat template") as mute:
+        by_ollama.chat("tiny", MESSAGES)
+    assert mute.value.status_code == 400
+    with pytest.raises(ollama.ResponseError, match="1024") as long:
+        by_ollama.generate("tiny", "word " * 3000)
+    assert long.value.status_code == 400
+    with pytest.raises(ollama.ResponseError):
+        list(by_ollama.pull("hf.co/nobody/nothing:Q4_K_M", stream=True))
+
+
+def test_openai_lists(by_openai: openai.OpenAI) -> None:
+    assert {model.id for model in by_openai.models.list()} >= {"tiny:latest", "tiny-chat:latest"}
+    assert by_openai.models.retrieve("tiny").id == "tiny:latest"
+    with pytest.raises(openai.NotFoundError) as missing:
+        by_openai.models.retrieve("hf.co/some/one")
+    assert missing.value.code == "model_not_found"
+
+
+def test_openai_chats(by_openai: openai.OpenAI) -> None:
+    def ask(**more: object) -> object:
+        return by_openai.chat.completions.create(
+            model="tiny-chat", messages=MESSAGES, temperature=0, seed=7, max_completion_tokens=12, **more
+        )
+
+    whole = ask()
+    assert (whole.choices[0].finish_reason, whole.choices[0].message.role) == ("length", "assistant")
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + 12
+    *chunks, last = ask(stream=True, stream_options={"include_usage": True})
+    assert (
+        "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.choices[0].message.content
+    )
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-2:] == [None, "length"]
+    assert (last.choices, last.usage.total_tokens) == ([], whole.usage.total_tokens)
+
+
+def test_openai_completes(by_openai: openai.OpenAI, by_ollama: ollama.Client) -> None:
+    whole = by_openai.completions.create(model="tiny", prompt="The list of", temperature=0, max_tokens=12)
+    raw = by_ollama.generate("tiny", "The list of", raw=True, options=SAME)
+    assert whole.choices[0].text == raw.response
+    chunks = list(
+        by_openai.completions.create(model="tiny", prompt="The list of", temperature=0, stream=True)
+    )
+    assert len("".join(chunk.choices[0].text for chunk in chunks)) > len(whole.choices[0].text)
+    stopped = by_openai.completions.create(
+        model="tiny", prompt="The list of", temperature=0, max_tokens=12, stop=whole.choices[0].text[4:9]
+    )
+    assert (stopped.choices[0].text, stopped.choices[0].finish_reason) == (whole.choices[0].text[:4], "stop")
+
+
+def test_openai_reads_our_errors(by_openai: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="model 'tina' not found"):
+        by_openai.chat.completions.create(model="tina", messages=MESSAGES)
+    with pytest.raises(openai.BadRequestError) as refused:
+        by_openai.chat.completions.create(model="tiny-chat", messages=MESSAGES, n=2)
+    assert (refused.value.param, refused.value.code) == ("n", "unsupported")
+    with pytest.raises(openai.BadRequestError) as mute:
+        by_openai.chat.completions.create(model="tiny", messages=MESSAGES)
+    assert mute.value.code == "no_chat_template"

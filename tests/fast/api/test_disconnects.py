@@ -1,0 +1,65 @@
+"""A client that leaves frees its slot, in prefill and in decode, streaming or not."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.daemons import Daemon
+
+FREE_S = 2.0
+# Without sampling this model repeats itself here, and never stops.
+CHAT = {"model": "tiny-chat", "messages": [{"role": "user", "content": "List"}]}
+OLLAMA = CHAT | {"options": {"num_predict": 900, "temperature": 0}}
+OPENAI = CHAT | {"max_tokens": 900, "temperature": 0}
+
+
+def busy_slots(client: httpx.Client) -> int:
+    return sum(model["busy_slots"] for model in client.get("/nybble/ps").json())
+
+
+@pytest.fixture
+def client(served: Daemon) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=served.address, trust_env=False, timeout=20) as client:
+        client.post("/api/chat", json={"model": "tiny-chat", "messages": []})
+        while busy_slots(client):
+            pass
+        yield client
+
+
+def assert_free(client: httpx.Client) -> None:
+    left_s = time.monotonic()
+    while busy_slots(client):
+        assert time.monotonic() - left_s < FREE_S, "the slot is still busy"
+
+
+@pytest.mark.parametrize(("path", "body"), [("/api/chat", OLLAMA), ("/v1/chat/completions", OPENAI)])
+def test_in_decode_of_a_stream(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    with client.stream("POST", path, json=body | {"stream": True}) as response:
+        lines = response.iter_lines()
+        for _ in range(6):
+            next(lines)
+        assert busy_slots(client) == 1
+    assert_free(client)
+
+
+@pytest.mark.parametrize(("path", "body"), [("/api/chat", OLLAMA), ("/v1/chat/completions", OPENAI)])
+def test_in_a_whole_answer(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    impatient = httpx.Client(base_url=client.base_url, trust_env=False, timeout=0.2)
+    with impatient, pytest.raises(httpx.ReadTimeout):
+        impatient.post(path, json=body | {"stream": False})
+    assert_free(client)
+
+
+def test_in_prefill(client: httpx.Client) -> None:
+    body = {"model": "tiny-chat", "prompt": "word " * 900, "raw": True}
+    with client.stream("POST", "/nybble/generate", json=body) as response:
+        events = map(json.loads, response.iter_lines())
+        prefill = next(event for event in events if event["type"] == "prefill")
+        assert prefill["done_tokens"] < prefill["total_tokens"]
+    assert_free(client)
