@@ -46,7 +46,7 @@ def quantize(store: Store, request: Request, emit: Emit, cancelled: Event) -> Ma
     kind = header.quantization or "unknown"
     if nominal_bits(kind) <= _LOSSY_BITS and not request.force:
         raise Unusable(
-            f"{source.name} is {kind} already: what it has lost does not come back, and {label} adds to it",
+            f"{source.name} is {kind} already: what it has lost does not come back in {label}",
             hint="Quantize an F16, BF16 or Q8_0 version of the model, or accept the loss: --force.",
         )
     publication = _publication(source, kind, label, request.alias)
