@@ -26,13 +26,13 @@ _ABSENT = {
     "logprobs": "logprobs",
     "top_logprobs": "logprobs",
 }
-_ABSENT_IN_GENERATE = _ABSENT | {
+ABSENT_IN_GENERATE = _ABSENT | {
     "suffix": "insert",
     "images": "images",
     "template": "templates in requests",
     "context": "context in requests",
 }
-_ABSENT_IN_CHAT = _ABSENT | {"tools": "tools"}
+ABSENT_IN_CHAT = _ABSENT | {"tools": "tools"}
 _ABSENT_IN_MESSAGE = {"images": "images", "tool_calls": "tools"}
 
 
@@ -43,7 +43,7 @@ class OllamaStream(Stream):
 
 @router.post("/api/generate", response_model=types.GenerateRecord, response_class=OllamaStream)
 async def generate(request: Request, body: types.GenerateBody) -> Response:
-    refuse(body, body.model, _ABSENT_IN_GENERATE)
+    refuse(body, body.model, ABSENT_IN_GENERATE)
     if body.raw and body.system:
         raise BadField("raw", "raw mode does not support system")
     asked = _asked(body, prompt=body.prompt, system=body.system or None, raw=bool(body.raw))
@@ -52,7 +52,7 @@ async def generate(request: Request, body: types.GenerateBody) -> Response:
 
 @router.post("/api/chat", response_model=types.ChatRecord, response_class=OllamaStream)
 async def chat(request: Request, body: types.ChatBody) -> Response:
-    refuse(body, body.model, _ABSENT_IN_CHAT)
+    refuse(body, body.model, ABSENT_IN_CHAT)
     messages = body.messages or []
     for index, message in enumerate(messages):
         refuse(message, body.model, _ABSENT_IN_MESSAGE, f"messages[{index}].")

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1", tags=["openai"])
 _Events = AsyncGenerator[wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done]
 
 _ABSENT = {"logprobs": "logprobs", "logit_bias": "logit_bias"}
-_ABSENT_IN_CHAT = _ABSENT | {
+ABSENT_IN_CHAT = _ABSENT | {
     "top_logprobs": "logprobs",
     "tools": "tools",
     "functions": "tools",
@@ -32,7 +32,7 @@ _ABSENT_IN_CHAT = _ABSENT | {
     "prediction": "predicted outputs",
     "web_search_options": "web search",
 }
-_ABSENT_IN_COMPLETIONS = _ABSENT | {"suffix": "insert", "echo": "echo"}
+ABSENT_IN_COMPLETIONS = _ABSENT | {"suffix": "insert", "echo": "echo"}
 _ABSENT_IN_MESSAGE = {"tool_calls": "tools", "function_call": "tools", "audio": "audio"}
 _ALSO_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
@@ -89,7 +89,7 @@ async def chat_completions(request: Request, body: types.ChatBody) -> Response:
 
 @router.post("/completions", response_model=types.Completion, responses=_ALSO_STREAMS)
 async def completions(request: Request, body: types.CompletionBody) -> Response:
-    refuse(body, body.model, _ABSENT_IN_COMPLETIONS)
+    refuse(body, body.model, ABSENT_IN_COMPLETIONS)
     _check_one_choice("n", body.n, body.model)
     _check_one_choice("best_of", body.best_of, body.model)
     events = service_of(request).generate(
@@ -103,7 +103,7 @@ async def completions(request: Request, body: types.CompletionBody) -> Response:
 
 def _check_chat(body: types.ChatBody) -> None:
     """Raises Unsupported or BadField for what cannot be done, rather than doing something else."""
-    refuse(body, body.model, _ABSENT_IN_CHAT)
+    refuse(body, body.model, ABSENT_IN_CHAT)
     _check_one_choice("n", body.n, body.model)
     if not body.messages:
         raise BadField("messages", "at least one message is needed")
