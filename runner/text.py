@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 
 # ESC sequences first, also unterminated ones (CSI, OSC/DCS/APC/PM/SOS strings, two-character ones), then what
-# is left of C0 (but not newline and tab), DEL and C1.
+# is left of C0 (but not newline and tab), DEL and C1. The one-character forms of C1 only lose that character:
+# text that was decoded wrongly is full of them, and what would follow them is no longer a sequence.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]?"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\r\n]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
-    r"|\x9b[0-?]*[ -/]*[@-~]?"
+)
+_FINISHED = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"
+    r"|\x1b[\]PX^_][^\x07\x1b\x9c\r\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*(?![\[\]PX^_])[0-~]"
 )
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BIDI_AND_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -28,7 +33,8 @@ def clean_name(text: str) -> str:
 
 
 class StreamCleaner:
-    """`clean` for text that arrives in pieces: holds back an escape sequence that is not complete yet."""
+    """`clean` for text that arrives in pieces: the same result as for the whole. Holds back what may be the
+    beginning of an escape sequence, or of a line end, until the rest is there."""
 
     _PENDING_LIMIT = 256
 
@@ -37,19 +43,20 @@ class StreamCleaner:
 
     def feed(self, piece: str) -> str:
         text = self._pending + piece
-        start = max(text.rfind("\x1b"), text.rfind("\x9b"))
-        held = start >= 0 and len(text) - start <= self._PENDING_LIMIT and _may_continue(text[start:])
-        self._pending = text[start:] if held else ""
-        return clean(text[:start] if held else text)
+        start = _unfinished(text)
+        if len(text) - start > self._PENDING_LIMIT:
+            start = len(text)
+        self._pending = text[start:]
+        return clean(text[:start])
 
     def flush(self) -> str:
         text, self._pending = self._pending, ""
         return clean(text)
 
 
-def _may_continue(sequence: str) -> bool:
-    """Whether an escape sequence that starts `sequence` could still be going on at its end."""
-    match = _ESCAPES.match(sequence)
-    if match is None or match.end() < len(sequence):
-        return False
-    return not re.search(r"[@-~\x07\x9c]$", sequence[2:]) if len(sequence) > 2 else True
+def _unfinished(text: str) -> int:
+    """Where the last sequence begins, if the end of `text` cuts it; the length of `text` otherwise."""
+    for match in _ESCAPES.finditer(text):
+        if match.end() == len(text) and not _FINISHED.fullmatch(match.group()):
+            return match.start()
+    return len(text) - text.endswith("\r")

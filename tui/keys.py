@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
             "ctrl+j,shift+enter,alt+enter",
             "newline",
             "New line",
-            "Add a line (Shift+Enter and Alt+Enter need a terminal that reports them)",
+            "Add a line (Ctrl+J works in every terminal)",
             False,
             True,
         ),

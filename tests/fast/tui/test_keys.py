@@ -1,0 +1,92 @@
+"""One table behind bindings, help and documentation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.app import App
+from textual.dom import DOMNode
+
+from tests.fakes.daemon import FakeDaemon
+from tests.fast.tui.screen import shows, started, text
+from tui.app import NybbleApp
+from tui.keys import GROUPS, markdown, spelled
+from tui.screens.chat import ChatScreen
+from tui.screens.help import HelpScreen
+from tui.screens.picker import ModelPicker
+from tui.screens.question import Confirm, Rename
+from tui.widgets.empty import EmptyState
+from tui.widgets.prompt import Prompt
+from tui.widgets.sessions import SessionList
+from tui.widgets.transcript import Transcript
+
+_OWNERS: dict[str, type[DOMNode]] = {
+    "Everywhere": NybbleApp,
+    "Chat": ChatScreen,
+    "Prompt": Prompt,
+    "Transcript": Transcript,
+    "Chats": SessionList,
+    "First start": EmptyState,
+    "Model picker": ModelPicker,
+    "Questions": Confirm,
+    "Name": Rename,
+    "Help": HelpScreen,
+}
+_NAMESPACES: dict[str, type[DOMNode]] = {"app": App, "screen": ChatScreen}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_key_does_something(group: str) -> None:
+    for key in GROUPS[group]:
+        *namespace, action = key.action.partition("(")[0].split(".")
+        owner = _NAMESPACES[namespace[0]] if namespace else _OWNERS[group]
+        assert hasattr(owner, f"action_{action}"), key.id
+
+
+def test_ids_are_unique_and_a_key_means_one_thing_at_a_time() -> None:
+    ids = [key.id for keys in GROUPS.values() for key in keys]
+    assert len(ids) == len(set(ids))
+    for group, keys in GROUPS.items():
+        names = [name for key in keys for name in key.keys.split(",")]
+        assert len(names) == len(set(names)), group
+
+
+def test_single_letters_stay_with_the_text_field() -> None:
+    letters = [
+        key.id
+        for keys in GROUPS.values()
+        for key in keys
+        for name in key.keys.split(",")
+        if len(name) == 1 and key.has_priority
+    ]
+    assert letters == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "people_read"),
+    [("ctrl+j,shift+enter", "Ctrl+J, Shift+Enter"), ("f1,question_mark", "F1, ?"), ("G,j", "G, j")],
+)
+def test_keys_as_people_read_them(keys: str, people_read: str) -> None:
+    assert spelled(keys) == people_read
+
+
+async def test_help_shows_every_key(fake_daemon: FakeDaemon) -> None:
+    async with started(fake_daemon, size=(100, 120)) as pilot:
+        await pilot.press("f1")
+        await shows(pilot, "Everywhere")
+        for keys in GROUPS.values():
+            for key in keys:
+                assert key.sentence in text(pilot), key.id
+        await pilot.press("escape")
+        assert not isinstance(pilot.app.screen, HelpScreen)
+
+
+def test_the_documentation_lists_every_key(request: pytest.FixtureRequest) -> None:
+    page = Path(__file__).parents[3] / "docs" / "tui.md"
+    before, _, rest = page.read_text("utf-8").partition("<!-- keys -->\n")
+    _, end, after = rest.partition("<!-- end of keys -->")
+    expected = f"{before}<!-- keys -->\n{markdown()}{end}{after}"
+    if request.config.getoption("update_snapshots"):
+        page.write_text(expected, "utf-8")
+    assert page.read_text("utf-8") == expected, "stale: run pytest with --snapshot-update"
