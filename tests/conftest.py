@@ -9,8 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.commands import nybble
 from tests.daemons import Daemon
-from tests.models import gemma3, smollm2  # noqa: F401 - fixtures
+from tests.models import gemma3, smollm2
+
+__all__ = ["gemma3", "smollm2"]
 
 _MARK = "TMPDIR"
 _LEFTOVER_GRACE_S = 2
@@ -25,7 +28,8 @@ def no_leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
         processes = [process for process in psutil.process_iter() if _mark_of(process) == mark]
         _, alive = psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)
-        commands = [process.cmdline() for process in alive]
+        # A zombie has ended; its parent, which is not us, has just not looked yet.
+        commands = [command for process in alive if (command := _command_of(process))]
         for process in alive:
             process.kill()
     assert not commands, f"processes outlived the tests: {commands}"
@@ -39,9 +43,19 @@ def _mark_of(process: psutil.Process) -> str | None:
         return None
 
 
+def _command_of(process: psutil.Process) -> list[str] | None:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return None
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A fresh NYBBLE_HOME, which does not exist yet; the user's settings do not reach the test."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh NYBBLE_HOME, which does not exist yet; the user's settings do not reach the test.
+
+    A daemon that a command of the test started in the background is stopped at the end.
+    """
     for variable in list(os.environ):
         if variable.startswith(("NYBBLE_", "HF_", "HUGGING_FACE_", "XDG_")):
             monkeypatch.delenv(variable)
@@ -49,7 +63,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NYBBLE_HOME", str(folder))
     # A daemon that a command starts must not meet the user's own.
     monkeypatch.setenv("NYBBLE_PORT", "0")
-    return folder
+    yield folder
+    if (folder / "runtime" / "daemon.json").exists():
+        stopped = nybble("stop", "--daemon", environment={"NYBBLE_HOME": str(folder)})
+        assert stopped.code == 0, stopped.stderr
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import re
 import subprocess
+import termios
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Self
@@ -20,6 +22,7 @@ class Terminal:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._own, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, 100))
         self._text = ""
         self._seen = 0
         self._arrived = threading.Condition()
@@ -29,6 +32,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=_take_terminal,
             # Without it prompt_toolkit asks the terminal where the cursor is, and nobody answers here.
             env={**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1", **(environment or {})},
         )
@@ -72,3 +76,8 @@ class Terminal:
             with self._arrived:
                 self._text = _SEQUENCES.sub("", raw.decode("utf-8", "replace"))
                 self._arrived.notify_all()
+
+
+def _take_terminal() -> None:
+    """Make stdin the terminal of the new session, so that Ctrl-C becomes a signal."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

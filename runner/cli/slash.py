@@ -56,7 +56,7 @@ async def _show(conversation: Conversation, _rest: str) -> None:
     output.say(f"model    {model.name}  {'  '.join(fact for fact in facts if fact)}")
     output.say(f"system   {ask.system or '-'}")
     for key, value in ask.options.model_dump().items():
-        output.say(f"{key.ljust(18)} {'auto' if value is None else value}")
+        output.say(f"{key.ljust(18)} {'-' if value in (None, []) else value}")
 
 
 async def _clear(conversation: Conversation, _rest: str) -> None:
