@@ -66,6 +66,7 @@ class Generations:
         claim = self._claim(request, request_id, manifest, header)
         async with self._supervisor.lease(*claim) as lease:
             if not self._supervisor.is_ready(manifest.digest):
+                self._prep.warm_up()
                 yield wire.Queued()
             async for fraction in lease.until_ready():
                 yield wire.Loading(fraction=fraction)

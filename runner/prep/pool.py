@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from asyncio.subprocess import PIPE, Process
 from typing import Any
@@ -24,11 +25,17 @@ class Prep:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._child: _Child | None = None
+        self._warming: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Have a child ready before the first job; `render` does the same when it finds none."""
-        async with self._turn:
-            await self._ready_child()
+    def warm_up(self) -> None:
+        """Start a child in the background, while the model loads; what may fail here, `render` reports."""
+        if self._child is None and not self._turn.locked():
+            self._warming = asyncio.create_task(self._start_quietly())
+
+    async def _start_quietly(self) -> None:
+        with contextlib.suppress(WorkerFailed, OSError):
+            async with self._turn:
+                await self._ready_child()
 
     async def render(self, job: RenderJob) -> tuple[str, ...]:
         """As `runner.prompts.render`. Raises TemplateFailed also when the template takes more than 2 s, too
@@ -40,6 +47,8 @@ class Prep:
         return tuple(answer["segments"])
 
     async def close(self) -> None:
+        if self._warming is not None:
+            await self._warming
         async with self._turn:
             await self._drop()
 

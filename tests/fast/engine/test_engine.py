@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from native.errors import LoadCancelled
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from runner.protocol import Finished, Generate, Sampling, Stepped
@@ -215,6 +216,18 @@ def test_saved_state_restores_the_sequence(model: Model) -> None:
     context.decode()
     assert list(context.logits(row)) == pytest.approx(expected, abs=0.02)
     context.close()
+
+
+def test_a_load_can_be_stopped_from_its_progress(tiny_model: Path) -> None:
+    seen: list[float] = []
+
+    def stop_half_way(fraction: float) -> bool:
+        seen.append(fraction)
+        return fraction < 0.5
+
+    with pytest.raises(LoadCancelled):
+        Model(tiny_model, 0, stop_half_way, Log())
+    assert 0.5 <= seen[-1] < 1.0
 
 
 def test_what_batching_changes_is_float_noise(model: Model) -> None:
