@@ -77,7 +77,9 @@ class ScriptedService:
 @asynccontextmanager
 async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application on a free loopback port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
         config = uvicorn.Config(build_app(service), log_config=None, lifespan="off", ws="none")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))

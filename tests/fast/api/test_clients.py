@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Iterator
 
+import httpx
 import ollama
 import openai
 import pytest
@@ -45,6 +48,17 @@ def test_ollama_lists_and_shows(by_ollama: ollama.Client) -> None:
     assert (shown.template, shown.license, shown.capabilities) == (TEMPLATE, "apache-2.0", ["completion"])
     assert shown.modelinfo and shown.modelinfo["llama.context_length"] == 1024
     assert shown.details == tiny.details
+
+
+def test_small_answers_are_not_held_back(served: Daemon) -> None:
+    """A socket that waits for acknowledgements between small writes makes each request 40 ms longer."""
+    times_s = []
+    with httpx.Client(base_url=served.address, trust_env=False) as client:
+        for _ in range(21):
+            started_s = time.perf_counter()
+            client.get("/api/version")
+            times_s.append(time.perf_counter() - started_s)
+    assert statistics.median(times_s) < 0.03
 
 
 def test_ollama_generates(by_ollama: ollama.Client) -> None:

@@ -121,9 +121,20 @@ def test_no_content_forms_a_control_token_and_none_is_changed(texts: list[str]) 
     assert control_tokens(segments) == len(texts) + 1
 
 
+JOINED = Family("x{% for message in messages %}{{ message.content | trim }}{% endfor %}", "", "", TOKENS)
+
+
+@pytest.mark.parametrize("token", [token for token in TOKENS if len(token) > 2])
+def test_a_token_spelled_across_messages_that_touch_is_not_formed(token: str) -> None:
+    for at in range(1, len(token)):
+        for white_space in ("", " \n"):
+            segments = render(JOINED.job(("user", f"Hi {token[:at]}{white_space}"), ("user", token[at:])))
+            assert "".join(segments) == f"xHi {token}"
+            assert not any(token in segment for segment in segments)
+
+
 @given(st.lists(contents, min_size=2, max_size=4))
 def test_contents_that_touch_do_not_form_one_together(texts: list[str]) -> None:
-    family = Family("x{% for message in messages %}{{ message.content | trim }}{% endfor %}", "", "", TOKENS)
-    segments = render(family.job(*(("user", content) for content in texts)))
+    segments = render(JOINED.job(*(("user", content) for content in texts)))
     assert "".join(segments) == "x" + "".join(content.strip() for content in texts)
     assert control_tokens(segments) == 0
