@@ -20,11 +20,17 @@ _LEFTOVER_GRACE_S = 2
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_leftovers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Fails the session if a process of ours outlives it. TMPDIR marks them: all our children inherit it."""
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The user's settings reach no test, and the session fails if a process of ours outlives it."""
+    # All our children inherit TMPDIR: it marks them.
     mark = str(tmp_path_factory.mktemp("tmp"))
     with pytest.MonkeyPatch.context() as patch:
+        for variable in list(os.environ):
+            if variable.startswith(("NYBBLE_", "HF_", "HUGGING_FACE_", "XDG_")):
+                patch.delenv(variable)
         patch.setenv(_MARK, mark)
+        # A daemon that a command starts must not meet the user's own.
+        patch.setenv("NYBBLE_PORT", "0")
         yield
         processes = [process for process in psutil.process_iter() if _mark_of(process) == mark]
         _, alive = psutil.wait_procs(processes, timeout=_LEFTOVER_GRACE_S)
@@ -52,17 +58,12 @@ def _command_of(process: psutil.Process) -> list[str] | None:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fresh NYBBLE_HOME, which does not exist yet; the user's settings do not reach the test.
+    """A fresh NYBBLE_HOME, which does not exist yet.
 
     A daemon that a command of the test started in the background is stopped at the end.
     """
-    for variable in list(os.environ):
-        if variable.startswith(("NYBBLE_", "HF_", "HUGGING_FACE_", "XDG_")):
-            monkeypatch.delenv(variable)
     folder = tmp_path / "home"
     monkeypatch.setenv("NYBBLE_HOME", str(folder))
-    # A daemon that a command starts must not meet the user's own.
-    monkeypatch.setenv("NYBBLE_PORT", "0")
     yield folder
     if (folder / "runtime" / "daemon.json").exists():
         stopped = nybble("stop", "--daemon", environment={"NYBBLE_HOME": str(folder)})

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import nybble
-from tests.daemons import NYBBLE
+from tests.daemons import NYBBLE, Daemon
 from tests.terminal import Terminal
 
 HISTORY = Path("state") / "prompt-history"
@@ -18,9 +17,8 @@ CTRL_C, CTRL_D = "\x03", "\x04"
 
 
 @pytest.fixture
-def terminal(home: Path, tiny_model: Path) -> Iterator[Terminal]:
+def terminal(shared: Daemon) -> Iterator[Terminal]:
     """A conversation with the small model, at its first prompt."""
-    assert nybble("pull", str(tiny_model), "--as", "tiny").code == 0
     options = ["--verbose", "-o", "temperature=0", "-o", "max_tokens=8"]
     with Terminal([*NYBBLE, "run", "tiny", *options]) as running:
         running.expect("no chat template: it continues each text")
@@ -44,12 +42,12 @@ def test_answers_follow_each_other(terminal: Terminal) -> None:
     assert answer(terminal, "The compiler") != first
 
 
-def test_several_lines_between_quotes_are_one_prompt(terminal: Terminal, home: Path) -> None:
+def test_several_lines_between_quotes_are_one_prompt(terminal: Terminal, shared: Daemon) -> None:
     terminal.type('"""one\r')
     terminal.expect("...")
     answer(terminal, 'two"""')
-    typed = [line[1:] for line in (home / HISTORY).read_text().splitlines() if line.startswith("+")]
-    assert typed == ['"""one', 'two"""']
+    typed = [line[1:] for line in (shared.home / HISTORY).read_text().splitlines() if line.startswith("+")]
+    assert typed[-2:] == ['"""one', 'two"""']
 
 
 def test_ctrl_c_stops_the_answer_and_the_next_one_works(terminal: Terminal) -> None:
@@ -100,23 +98,24 @@ def test_saved_conversation_is_loaded_in_the_next_one(terminal: Terminal) -> Non
         second.expect("forgot the conversation")
 
 
-def test_leaving(terminal: Terminal, home: Path) -> None:
+def test_leaving(terminal: Terminal, shared: Daemon) -> None:
     terminal.type("half a line" + CTRL_C)
     terminal.expect("Ctrl-D or /bye leaves")
     terminal.expect(">>>")
     terminal.type(CTRL_D)
     assert terminal.wait() == 0
-    assert stat.S_IMODE((home / HISTORY).stat().st_mode) == 0o600
+    assert stat.S_IMODE((shared.home / HISTORY).stat().st_mode) == 0o600
 
 
-def test_history_never_follows_a_link(home: Path, terminal: Terminal, tmp_path: Path) -> None:
+def test_history_never_follows_a_link(shared: Daemon, terminal: Terminal, tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("precious")
-    (home / HISTORY).unlink()
-    (home / HISTORY).symlink_to(target)
+    (shared.home / HISTORY).unlink()
+    (shared.home / HISTORY).symlink_to(target)
     with Terminal([*NYBBLE, "run", "tiny"]) as linked:
         linked.expect("typed lines are not kept")
         linked.expect(">>>")
         linked.type("/bye\r")
         assert linked.wait() == 0
+    (shared.home / HISTORY).unlink()
     assert target.read_text() == "precious"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
 import stat
 import time
+from collections.abc import AsyncIterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,7 +18,10 @@ import psutil
 import pytest
 
 from runner import daemon_file, exits
+from runner.client import Client
 from runner.daemon_file import DaemonRecord
+from runner.errors import RemoteError
+from runner.wire import Done, GenerateRequest, Options, TextDelta
 from tests.commands import finish, nybble, start
 from tests.daemons import Daemon
 
@@ -41,15 +46,15 @@ async def test_health_says_who_answers(daemon: Daemon) -> None:
 
 
 def test_second_daemon_is_refused_at_once_and_names_the_first(daemon: Daemon) -> None:
-    elapsed_s = []
-    for _ in range(3):
+    elapsed_s = [math.inf]
+    # More than once, since other programs may have the processor.
+    while min(elapsed_s) > 1 and len(elapsed_s) < 5:
         started_s = time.monotonic()
         second = nybble("serve", "--port", "0")
         elapsed_s.append(time.monotonic() - started_s)
         assert second.code == exits.ALREADY_RUNNING
         assert f"pid {daemon.pid} at {daemon.address}" in second.stderr
         assert "Traceback" not in second.stderr
-    # The best of three, since other tests may have the processor.
     assert min(elapsed_s) < 1
     assert daemon.process.poll() is None
     assert nybble("list", "--no-start").code == 0
@@ -121,15 +126,48 @@ def test_killed_daemon_leaves_a_store_that_works(home: Path) -> None:
         assert daemon_pids(home) != {first.pid}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signal_ends_an_idle_daemon(daemon: Daemon, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_an_idle_daemon_and_frees_its_port(daemon: Daemon, number: signal.Signals) -> None:
     daemon.process.send_signal(number)
     assert daemon.wait() == 0
     assert not daemon.paths.daemon_file.exists()
-    # The port is free at once.
     port = int(daemon.address.rpartition(":")[2])
-    with Daemon(daemon.home, {"NYBBLE_PORT": str(port)}) as next_one:
-        assert next_one.pid != daemon.pid
+    socket.create_server(("127.0.0.1", port)).close()
+
+
+async def begun(client: Client, max_tokens: int) -> AsyncIterator[object]:
+    """A generation that has answered its first text."""
+    options = Options(max_tokens=max_tokens, seed=1)
+    events = client.generate(GenerateRequest(model="tiny", prompt="The list", options=options))
+    async for event in events:
+        if isinstance(event, TextDelta):
+            return events
+    raise AssertionError("no text")
+
+
+async def test_first_signal_lets_answers_end(home: Path, tiny_model: Path) -> None:
+    with Daemon(home, {"NYBBLE_DRAIN": "1h"}) as daemon:
+        daemon.add_model(tiny_model, "tiny")
+        async with daemon.client() as client:
+            events = await begun(client, 100)
+            daemon.process.terminate()
+            last = [event async for event in events][-1]
+            assert isinstance(last, Done) and last.usage.completion_tokens == 100
+        assert daemon.wait() == 0
+
+
+async def test_second_signal_cuts_the_drain_short(home: Path, tiny_model: Path) -> None:
+    with Daemon(home, {"NYBBLE_DRAIN": "1h"}) as daemon:
+        daemon.add_model(tiny_model, "tiny")
+        async with daemon.client() as client:
+            events = await begun(client, 900)
+            # Two of the same kind would be one if they came at once.
+            daemon.process.send_signal(signal.SIGTERM)
+            daemon.process.send_signal(signal.SIGINT)
+            with pytest.raises(RemoteError) as caught:
+                [event async for event in events]
+            assert (caught.value.code, caught.value.status) == ("overloaded", 503)
+        assert daemon.wait() == 0
 
 
 def test_everything_lies_in_the_home_and_is_private(home: Path, tmp_path: Path) -> None:
