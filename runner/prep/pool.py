@@ -99,14 +99,18 @@ class _Child:
             limit=_LINE_LIMIT_BYTES,
         )
         started = cls(process)
+        is_ready = False
         try:
             await asyncio.wait_for(started._answer(), START_DEADLINE_S)
+            is_ready = True
         except (TimeoutError, EOFError) as error:
-            await started.end()
             raise WorkerFailed(
                 "the process that renders chat templates did not start",
                 hint="`nybble logs` shows what it said",
             ) from error
+        finally:
+            if not is_ready:
+                await started.end()
         return started
 
     @property
