@@ -11,6 +11,7 @@ import signal
 import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
 from modelstore.errors import InvalidModel, NybbleError
 from native import child
@@ -36,6 +37,7 @@ from runner.protocol import (
 _log = logging.getLogger(__name__)
 _STDERR_LINES_KEPT = 20
 _SHUTDOWN_GRACE_S = 2.0
+_EXIT_GRACE_S = 0.5
 
 _Update = Delta | Finished | NybbleError
 
@@ -132,8 +134,17 @@ class Worker:
             stdin.write(encode(message))
 
     def _kill(self) -> None:
-        if self._process.returncode is None:
+        with suppress(ProcessLookupError):  # it has ended in the meantime
             self._process.kill()
+
+    async def _end(self) -> None:
+        """Wait for a process that has closed its output; kill it if it does not end. Never at once: `kill`
+        collects the exit status of one that is dead already, and asyncio then reports 255 for it."""
+        try:
+            await asyncio.wait_for(self._process.wait(), _EXIT_GRACE_S)
+        except TimeoutError:
+            self._kill()
+            await self._process.wait()
 
     async def _load(self, load: Load, progress: Callable[[float], None]) -> None:
         self._send(load)
@@ -167,8 +178,7 @@ class Worker:
         while event := await self._next_event():
             if isinstance(event, Stepped):
                 self._dispatch(event)
-        self._kill()
-        await self._process.wait()
+        await self._end()
         self.fail_all(self._death())
         self.exited.set()
 
