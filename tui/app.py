@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar
 
@@ -19,6 +21,8 @@ from tui.screens.help import HelpScreen
 from tui.wording import failure
 
 _HEARTBEAT_S = 2.0
+_LAST_WORDS_S = 2.0
+"""How long leaving waits for a daemon to save an unfinished answer."""
 
 THEME = Theme(
     name="nybble",
@@ -66,9 +70,11 @@ class NybbleApp(App[None]):
         self.push_screen(HelpScreen())
 
     async def action_quit(self) -> None:
-        screen = self.screen
-        if isinstance(screen, ChatScreen):
-            await screen.conversation.stop()
+        for screen in self.screen_stack:
+            if isinstance(screen, ChatScreen):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_WORDS_S):
+                        await screen.conversation.finish()
         self.exit()
 
     def _tell(self, error: wire.ErrorBody) -> None:

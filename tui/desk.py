@@ -10,7 +10,7 @@ from runner import wire
 from runner.client import Client
 from runner.errors import DaemonUnreachable, RemoteError
 from tui.clock import Clock
-from tui.state import Progressing, Pull, State, Turn, request_for
+from tui.state import Progressing, Pull, State, request_for
 
 _Answer = TypeVar("_Answer")
 
@@ -107,7 +107,6 @@ class Desk:
 
     def answer(self, model: wire.ModelInfo) -> AsyncIterator[Progressing | wire.Done]:
         """Asks `model` for an answer to the last message; raises what the client raises."""
-        self.change(replace(self.state, turn=Turn(model.name)))
         return self._client.generate(request_for(self.state, model))
 
     def note(self, event: Progressing) -> None:

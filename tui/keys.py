@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("chat.retry", "ctrl+r", "retry", "Retry", "Reconnect, and ask again what has no answer"),
     ),
     "Prompt": (
-        Key("prompt.send", "enter", "send", "Send", "Send the message", False, True),
+        Key("prompt.send", "enter", "send", "Send", "Send the message", False),
         Key(
             "prompt.newline",
             "ctrl+j,shift+enter,alt+enter",
@@ -58,7 +58,6 @@ GROUPS: dict[str, tuple[Key, ...]] = {
             "New line",
             "Add a line (Ctrl+J works in every terminal)",
             False,
-            True,
         ),
         Key("prompt.leave", "escape", "leave", "Read", "Leave the prompt to scroll the chat"),
     ),
@@ -87,9 +86,9 @@ GROUPS: dict[str, tuple[Key, ...]] = {
     ),
     "First start": (Key("start.pull", "enter", "pull_first", "Get it", "Pull the model that is offered"),),
     "Model picker": (
-        Key("picker.down", "down", "move(1)", "Down", "Next model", False, True),
-        Key("picker.up", "up", "move(-1)", "Up", "Previous model", False, True),
-        Key("picker.choose", "enter", "choose", "Choose", "Use the model, or pull this name", True, True),
+        Key("picker.down", "down", "move(1)", "Down", "Next model", False),
+        Key("picker.up", "up", "move(-1)", "Up", "Previous model", False),
+        Key("picker.choose", "enter", "choose", "Choose", "Use the model, or pull this name"),
         Key("picker.cancel", "escape", "cancel", "Cancel", "Change nothing"),
     ),
     "Questions": (
@@ -97,7 +96,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("question.no", "n,escape", "answer(False)", "No", "Leave everything as it is", True),
     ),
     "Name": (
-        Key("name.keep", "enter", "keep", "Rename", "Keep the name that was typed", True, True),
+        Key("name.keep", "enter", "keep", "Rename", "Keep the name that was typed"),
         Key("name.cancel", "escape", "cancel", "Cancel", "Keep the old name"),
     ),
     "Help": (Key("help.close", "escape,f1,q,question_mark", "app.pop_screen", "Close", "Close this help"),),
@@ -123,6 +122,11 @@ def bindings(group: str) -> list[BindingType]:
     return [key.binding() for key in GROUPS[group]]
 
 
+def actions(group: str) -> dict[str, str]:
+    """The action of each key of one group, for a widget that must handle its keys in their order."""
+    return {name: key.action for key in GROUPS[group] for name in key.keys.split(",")}
+
+
 def spelled(keys: str) -> str:
     """`"ctrl+j,escape"` as people read it: `"Ctrl+J, Esc"`."""
     return ", ".join(_spelled_one(key) for key in keys.split(","))
@@ -137,6 +141,12 @@ def _spelled_one(key: str) -> str:
     *modifiers, last = key.split("+")
     name = _NAMES.get(last, last.capitalize() if len(last) > 1 or modifiers else last)
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def hint(group: str) -> str:
+    """The keys of a small dialog in one line: `Enter choose   Esc cancel`."""
+    shown = [key for key in GROUPS[group] if key.is_shown]
+    return "   ".join(f"{first_key(key.id)} {key.label.lower()}" for key in shown)
 
 
 def markdown() -> str:

@@ -50,23 +50,18 @@ class ChatScreen(Screen[None]):
         self._status.show(state)
         self._chats.show(state.sessions, None if state.session is None else state.session.id)
         self.conversation.show(state)
-        if before is None or before.is_busy != state.is_busy:
+        if before is None or _actions(before) != _actions(state):
             self.refresh_bindings()
         if before is None or _can_chat(before) != _can_chat(state):
             self.conversation.enter()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action == "stop":
-            return self.desk.state.is_busy
-        if action == "retry":
-            state = self.desk.state
-            return state.turn is None and (state.lost is not None or state.unanswered is not None)
-        return True
+        return _actions(self.desk.state).get(action, True)
 
-    async def action_stop(self) -> None:
+    def action_stop(self) -> None:
         """The answer first; a pull only when no answer is on its way."""
         if self.desk.state.turn is not None:
-            await self.conversation.stop()
+            self.conversation.stop()
         else:
             self.workers.cancel_group(self, "pull")
 
@@ -171,6 +166,12 @@ class ChatScreen(Screen[None]):
         if text:
             self.app.copy_to_clipboard(text)
         self.notify(f"Copied the last {what}." if text else f"There is no {what} to copy.", markup=False)
+
+
+def _actions(state: State) -> dict[str, bool]:
+    """The actions that are not always there, and whether they are."""
+    has_failed = state.lost is not None or state.unanswered is not None
+    return {"stop": state.is_busy, "retry": state.turn is None and has_failed}
 
 
 def _can_chat(state: State) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui.keys import GROUPS, bindings, spelled
 
@@ -28,4 +28,3 @@ class HelpScreen(ModalScreen[None]):
                     with Horizontal():
                         yield Static(spelled(key.keys), classes="key", markup=False)
                         yield Static(key.sentence, classes="sentence", markup=False)
-        yield Footer(show_command_palette=False)

@@ -8,13 +8,13 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from runner import wire
 from runner.text import clean_name
 from tui.fuzzy import ranked
-from tui.keys import bindings
+from tui.keys import bindings, hint
 from tui.state import State
 from tui.wording import model_facts
 
@@ -44,13 +44,16 @@ class ModelPicker(ModalScreen[Choice | None]):
             yield Static("Models", classes="question", markup=False)
             yield Input(placeholder="search, or a name to pull", compact=True)
             yield self._options
-        yield Footer(show_command_palette=False)
+            yield Static(hint("Model picker"), classes="hint", markup=False)
 
     def on_mount(self) -> None:
         self._fill("")
 
     def on_input_changed(self, event: Input.Changed) -> None:
         self._fill(event.value.strip())
+
+    def on_input_submitted(self) -> None:
+        self.action_choose()
 
     def on_option_list_option_selected(self) -> None:
         self.action_choose()

@@ -6,10 +6,10 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from runner.text import clean_name
-from tui.keys import bindings, first_key
+from tui.keys import bindings, hint
 
 
 class Confirm(ModalScreen[bool]):
@@ -24,9 +24,7 @@ class Confirm(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content(self._question), classes="question", markup=False)
-            keys = f"{first_key('question.yes')} yes   {first_key('question.no')} no"
-            yield Static(keys, classes="hint", markup=False)
-        yield Footer(show_command_palette=False)
+            yield Static(hint("Questions"), classes="hint", markup=False)
 
     def action_answer(self, answer: bool) -> None:
         self.dismiss(answer)
@@ -40,15 +38,19 @@ class Rename(ModalScreen[str | None]):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._title = clean_name(title)
+        self._input = Input(self._title, compact=True)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("Name of the chat", classes="question", markup=False)
-            yield Input(self._title, compact=True)
-        yield Footer(show_command_palette=False)
+            yield self._input
+            yield Static(hint("Name"), classes="hint", markup=False)
+
+    def on_input_submitted(self) -> None:
+        self.action_keep()
 
     def action_keep(self) -> None:
-        title = self.query_one(Input).value.strip()
+        title = self._input.value.strip()
         self.dismiss(title if title and title != self._title else None)
 
     def action_cancel(self) -> None:

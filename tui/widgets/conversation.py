@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from runner import wire
 from tui.desk import Desk
-from tui.state import State
+from tui.state import State, Turn
 from tui.turn import Heard, hear
 from tui.widgets.messages import STOPPED, Answer, UserMessage, shown
 from tui.widgets.prompt import Prompt
@@ -27,7 +27,7 @@ class Conversation(Vertical):
     def __init__(self, desk: Desk, id: str) -> None:
         super().__init__(id=id)
         self._desk = desk
-        self._hearing: asyncio.Task[None] | None = None
+        self._stopped = asyncio.Event()
         self.transcript = Transcript(id="transcript")
         self._notice = Static(id="notice", markup=False)
         self.prompt = Prompt(id="prompt")
@@ -58,24 +58,25 @@ class Conversation(Vertical):
         now = self._desk.clock.now()
         await self.transcript.replace([shown(message, now) for message in self._desk.state.messages])
 
-    async def stop(self) -> None:
-        """Ends a running answer; what has arrived is saved when this returns."""
-        if self._hearing is not None:
-            self._hearing.cancel()
+    def stop(self) -> None:
+        """Ends a running answer; what has arrived is saved soon after."""
+        self._stopped.set()
+
+    async def finish(self) -> None:
+        """Ends a running answer and returns when what has arrived is saved."""
+        self.stop()
         await self.workers.wait_for_complete([worker for worker in self.workers if worker.group == "turn"])
 
     def retry(self) -> None:
         """Asks again what has no answer."""
-        if self._desk.state.turn is None and (text := self._desk.state.unanswered) is not None:
-            if self.prompt.text.strip() == text:
-                self.prompt.text = ""
-            self._take_turn(text)
+        text = self._desk.state.unanswered
+        if text is not None and self._start(text) and self.prompt.text.strip() == text:
+            self.prompt.text = ""
 
     @on(Prompt.Submitted)
     def _send(self, event: Prompt.Submitted) -> None:
-        if self._desk.state.turn is None and self._desk.state.current_model is not None:
-            self.prompt.text = ""
-            self._take_turn(event.text)
+        if not self._start(event.text):
+            self.prompt.give_back(event.text)
 
     @on(Prompt.Left)
     def _read(self) -> None:
@@ -86,23 +87,30 @@ class Conversation(Vertical):
         self.prompt.focus()
         self.prompt.insert(event.text)
 
-    @work(group="turn", exit_on_error=True)
-    async def _take_turn(self, text: str) -> None:
-        if text != self._desk.state.unanswered and not await self._say(text):
-            self.prompt.restore(text)
-            return
+    def _start(self, text: str) -> bool:
+        """False if no answer can be asked for now."""
         model = self._desk.state.current_model
-        if model is None:
-            return
-        answer = await self.transcript.begin_answer(model.name)
+        if model is None or self._desk.state.turn is not None:
+            return False
+        self._stopped.clear()
+        self._desk.change(replace(self._desk.state, turn=Turn(model.name)))
+        self._take_turn(text, model)
+        return True
+
+    @work(group="turn")
+    async def _take_turn(self, text: str, model: wire.ModelInfo) -> None:
         heard = Heard()
         try:
+            if text != self._desk.state.unanswered and not await self._say(text):
+                return
+            answer = await self.transcript.begin_answer(model.name)
             await self._hear(model, answer, heard)
+            await self._keep(heard, model.name, answer)
         finally:
             self._desk.change(replace(self._desk.state, turn=None))
-        await self._keep(heard, model.name, answer)
-        if heard.error is not None or (heard.done is None and not heard.text):
-            self.prompt.restore(text)
+            is_answered = heard.done is not None or (heard.error is None and heard.text)
+            if not is_answered and not self.prompt.text:
+                self.prompt.give_back(text)
 
     async def _say(self, text: str) -> bool:
         if not await self._desk.keep(wire.SessionMessage(role="user", content=text)):
@@ -117,14 +125,15 @@ class Conversation(Vertical):
                 answer.show_footer(progress(turn))
 
         async with answer.markdown.streaming() as writer:
-            # A task of its own: stopping it does not stop the saving of what it heard.
-            task = asyncio.create_task(hear(self._desk.answer(model), writer, heard, note))
-            self._hearing = task
+            # Tasks of their own: stopping what is heard does not stop the saving of it.
+            hearing = asyncio.create_task(hear(self._desk.answer(model), writer, heard, note))
+            stopping = asyncio.create_task(self._stopped.wait())
             try:
-                await asyncio.wait({task})
+                await asyncio.wait({hearing, stopping}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                task.cancel()
-                self._hearing = None
+                hearing.cancel()
+                stopping.cancel()
+                await asyncio.wait({hearing, stopping})
 
     async def _keep(self, heard: Heard, model: str, answer: Answer) -> None:
         is_partial = heard.done is None

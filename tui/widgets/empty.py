@@ -21,11 +21,17 @@ class EmptyState(Static, can_focus=True):
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id, markup=False)
+        self._can_pull = False
 
     def show(self, state: State) -> None:
         self.display = not state.messages
         self.can_focus = state.models == ()
+        self._can_pull = state.pull is None
+        self.refresh_bindings()
         self.update(Content("\n").join([Content(_LOGO).stylize("bold $primary"), Content(), *_lines(state)]))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._can_pull or action != "pull_first"
 
     def action_pull_first(self) -> None:
         self.post_message(self.PullRequested())

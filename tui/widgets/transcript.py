@@ -76,6 +76,9 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         await self._messages.mount(widget)
         self.anchor()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._messages.display or action not in ("follow", "copy", "write")
+
     def action_follow(self) -> None:
         self.anchor()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual import events
 from textual.widgets import TextArea
 
 from runner import wire
@@ -148,6 +149,20 @@ async def test_the_prompt_grows_with_its_lines(fake_daemon: FakeDaemon) -> None:
         await pilot.press("enter")
         await shows(pilot, "ok")
     assert _kept(fake_daemon)[0] == ("user", "a\nb\nc\nd", False)
+
+
+async def test_keys_that_come_at_once_keep_their_order(fake_daemon: FakeDaemon) -> None:
+    """As they do when the app is busy, and from a terminal that types a whole text."""
+    fake_daemon.replies.append(answer("ok"))
+    async with started(fake_daemon) as pilot:
+        for letter in "hello":
+            pilot.app.post_message(events.Key(letter, letter))
+        pilot.app.post_message(events.Key("enter", "\r"))
+        for letter in "next":
+            pilot.app.post_message(events.Key(letter, letter))
+        await shows(pilot, "128 tokens")
+        assert _prompt(pilot).text == "next"
+    assert _kept(fake_daemon)[0] == ("user", "hello", False)
 
 
 async def test_while_an_answer_is_written_nothing_else_is_sent(fake_daemon: FakeDaemon) -> None:
