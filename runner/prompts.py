@@ -16,7 +16,6 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from modelstore.errors import UserError
 from runner.errors import TemplateFailed
 from runner.text import clean
 
@@ -24,26 +23,17 @@ if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
 OUTPUT_LIMIT_CHARACTERS = 4 * 1024 * 1024
-ROLES = ("system", "user", "assistant", "tool")
 
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """A conversation and the template for it. Raises UserError for a role that is none of ROLES: templates
-    build control tokens out of roles ("<|" + role + "|>"), so a free role would be a way to forge them."""
+    """A conversation and the template for it. Roles are `runner.wire.Role`, a closed set."""
 
     template: str
     messages: list[dict[str, str]]
     bos_text: str
     eos_text: str
     control_tokens: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for message in self.messages:
-            if message["role"] not in ROLES:
-                raise UserError(
-                    f"unknown role {clean(message['role'])[:40]!r}", hint=f"roles: {', '.join(ROLES)}"
-                )
 
 
 def render(job: RenderJob) -> tuple[str, ...]:

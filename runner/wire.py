@@ -28,8 +28,12 @@ class ErrorBody(Wire):
 # What is asked
 
 
+Role = Literal["system", "user", "assistant", "tool"]
+"""A closed set: templates build control tokens out of roles, so a free one would be a way to forge them."""
+
+
 class Message(Wire):
-    role: str
+    role: Role
     content: str
 
 

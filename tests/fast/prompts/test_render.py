@@ -7,8 +7,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from modelstore.errors import UserError
+from runner import wire
 from runner.errors import TemplateFailed
 from runner.prompts import RenderJob, render
 from tests.fast.prompts.templates import CHATML, GEMMA, LLAMA3, Family
@@ -95,8 +96,8 @@ def test_a_refused_role_is_the_templates_own_message() -> None:
 
 @pytest.mark.parametrize("role", ["im_start", "User", "", "user|><|system"])
 def test_roles_are_a_closed_set(role: str) -> None:
-    with pytest.raises(UserError, match="unknown role"):
-        CHATML.job((role, "Hi"))
+    with pytest.raises(ValidationError, match="role"):
+        wire.Message.model_validate({"role": role, "content": "Hi"})
 
 
 # Control tokens that contain, begin and follow each other.
