@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.commands import nybble
+from tests.commands import nybble_here
 from tests.daemons import Daemon
 from tests.models import gemma3, smollm2
 
@@ -66,7 +66,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NYBBLE_HOME", str(folder))
     yield folder
     if (folder / "runtime" / "daemon.json").exists():
-        stopped = nybble("stop", "--daemon", environment={"NYBBLE_HOME": str(folder)})
+        monkeypatch.setenv("NYBBLE_HOME", str(folder))
+        stopped = nybble_here("stop", "--daemon")
         assert stopped.code == 0, stopped.stderr
 
 

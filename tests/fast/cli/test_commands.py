@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner import exits
-from tests.commands import Finished, nybble, start
+from tests.commands import Finished, nybble, nybble_here, start
 from tests.daemons import Daemon
 
 GREEDY = ("-o", "temperature=0", "-o", "max_tokens=12")
@@ -27,25 +27,25 @@ def cells(stdout: str) -> list[list[str]]:
 
 def test_life_of_a_model(home: Path, tiny_model: Path) -> None:
     ok(nybble("pull", str(tiny_model), "--as", "tiny"))
-    header, row = cells(ok(nybble("list")))
+    header, row = cells(ok(nybble_here("list")))
     assert header == ["NAME", "ID", "SIZE", "MODIFIED"]
-    (listed,) = json.loads(ok(nybble("list", "--json")))
+    (listed,) = json.loads(ok(nybble_here("list", "--json")))
     assert row[0] == listed["name"] == "tiny:latest"
     assert listed["digest"].startswith(f"sha256:{row[1]}")
     assert listed["size_bytes"] == tiny_model.stat().st_size
 
-    ok(nybble("cp", "tiny", "second"))
-    assert {row[0] for row in cells(ok(nybble("list")))[1:]} == {"tiny:latest", "second:latest"}
-    verified = nybble("verify", "second")
+    ok(nybble_here("cp", "tiny", "second"))
+    assert {row[0] for row in cells(ok(nybble_here("list")))[1:]} == {"tiny:latest", "second:latest"}
+    verified = nybble_here("verify", "second")
     assert verified.code == 0 and listed["digest"] in verified.stderr
 
-    ok(nybble("rm", "tiny", "second"))
-    assert ok(nybble("list", "--json")) == "[]\n"
+    ok(nybble_here("rm", "tiny", "second"))
+    assert ok(nybble_here("list", "--json")) == "[]\n"
 
 
 def test_show_names_the_files(shared: Daemon, tiny_model: Path) -> None:
-    shown = ok(nybble("show", "tiny"))
-    (file,) = json.loads(ok(nybble("show", "tiny", "--json")))["files"]
+    shown = ok(nybble_here("show", "tiny"))
+    (file,) = json.loads(ok(nybble_here("show", "tiny", "--json")))["files"]
     assert file["path"] in shown
     assert Path(file["path"]).read_bytes() == tiny_model.read_bytes()
 
@@ -55,8 +55,8 @@ def test_relative_path_is_of_the_working_directory(
 ) -> None:
     (tmp_path / "here.gguf").hardlink_to(tiny_model)
     monkeypatch.chdir(tmp_path)
-    ok(nybble("pull", "here.gguf"))
-    assert cells(ok(nybble("list")))[1][0] == "here:latest"
+    ok(nybble_here("pull", "here.gguf"))
+    assert cells(ok(nybble_here("list")))[1][0] == "here:latest"
 
 
 def test_run_streams_the_answer_and_says_what_it_does_on_stderr(shared: Daemon) -> None:
@@ -64,13 +64,13 @@ def test_run_streams_the_answer_and_says_what_it_does_on_stderr(shared: Daemon) 
     assert ok(first).strip()
     assert "has no chat template: it continues the text" in first.stderr
     # stdin goes before the argument, and the answer is the same for the same text.
-    assert ok(nybble("run", "tiny", *GREEDY, stdin="Once upon a time\n")) == first.stdout
-    assert ok(nybble("run", "tiny", "time", *GREEDY, stdin="Once upon a")) != first.stdout
+    assert ok(nybble_here("run", "tiny", *GREEDY, stdin="Once upon a time\n")) == first.stdout
+    assert ok(nybble_here("run", "tiny", "time", *GREEDY, stdin="Once upon a")) != first.stdout
 
 
 def test_verbose_prints_times_and_speeds_on_stderr(shared: Daemon) -> None:
-    quiet = nybble("run", "tiny", "Once", *GREEDY)
-    verbose = nybble("run", "tiny", "Once", *GREEDY, "--verbose")
+    quiet = nybble_here("run", "tiny", "Once", *GREEDY)
+    verbose = nybble_here("run", "tiny", "Once", *GREEDY, "--verbose")
     assert verbose.stdout == quiet.stdout
     facts = [line.split()[0] for line in verbose.stderr.splitlines()]
     for fact in ("load", "prefill", "decode", "TTFT"):
@@ -92,23 +92,27 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_said(shared: Daemon) -> None:
 
 
 def test_ps_and_stop(shared: Daemon) -> None:
-    ok(nybble("run", "tiny", "Once", *GREEDY, "--keep-alive", "-1"))
-    header, row = cells(ok(nybble("ps")))
+    ok(nybble_here("run", "tiny", "Once", *GREEDY, "--keep-alive", "-1"))
+    header, row = cells(ok(nybble_here("ps")))
     assert header == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL"]
     assert row[0] == "tiny:latest" and row[-1] == "forever"
-    (loaded,) = json.loads(ok(nybble("ps", "--json")))
+    (loaded,) = json.loads(ok(nybble_here("ps", "--json")))
     assert loaded["state"] == "ready" and loaded["context_length"] <= 1024
 
-    ok(nybble("stop", "tiny"))
-    ok(nybble("run", "tiny", "Once", *GREEDY, "--keep-alive", "0"))
-    assert ok(nybble("ps", "--json")) == "[]\n"
+    ok(nybble_here("stop", "tiny"))
+    # It unloads when it is ready to: a worker ends in some milliseconds.
+    seen = [ok(nybble_here("ps", "--json"))]
+    while seen[-1] != "[]\n" and len(seen) < 500:
+        seen.append(ok(nybble_here("ps", "--json")))
+    assert "unloading" in seen[0] or seen[0] == "[]\n"
+    assert seen[-1] == "[]\n"
 
 
 def test_quantize(shared: Daemon) -> None:
-    ok(nybble("quantize", "tiny", "Q8_0", "--as", "tiny:q8"))
-    (made,) = [row for row in json.loads(ok(nybble("list", "--json"))) if row["name"] == "tiny:q8"]
+    ok(nybble_here("quantize", "tiny", "Q8_0", "--as", "tiny:q8"))
+    (made,) = [row for row in json.loads(ok(nybble_here("list", "--json"))) if row["name"] == "tiny:q8"]
     assert made["quantization"] == "Q8_0"
-    assert ok(nybble("run", "tiny:q8", "Once", *GREEDY)).strip()
+    assert ok(nybble_here("run", "tiny:q8", "Once", *GREEDY)).strip()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_quantize(shared: Daemon) -> None:
     ],
 )
 def test_mistakes_get_a_sentence_and_a_code(shared: Daemon, arguments: str, code: int, says: str) -> None:
-    result = nybble(*arguments.split(" "))
+    result = nybble_here(*arguments.split(" "))
     assert result.code == code
     assert says in result.stderr
     assert result.stdout == ""
@@ -137,20 +141,21 @@ def test_mistakes_get_a_sentence_and_a_code(shared: Daemon, arguments: str, code
 
 
 def test_escape_sequences_in_names_do_not_reach_the_terminal(shared: Daemon) -> None:
-    result = nybble("show", "x\x1b]0;owned\x07\x1b[31mred")
+    result = nybble_here("show", "x\x1b]0;owned\x07\x1b[31mred")
     assert result.code != 0
     assert "\x1b" not in result.stderr + result.stdout
 
 
-def test_config_shows_origins_and_keeps_comments(home: Path) -> None:
+def test_config_shows_origins_and_keeps_comments(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home.mkdir()
     file = home / "config.toml"
     file.write_text("# my settings\nmax_queue = 7  # few\n")
-    ok(nybble("config", "set", "keep_alive", "10m"))
-    ok(nybble("config", "set", "offline", "true"))
+    ok(nybble_here("config", "set", "keep_alive", "10m"))
+    ok(nybble_here("config", "set", "offline", "true"))
 
     assert file.read_text() == '# my settings\nmax_queue = 7  # few\nkeep_alive = "10m"\noffline = true\n'
-    rows = json.loads(ok(nybble("config", "--json", environment={"HF_TOKEN": "hf_canary"})))
+    monkeypatch.setenv("HF_TOKEN", "hf_canary")
+    rows = json.loads(ok(nybble_here("config", "--json")))
     assert rows["keep_alive"] == {"value": 600.0, "origin": "config.toml"}
     assert rows["max_queue"] == {"value": 7, "origin": "config.toml"}
     assert rows["port"] == {"value": 0, "origin": "environment NYBBLE_PORT"}
@@ -159,26 +164,27 @@ def test_config_shows_origins_and_keeps_comments(home: Path) -> None:
 
 
 def test_logs_show_the_daemon_and_no_prompt(shared: Daemon) -> None:
-    ok(nybble("run", "tiny", "canary-in-the-prompt", *GREEDY))
-    assert " serves " in ok(nybble("logs"))
-    assert "canary" not in ok(nybble("logs", "-n", "100000"))
-    assert len(ok(nybble("logs", "-n", "1")).splitlines()) == 1
+    ok(nybble_here("run", "tiny", "canary-in-the-prompt", *GREEDY))
+    assert " serves " in ok(nybble_here("logs"))
+    assert "canary" not in ok(nybble_here("logs", "-n", "100000"))
+    assert len(ok(nybble_here("logs", "-n", "1")).splitlines()) == 1
 
 
 def test_stop_daemon_ends_it_before_it_returns(home: Path) -> None:
-    ok(nybble("list"))
-    ok(nybble("stop", "--daemon"))
-    assert nybble("list", "--no-start").code == exits.UNREACHABLE
-    assert "no daemon runs" in nybble("stop", "--daemon").stderr
+    ok(nybble_here("list"))
+    ok(nybble_here("stop", "--daemon"))
+    assert nybble_here("list", "--no-start").code == exits.UNREACHABLE
+    assert "no daemon runs" in nybble_here("stop", "--daemon").stderr
 
 
-def test_doctor_reports_and_fails_on_errors(home: Path) -> None:
-    checks = {check["name"]: check for check in json.loads(ok(nybble("doctor", "--json")))}
+def test_doctor_reports_and_fails_on_errors(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks = {check["name"]: check for check in json.loads(ok(nybble_here("doctor", "--json")))}
     assert {"python", "llama.cpp", "instructions", "memory", "device", "store", "daemon"} <= checks.keys()
     assert "llama-cpp-python 0.3" in checks["llama.cpp"]["text"]
     assert str(home) in checks["store"]["text"]
 
-    broken = nybble("doctor", environment={"NYBBLE_PORT": "x"})
+    monkeypatch.setenv("NYBBLE_PORT", "x")
+    broken = nybble_here("doctor")
     assert broken.code == exits.FAILED
     assert "hint: port expects" in broken.stdout
 

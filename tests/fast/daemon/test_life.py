@@ -22,7 +22,7 @@ from runner.client import Client
 from runner.daemon_file import DaemonRecord
 from runner.errors import RemoteError
 from runner.wire import Done, GenerateRequest, Options, TextDelta
-from tests.commands import finish, nybble, start
+from tests.commands import finish, nybble, nybble_here, start
 from tests.daemons import Daemon
 
 
@@ -69,8 +69,8 @@ def test_ten_commands_at_once_start_one_daemon(home: Path) -> None:
 def test_port_in_use_is_named(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = str(stranger.getsockname()[1])
-        served = nybble("serve", "--port", port)
-        listed = nybble("list", "--port", port)
+        served = nybble_here("serve", "--port", port)
+        listed = nybble_here("list", "--port", port)
     assert served.code == exits.USAGE
     assert f"port {port} on 127.0.0.1 is in use" in served.stderr
     assert listed.code == exits.UNREACHABLE
@@ -79,7 +79,7 @@ def test_port_in_use_is_named(home: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_other_computers_cannot_be_served(host: str) -> None:
-    refused = nybble("serve", "--host", host)
+    refused = nybble_here("serve", "--host", host)
     assert refused.code == exits.USAGE
     assert "will not listen on" in refused.stderr
     assert "hint:" in refused.stderr
@@ -103,17 +103,20 @@ def test_a_stranger_at_the_recorded_address_is_not_taken_for_the_daemon(home: Pa
         record = DaemonRecord(os.getpid(), f"http://127.0.0.1:{server.server_port}", "0.1.0")
         (home / "runtime").mkdir(parents=True)
         daemon_file.write(home / "runtime" / "daemon.json", record)
-        refused, started = nybble("list", "--no-start"), nybble("list")
+        refused, started = nybble_here("list", "--no-start"), nybble_here("list")
         server.shutdown()
     assert refused.code == exits.UNREACHABLE
     assert started.code == 0, started.stderr
 
 
-def test_another_stores_daemon_is_not_taken_for_ours(daemon: Daemon, tmp_path: Path) -> None:
+def test_another_stores_daemon_is_not_taken_for_ours(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = tmp_path / "other"
     (other / "runtime").mkdir(parents=True)
     daemon_file.write(other / "runtime" / "daemon.json", DaemonRecord(1, daemon.address, "0.1.0"))
-    refused = nybble("list", "--no-start", environment={"NYBBLE_HOME": str(other)})
+    monkeypatch.setenv("NYBBLE_HOME", str(other))
+    refused = nybble_here("list", "--no-start")
     assert refused.code == exits.UNREACHABLE
 
 
@@ -122,7 +125,7 @@ def test_killed_daemon_leaves_a_store_that_works(home: Path) -> None:
         first.kill()
         # Its file is there still, and names a process that is gone.
         assert daemon_file.read(first.paths.daemon_file) is not None
-        assert nybble("list").code == 0
+        assert nybble_here("list").code == 0
         assert daemon_pids(home) != {first.pid}
 
 
@@ -188,7 +191,7 @@ def test_everything_lies_in_the_home_and_is_private(home: Path, tmp_path: Path) 
 
 
 def test_no_start_refuses_with_a_hint(home: Path) -> None:
-    refused = nybble("ps", "--no-start")
+    refused = nybble_here("ps", "--no-start")
     assert (refused.code, refused.stdout) == (exits.UNREACHABLE, "")
     assert "error: no nybble daemon serves" in refused.stderr
     assert "hint: `nybble serve`" in refused.stderr
