@@ -9,6 +9,7 @@ from importlib import metadata
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
 
+from modelstore import names
 from runner import wire
 from runner.api import ollama_types as types
 from runner.api.errors import BadField
@@ -66,7 +67,10 @@ async def show(request: Request, body: types.NameBody) -> types.Show:
 
 @router.post("/api/pull", response_model=types.Progress, response_class=OllamaStream)
 async def pull(request: Request, body: types.PullBody) -> Response:
-    events = service_of(request).pull(wire.PullRequest(name=_name(body)))
+    name = _name(body)
+    if isinstance(names.parse(name), names.LocalFile):
+        raise BadField("model", "is a path", hint="Files of this computer come in with `nybble pull`")
+    events = service_of(request).pull(wire.PullRequest(name=name))
     if body.stream is False:
         return await whole(request, _last(_progress(events)))
     return OllamaStream(_progress(events))

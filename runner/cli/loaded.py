@@ -22,7 +22,7 @@ async def ps(session: Session, json: Json = False) -> None:
     if json:
         output.write_models(models)
     else:
-        columns = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL")
+        columns = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL", "WHY")
         output.write_table(columns, [_row(model) for model in models])
 
 
@@ -34,8 +34,15 @@ def _row(model: LoadedModel) -> tuple[str, ...]:
         model.devices or "-",
         str(model.context_length),
         f"{model.busy_slots}/{model.slots} busy" + (f", {model.waiting} wait" if model.waiting else ""),
-        human.until(model.expires_at) if model.state == "ready" else f"{model.state}…",
+        _until(model),
+        model.reason,
     )
+
+
+def _until(model: LoadedModel) -> str:
+    if model.state != "ready":
+        return f"{model.state}…"
+    return "in use" if model.busy_slots else human.until(model.expires_at)
 
 
 @client_command

@@ -202,6 +202,7 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (OURS, {"options": {"top_p": 2}}, "options.top_p: "),
     (OURS, {"messages": [{"role": "user"}]}, "messages[0].content: "),
     ("/api/pull", {"model": None}, "model is required"),
+    ("/api/pull", {"model": "/etc/passwd"}, "model: is a path"),
     ("/api/copy", {"source": "a"}, "destination: "),
     ("/nybble/pull", {"name": 5}, "name: "),
 ]
