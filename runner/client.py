@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -74,25 +74,26 @@ class Client:
 
     # Jobs: streams that end with JobDone or raise
 
-    def pull(self, name: str, alias: str | None = None) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+    def pull(self, name: str, alias: str | None = None) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
         return self._job("/nybble/pull", wire.PullRequest(name=name, alias=alias))
 
-    def verify(self, name: str) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+    def verify(self, name: str) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
         return self._job("/nybble/verify", wire.NameRequest(name=name))
 
-    def quantize(self, request: wire.QuantizeRequest) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
+    def quantize(self, request: wire.QuantizeRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
         return self._job("/nybble/quantize", request)
 
     # Generation
 
     async def generate(
         self, request: wire.GenerateRequest
-    ) -> AsyncIterator[wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done]:
+    ) -> AsyncGenerator[wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done]:
         """Events up to and with Done; raises RemoteError if the generation fails."""
-        async for event in self._stream("/nybble/generate", request, _GENERATION):
-            if isinstance(event, wire.ErrorEvent):
-                raise _remote(event.error)
-            yield event
+        async with aclosing(self._stream("/nybble/generate", request, _GENERATION)) as events:
+            async for event in events:
+                if isinstance(event, wire.ErrorEvent):
+                    raise _remote(event.error)
+                yield event
 
     # Sessions
 
@@ -118,13 +119,16 @@ class Client:
 
     # Plumbing
 
-    async def _job(self, path: str, body: BaseModel) -> AsyncIterator[wire.JobProgress | wire.JobDone]:
-        async for event in self._stream(path, body, _JOB):
-            if isinstance(event, wire.ErrorEvent):
-                raise _remote(event.error)
-            yield event
+    async def _job(self, path: str, body: BaseModel) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
+        async with aclosing(self._stream(path, body, _JOB)) as events:
+            async for event in events:
+                if isinstance(event, wire.ErrorEvent):
+                    raise _remote(event.error)
+                yield event
 
-    async def _stream(self, path: str, body: BaseModel, events: TypeAdapter[_Event]) -> AsyncIterator[_Event]:
+    async def _stream(
+        self, path: str, body: BaseModel, events: TypeAdapter[_Event]
+    ) -> AsyncGenerator[_Event]:
         with self._reaching():
             async with self._http.stream("POST", path, json=_json(body)) as response:
                 if response.is_error:

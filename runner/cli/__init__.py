@@ -17,4 +17,8 @@ def main() -> int:
 
         report(error)
         return exits.code_for(error)
+    except KeyboardInterrupt:
+        from runner import exits
+
+        return exits.INTERRUPTED
     return 0

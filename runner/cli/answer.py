@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -57,29 +58,43 @@ class Question:
 
 async def answer(client: Client, question: Question, keep: Callable[[str], None] | None = None) -> None:
     """Print the answer as it comes; `keep` gets its pieces as they are. Raises RemoteError."""
-    cleaner = StreamCleaner()
-    status = _Status()
-    wrote = False
+    printer = _Printer()
     try:
-        async for event in client.generate(question.request):
-            match event:
-                case TextDelta(text=text):
-                    status.clear()
-                    wrote = True
-                    _write(cleaner.feed(text))
-                    if keep is not None:
-                        keep(text)
-                case Done():
-                    _write(cleaner.flush() + ("\n" if wrote else ""))
-                    wrote = False
-                    if question.verbose:
-                        _report(event)
-                case _:
-                    status.show(_describe(event))
+        async with aclosing(client.generate(question.request)) as events:
+            async for event in events:
+                printer.take(event)
+                if keep is not None and isinstance(event, TextDelta):
+                    keep(event.text)
     finally:
-        status.clear()
-        if wrote:
-            _write("\n")
+        printer.end()
+    if question.verbose and printer.done is not None:
+        _report(printer.done)
+
+
+class _Printer:
+    """Text to stdout, cleaned; what the daemon is busy with to a status line."""
+
+    def __init__(self) -> None:
+        self.done: Done | None = None
+        self._status = _Status()
+        self._cleaner = StreamCleaner()
+        self._is_line_open = False
+
+    def take(self, event: Queued | Loading | Prefilling | TextDelta | Done) -> None:
+        match event:
+            case TextDelta(text=text):
+                self._status.clear()
+                self._is_line_open = True
+                _write(self._cleaner.feed(text))
+            case Done():
+                self.done = event
+            case _:
+                self._status.show(_describe(event))
+
+    def end(self) -> None:
+        """Also after half an answer."""
+        self._status.clear()
+        _write(self._cleaner.flush() + ("\n" if self._is_line_open else ""))
 
 
 def _write(text: str) -> None:

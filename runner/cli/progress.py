@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from runner.cli import human
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 _STEP = 0.1
 
 
-async def follow(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
+async def follow(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
     """Show the job until it is done; raises what the job raised."""
     is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return await (_with_bar(events) if is_terminal else _with_lines(events))
+    async with aclosing(events):
+        return await (_with_bar(events) if is_terminal else _with_lines(events))
 
 
-async def _with_bar(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
+async def _with_bar(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.progress import TransferSpeedColumn as Speed
@@ -47,7 +49,7 @@ async def _with_bar(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
     return _result(model)
 
 
-async def _with_lines(events: AsyncIterator[JobProgress | JobDone]) -> ModelInfo:
+async def _with_lines(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
     phase, shown, model = "", 0.0, None
     async for event in events:
         if event.type == "done":
