@@ -47,8 +47,9 @@ class Inbox:
                 self._commands.put(decode(line))  # type: ignore[arg-type]
         except Exception as error:  # noqa: BLE001 - a broken pipe or protocol ends this process either way
             sys.stderr.write(f"reading commands failed: {error}\n")
-        sys.stderr.flush()
-        os._exit(0)
+        finally:
+            # With the daemon gone stderr is broken too, and may raise for what other threads wrote to it.
+            os._exit(0)
 
 
 class Outbox:
