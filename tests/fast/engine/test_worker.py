@@ -109,6 +109,27 @@ def test_it_ends_at_once_when_the_daemon_is_gone_even_in_mid_decode(worker: Work
     psutil.Process(worker.process.pid).wait(1)
 
 
+def test_it_ends_even_if_nobody_reads_its_last_words(tiny_model: Path) -> None:
+    """A killed daemon leaves a broken stderr behind, and writing to it must not keep the worker alive."""
+    process = subprocess.Popen(
+        child.command("runner.worker"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=child.environment(),
+    )
+    with process:
+        assert process.stdin and process.stdout and process.stderr
+        process.stdin.write(encode(Load(str(tiny_model), 512, 1, 0, 1, 1, 64)))
+        process.stdin.flush()
+        while not isinstance(decode(process.stdout.readline()), Ready):
+            pass
+        process.stderr.close()
+        process.stdin.write(b"no command\n")
+        process.stdin.flush()
+        assert process.wait(5) == 0
+
+
 def test_it_ends_when_the_daemon_goes_during_the_load(worker: WorkerProcess) -> None:
     assert worker.process.stdin
     worker.process.stdin.close()
