@@ -25,9 +25,12 @@ class EmptyState(Static, can_focus=True):
 
     def show(self, state: State) -> None:
         self.display = not state.messages
+        if not self.display:
+            return
         self.can_focus = state.models == ()
-        self._can_pull = state.pull is None
-        self.refresh_bindings()
+        if self._can_pull != (state.pull is None):
+            self._can_pull = state.pull is None
+            self.refresh_bindings()
         self.update(Content("\n").join([Content(_LOGO).stylize("bold $primary"), Content(), *_lines(state)]))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

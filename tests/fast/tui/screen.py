@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -48,6 +49,12 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
 async def shows(pilot: Pilot[None], words: str) -> None:
     """Waits until `words` are on the screen, in one line."""
     await until(pilot, lambda: words in text(pilot))
+
+
+async def type_in(pilot: Pilot[None], words: str) -> None:
+    """Puts `words` where the focus is, at once."""
+    pilot.app.post_message(events.Paste(words))
+    await pilot.pause()
 
 
 async def say(pilot: Pilot[None], words: str) -> None:

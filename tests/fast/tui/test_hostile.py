@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runner import wire
 from runner.text import StreamCleaner, clean
 from tests.fakes.daemon import FakeDaemon, answer, error, model
-from tests.fast.tui.screen import desk_of, say, shows, started, text, until
+from tests.fast.tui.screen import desk_of, say, shows, started, text, type_in, until
 from tui.widgets.markdown import ModelMarkdown
 from tui.widgets.transcript import Transcript
 
@@ -55,16 +55,19 @@ async def test_names_and_errors_stay_text_everywhere_they_are_shown(fake_daemon:
         await shows(pilot, "Ask evil[0]name:1b anything")
         await pilot.press("ctrl+t")
         await shows(pilot, "○ evil[0]name:1b")
-        await pilot.press(*"[/b]")
+        await type_in(pilot, "[/b]")
         await shows(pilot, "↓ pull [/b]")
         await pilot.press("down", "enter")
         await shows(pilot, f"failed {MARKUP}")
-        await pilot.press("ctrl+p", *"evil")
+        await pilot.press("ctrl+p")
+        await type_in(pilot, "evil")
         await shows(pilot, "Use evil[0]name:1b")
         await pilot.press("escape")
         await say(pilot, "hello")
         await shows(pilot, f"hint {MARKUP}")
-        await pilot.press("escape", "ctrl+l", "slash", *"[/b]", "enter", "d")
+        await pilot.press("escape", "ctrl+l", "slash")
+        await type_in(pilot, "[/b]")
+        await pilot.press("enter", "d")
         await shows(pilot, "Delete “chat [@click")
 
 
@@ -93,5 +96,5 @@ async def test_a_long_line_does_not_hold_up_the_keys(fake_daemon: FakeDaemon) ->
     async with started(fake_daemon) as pilot:
         await say(pilot, "go")
         await until(pilot, lambda: desk_of(pilot).state.turn is None and desk_of(pilot).state.messages)
-        await pilot.press(*"still here")
+        await type_in(pilot, "still here")
         await shows(pilot, "still here")

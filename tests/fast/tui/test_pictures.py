@@ -41,9 +41,11 @@ def _after(steps: Steps) -> Steps:
     """Runs `steps` once the app has started, and stops the cursor for the picture."""
 
     async def run(pilot: Pilot[None]) -> None:
+        hold_still(pilot)
         await ready(pilot)
         await steps(pilot)
         hold_still(pilot)
+        await pilot.pause()
 
     return run
 

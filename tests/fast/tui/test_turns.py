@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from textual import events
+from textual.pilot import Pilot
 from textual.widgets import TextArea
 
 from runner import wire
-from tests.fakes.daemon import FakeDaemon, Gate, HangUp, answer, done, error, loaded, model
+from tests.fakes.daemon import FakeDaemon, Gate, HangUp, Step, answer, done, error, loaded, model
 from tests.fast.tui.screen import desk_of, say, shows, started, text, until
 
 
-def _prompt(pilot: object) -> TextArea:
-    return pilot.app.screen.query_one("#prompt", TextArea)  # type: ignore[attr-defined, no-any-return]
+def _prompt(pilot: Pilot[None]) -> TextArea:
+    return pilot.app.screen.query_one("#prompt", TextArea)
 
 
 def _kept(daemon: FakeDaemon) -> list[tuple[str, str, bool]]:
@@ -21,101 +22,81 @@ def _kept(daemon: FakeDaemon) -> list[tuple[str, str, bool]]:
     return [(message.role, message.content, message.is_partial) for message in messages]
 
 
-async def test_an_answer_appears_as_it_is_written_and_is_kept(fake_daemon: FakeDaemon) -> None:
-    gate = Gate()
+async def test_an_answer_from_the_first_sign_to_the_last(fake_daemon: FakeDaemon) -> None:
+    loading, prefill, writing = Gate(), Gate(), Gate()
+    quarter = wire.Prefilling(done_tokens=512, total_tokens=2048)
     first = wire.TextDelta(text="Because **blue", completion_tokens=2)
     rest = wire.TextDelta(text="** scatters.", completion_tokens=5)
-    fake_daemon.replies.append([wire.Loading(fraction=0.5), first, gate, rest, done(128)])
+    begin: list[Step] = [wire.Loading(fraction=0.4), loading, quarter, prefill]
+    fake_daemon.replies.append([*begin, first, writing, rest, done(128)])
     fake_daemon.loaded = [loaded("smollm2:135m")]
     async with started(fake_daemon) as pilot:
         await say(pilot, "Why is the sky blue?")
+        await shows(pilot, "◐ loading 40%")
+        loading.open()
+        await shows(pilot, "reading the prompt 25% of 2,048 tokens · Esc stops")
+        prefill.open()
         await shows(pilot, "Because")
         assert "2 tokens · Esc stops" in text(pilot)
-        gate.open()
+        writing.open()
         await shows(pilot, "128 tokens · first 0.31 s · 46.2 tok/s · context 159 of 8,192")
-        assert "● ready · 46.2 tok/s" in text(pilot)
+        await shows(pilot, "● ready · 46.2 tok/s")
         assert "Why is the sky blue?" in text(pilot).splitlines()[0], "the first message names the chat"
     asked, answered = _kept(fake_daemon)
     assert asked == ("user", "Why is the sky blue?", False)
     assert answered == ("assistant", "Because **blue** scatters.", False)
 
 
-async def test_loading_and_prefill_are_shown(fake_daemon: FakeDaemon) -> None:
-    loading, prefill = Gate(), Gate()
-    quarter = wire.Prefilling(done_tokens=512, total_tokens=2048)
-    fake_daemon.replies.append([wire.Loading(fraction=0.4), loading, quarter, prefill, *answer("Well")])
-    async with started(fake_daemon) as pilot:
-        await say(pilot, "Read this")
-        await shows(pilot, "loading 40%")
-        loading.open()
-        await shows(pilot, "reading the prompt 25% of 2,048 tokens")
-        prefill.open()
-        await shows(pilot, "Well")
-
-
-async def test_escape_stops_and_keeps_what_had_arrived(fake_daemon: FakeDaemon) -> None:
-    gate = Gate()
-    fake_daemon.replies.append([wire.TextDelta(text="The first half", completion_tokens=3), gate, done(9)])
+async def test_escape_keeps_what_had_arrived_and_gives_back_what_has_no_answer(
+    fake_daemon: FakeDaemon,
+) -> None:
+    half, silent = Gate(), Gate()
+    first_half = wire.TextDelta(text="The first half", completion_tokens=3)
+    fake_daemon.replies += [[first_half, half], [wire.Queued(), silent], answer("Here")]
     async with started(fake_daemon) as pilot:
         await say(pilot, "Tell me")
         await shows(pilot, "The first half")
         await pilot.press("escape")
         await shows(pilot, "stopped · what had arrived is kept")
         await until(pilot, fake_daemon.cancelled.is_set)
+        await until(pilot, lambda: desk_of(pilot).state.turn is None)
         assert _prompt(pilot).text == "" and _prompt(pilot).has_focus
-    assert _kept(fake_daemon)[-1] == ("assistant", "The first half", True)
-
-
-async def test_stopping_before_the_first_word_gives_the_prompt_back(fake_daemon: FakeDaemon) -> None:
-    gate = Gate()
-    fake_daemon.replies += [[wire.Queued(), gate], answer("Here")]
-    async with started(fake_daemon) as pilot:
-        await say(pilot, "Tell me")
-        await gate.reached()
+        await say(pilot, "Go on")
+        await silent.reached()
         await pilot.press("escape")
-        await until(pilot, lambda: _prompt(pilot).text == "Tell me")
+        await until(pilot, lambda: _prompt(pilot).text == "Go on")
         await pilot.press("ctrl+r")
         await shows(pilot, "Here")
+        await until(pilot, lambda: desk_of(pilot).state.turn is None)
         assert _prompt(pilot).text == ""
-    assert [said for said, *_ in _kept(fake_daemon)] == ["user", "assistant"], "asked twice, said once"
+    assert _kept(fake_daemon) == [
+        ("user", "Tell me", False),
+        ("assistant", "The first half", True),
+        ("user", "Go on", False),
+        ("assistant", "Here", False),
+    ]
 
 
-async def test_a_failure_shows_reason_and_hint_and_loses_nothing(fake_daemon: FakeDaemon) -> None:
+async def test_failures_say_why_and_lose_nothing(fake_daemon: FakeDaemon) -> None:
     half = wire.TextDelta(text="Half an", completion_tokens=2)
-    fake_daemon.replies.append([half, error("the worker died: signal 9", "see `nybble logs`")])
-    async with started(fake_daemon) as pilot:
-        await say(pilot, "Tell me")
-        await shows(pilot, "✕ the worker died: signal 9")
-        assert "hint: see `nybble logs`" in text(pilot)
-        assert "Half an" in text(pilot)
-        assert _prompt(pilot).text == "Tell me"
-    assert _kept(fake_daemon)[-1] == ("assistant", "Half an", True)
-
-
-async def test_a_connection_that_breaks_is_a_failure(fake_daemon: FakeDaemon) -> None:
-    fake_daemon.replies.append([wire.TextDelta(text="Half an", completion_tokens=2), HangUp()])
-    async with started(fake_daemon) as pilot:
-        await say(pilot, "Tell me")
-        await shows(pilot, "✕ the nybble daemon")
-        assert _prompt(pilot).text == "Tell me"
-    assert _kept(fake_daemon)[-1] == ("assistant", "Half an", True)
-
-
-async def test_the_model_hears_the_conversation_without_what_it_never_answered(
-    fake_daemon: FakeDaemon,
-) -> None:
-    fake_daemon.replies += [answer("One"), [error("busy")], answer("Three")]
+    died = error("the worker died: signal 9", "see `nybble logs`")
+    fake_daemon.replies += [[half, died], [wire.Queued(), HangUp()], answer("Whole")]
     async with started(fake_daemon) as pilot:
         await say(pilot, "first")
-        await shows(pilot, "One")
+        await shows(pilot, "✕ the worker died: signal 9")
+        await until(pilot, lambda: _prompt(pilot).text == "first")
+        assert "hint: see `nybble logs`" in text(pilot) and "Half an" in text(pilot)
+        _prompt(pilot).text = ""
         await say(pilot, "second")
-        await shows(pilot, "✕ busy")
+        await shows(pilot, "✕ the nybble daemon at")
+        await until(pilot, lambda: _prompt(pilot).text == "second")
         _prompt(pilot).text = ""
         await say(pilot, "third")
-        await shows(pilot, "Three")
+        await shows(pilot, "Whole")
+    assert _kept(fake_daemon)[1] == ("assistant", "Half an", True)
     asked = fake_daemon.requests[-1].messages
     assert asked is not None
-    assert [message.content for message in asked] == ["first", "One", "third"]
+    assert [message.content for message in asked] == ["first", "Half an", "third"], "one question at a time"
 
 
 async def test_a_model_without_chat_template_continues_text(fake_daemon: FakeDaemon) -> None:
@@ -130,8 +111,7 @@ async def test_a_model_without_chat_template_continues_text(fake_daemon: FakeDae
 
 
 async def test_quitting_in_the_middle_of_an_answer_keeps_it(fake_daemon: FakeDaemon) -> None:
-    gate = Gate()
-    fake_daemon.replies.append([wire.TextDelta(text="The first half", completion_tokens=3), gate])
+    fake_daemon.replies.append([wire.TextDelta(text="The first half", completion_tokens=3), Gate()])
     async with started(fake_daemon) as pilot:
         await say(pilot, "Tell me")
         await shows(pilot, "The first half")
@@ -139,61 +119,39 @@ async def test_quitting_in_the_middle_of_an_answer_keeps_it(fake_daemon: FakeDae
     assert _kept(fake_daemon)[-1] == ("assistant", "The first half", True)
 
 
-async def test_the_prompt_grows_with_its_lines(fake_daemon: FakeDaemon) -> None:
-    fake_daemon.replies.append(answer("ok"))
+async def test_the_prompt_takes_lines_in_their_order_and_holds_what_cannot_be_sent(
+    fake_daemon: FakeDaemon,
+) -> None:
+    gate = Gate()
+    fake_daemon.replies.append([wire.Queued(), gate, *answer("done")])
     async with started(fake_daemon) as pilot:
         height = _prompt(pilot).size.height
         await pilot.press("a", "ctrl+j", "b", "shift+enter", "c", "alt+enter", "d")
         assert _prompt(pilot).text == "a\nb\nc\nd"
         assert _prompt(pilot).size.height == height + 3
-        await pilot.press("enter")
-        await shows(pilot, "ok")
-    assert _kept(fake_daemon)[0] == ("user", "a\nb\nc\nd", False)
-
-
-async def test_keys_that_come_at_once_keep_their_order(fake_daemon: FakeDaemon) -> None:
-    """As they do when the app is busy, and from a terminal that types a whole text."""
-    fake_daemon.replies.append(answer("ok"))
-    async with started(fake_daemon) as pilot:
-        for letter in "hello":
-            pilot.app.post_message(events.Key(letter, letter))
-        pilot.app.post_message(events.Key("enter", "\r"))
-        for letter in "next":
-            pilot.app.post_message(events.Key(letter, letter))
-        await shows(pilot, "128 tokens")
-        assert _prompt(pilot).text == "next"
-    assert _kept(fake_daemon)[0] == ("user", "hello", False)
-
-
-async def test_while_an_answer_is_written_nothing_else_is_sent(fake_daemon: FakeDaemon) -> None:
-    gate = Gate()
-    fake_daemon.replies.append([wire.Queued(), gate, *answer("done")])
-    async with started(fake_daemon) as pilot:
-        await say(pilot, "first")
+        # All at once, as from a terminal that types a whole text, or while the app is busy.
+        for key in ["e", "enter", "n", "e", "x", "t", "enter", "x"]:
+            pilot.app.post_message(events.Key(key, "\r" if key == "enter" else key))
         await gate.reached()
-        await say(pilot, "second")
-        assert _prompt(pilot).text == "second", "it waits in the prompt"
+        await until(pilot, lambda: _prompt(pilot).text == "next\nx")
         gate.open()
-        await shows(pilot, "done")
+        await shows(pilot, "128 tokens")
     assert len(fake_daemon.requests) == 1
+    assert _kept(fake_daemon)[0] == ("user", "a\nb\nc\nde", False)
 
 
 async def test_the_end_is_followed_until_the_user_scrolls(fake_daemon: FakeDaemon) -> None:
-    first, second = Gate(), Gate()
-    lines = [wire.TextDelta(text=f"line {number}\n\n", completion_tokens=number) for number in range(1, 60)]
-    fake_daemon.replies.append([*lines[:40], first, *lines[40:], second, done(60)])
+    gate = Gate()
+    lines = [wire.TextDelta(text=f"line {number}\n\n", completion_tokens=number) for number in range(1, 40)]
+    fake_daemon.replies.append([*lines[:20], gate, *lines[20:], done(60)])
     async with started(fake_daemon) as pilot:
-        transcript = pilot.app.screen.query_one("#transcript")
         await say(pilot, "Count")
-        await shows(pilot, "line 40")
-        desk = desk_of(pilot)
-        transcript.focus()
+        await shows(pilot, "line 20")
+        pilot.app.screen.query_one("#transcript").focus()
         await pilot.press("g")
         await shows(pilot, "line 1")
-        first.open()
-        await until(pilot, lambda: desk.state.turn is not None and desk.state.turn.completion_tokens == 59)
-        assert "line 59" not in text(pilot)
+        gate.open()
+        await until(pilot, lambda: desk_of(pilot).state.turn is None)
+        assert "line 39" not in text(pilot)
         await pilot.press("G")
-        await shows(pilot, "line 59")
-        second.open()
-        await shows(pilot, "60 tokens")
+        await shows(pilot, "line 39")
