@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import deque
+from typing import ClassVar
 
 import llama_cpp.llama_cpp as api
 
@@ -12,15 +13,18 @@ _INFO, _WARN, _ERROR, _CONTINUES = 2, 3, 4, 5
 
 
 class Log:
-    """The process-wide log of llama.cpp, captured while this object lives (llama.cpp has only one)."""
+    """The log of llama.cpp from now on, until another one is made: llama.cpp has one for the process."""
+
+    _installed: ClassVar[Log | None] = None
 
     def __init__(self, kept_lines: int = 200) -> None:
         self.errors: deque[str] = deque(maxlen=kept_lines)
         self.infos: deque[str] = deque(maxlen=kept_lines)
         self._level = _INFO
-        # ctypes keeps no reference to the callback itself; without this one it would be collected.
         self._callback = api.llama_log_callback(self._on_line)
         api.llama_log_set(self._callback, ctypes.c_void_p(0))
+        # llama.cpp calls it for as long as the process lives, and keeps no reference that Python knows of.
+        Log._installed = self
 
     def _on_line(self, level: int, text: bytes, _user_data: object) -> None:
         if level != _CONTINUES:

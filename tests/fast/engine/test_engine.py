@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -228,6 +229,14 @@ def test_a_load_can_be_stopped_from_its_progress(tiny_model: Path) -> None:
     with pytest.raises(LoadCancelled):
         Model(tiny_model, 0, stop_half_way, Log())
     assert 0.5 <= seen[-1] < 1.0
+
+
+def test_a_log_that_nobody_holds_any_more_is_still_safe_to_call(model: Model) -> None:
+    """llama.cpp has a plain pointer to it, and logs when a context is made or freed."""
+    Log()
+    gc.collect()
+    Context(model, ContextOptions(128, 1, 64, 1, 1)).close()
+    assert Log._installed is not model._log
 
 
 def test_what_batching_changes_is_float_noise(model: Model) -> None:

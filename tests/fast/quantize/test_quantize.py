@@ -117,12 +117,13 @@ def test_a_model_does_not_replace_itself(store: Store) -> None:
 
 def test_cancel_kills_the_child(store: Store) -> None:
     cancelled = Event()
+    before = set(psutil.Process().children())
     children: list[psutil.Process] = []
     completed: list[Progress] = []
 
     def emit(progress: Progress) -> None:
         if progress.detail and progress.detail.endswith(".weight") and not cancelled.is_set():
-            children.extend(psutil.Process().children())
+            children.extend(set(psutil.Process().children()) - before)
             cancelled.set()
             psutil.wait_procs(children, timeout=20)
         elif progress.completed_bytes and progress.completed_bytes == progress.total_bytes:
