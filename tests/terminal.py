@@ -62,6 +62,11 @@ class Terminal:
             self._seen += end
             return shown[:end]
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether the program has taken the terminal out of its usual line mode."""
+        return not termios.tcgetattr(self._own)[3] & termios.ICANON
+
     def wait(self) -> int:
         return self.process.wait(_WAIT_S)
 

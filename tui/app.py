@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from contextlib import suppress
 from functools import partial
 from typing import ClassVar
@@ -59,9 +61,17 @@ class NybbleApp(App[None]):
         await self.switch_mode("chat")
         self.run_worker(self.desk.refresh(), group="refresh")
         self.set_interval(_HEARTBEAT_S, self._beat)
+        self._leave_on_signals()
 
     async def on_unmount(self) -> None:
         await self.desk.close()
+
+    def _leave_on_signals(self) -> None:
+        """A shutdown, or a closed terminal, ends the app as the key does: the terminal is restored."""
+        if sys.platform != "win32":
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                leave = partial(self.call_later, self.action_quit)
+                asyncio.get_running_loop().add_signal_handler(number, leave)
 
     def _beat(self) -> None:
         self.run_worker(self.desk.refresh_loaded(), group="refresh", exclusive=True)
