@@ -68,6 +68,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("transcript.page_up", "pageup", "page_up", "Page up", "Scroll up a page", False),
         Key("transcript.top", "g,home", "scroll_home", "Top", "Go to the beginning", False),
         Key("transcript.end", "G,end", "follow", "End", "Go to the end and follow it"),
+        Key("transcript.earlier", "e", "earlier", "Earlier", "Show earlier messages of a long chat"),
         Key("transcript.copy", "y", "copy('answer')", "Copy", "Copy the last answer"),
         Key("transcript.code", "c", "copy('code')", "Copy code", "Copy the last block of code"),
         Key("transcript.write", "i,enter", "write", "Write", "Back to the prompt; other letters do it too"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from textual import events
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Markdown
@@ -17,6 +17,7 @@ from runner.text import clean
 from tui.keys import bindings
 from tui.state import State
 from tui.widgets.empty import EmptyState
+from tui.widgets.message_list import MessageList
 from tui.widgets.messages import Answer, Failure, UserMessage
 
 _CODE_BLOCK = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
@@ -42,7 +43,7 @@ class Transcript(VerticalScroll, inherit_bindings=False):
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
         self.empty = EmptyState(id="empty")
-        self._messages = Vertical(id="messages")
+        self._messages = MessageList(id="messages")
 
     def compose(self) -> ComposeResult:
         yield self.empty
@@ -55,10 +56,8 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         self.empty.show(state)
         self._messages.display = bool(state.messages)
 
-    async def replace(self, widgets: Iterable[Widget]) -> None:
-        async with self.batch():
-            await self._messages.remove_children()
-            await self._messages.mount_all(widgets)
+    async def replace(self, messages: Sequence[Widget]) -> None:
+        await self._messages.replace(messages)
         self.anchor()
 
     async def begin_answer(self, model: str) -> Answer:
@@ -73,11 +72,17 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         await self._append(message)
 
     async def _append(self, widget: Widget) -> None:
-        await self._messages.mount(widget)
+        await self._messages.append(widget)
         self.anchor()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "earlier":
+            return self._messages.earlier > 0
         return self._messages.display or action not in ("follow", "copy", "write")
+
+    async def action_earlier(self) -> None:
+        await self._messages.show_earlier()
+        self.scroll_home(animate=False)
 
     def action_follow(self) -> None:
         self.anchor()
