@@ -195,6 +195,11 @@ class Context:
         """Tokens that one sequence can hold, as llama.cpp rounded them."""
         return int(api.llama_n_ctx_seq(self._handle))
 
+    @property
+    def threads(self) -> int:
+        """Compute threads of a decode of single tokens."""
+        return int(api.llama_n_threads(self._handle))
+
     def set_threads(self, threads: int, prefill_threads: int) -> None:
         api.llama_set_n_threads(self._handle, threads, prefill_threads)
 

@@ -55,7 +55,7 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
         slots=placement.slots if placement else 0,
         busy_slots=worker.busy_slots if worker else 0,
         waiting=len(model.waiting) + (worker.waiting if worker else 0),
-        threads=ready.threads if ready else None,
+        threads=worker.threads if worker else None,
         devices=ready.devices if ready else None,
         reason=placement.reason if placement else "waiting for room",
         expires_at=_expires_at(model),

@@ -51,6 +51,7 @@ class Worker:
         self.ready: Ready | None = None
         self.busy_slots = 0
         self.waiting = 0
+        self.threads: int | None = None
         self.exited = asyncio.Event()
         self._process = process
         self._requests: dict[str, asyncio.Queue[_Update]] = {}
@@ -156,7 +157,7 @@ class Worker:
                 hint = event.hint or "`nybble verify` checks the file; `nybble logs` has llama.cpp's words"
                 raise InvalidModel(event.message, hint=hint)
             elif isinstance(event, Ready):
-                self.ready = event
+                self.ready, self.threads = event, event.threads
             else:
                 await self._process.wait()
                 raise self._death()
@@ -183,7 +184,7 @@ class Worker:
         self.exited.set()
 
     def _dispatch(self, step: Stepped) -> None:
-        self.busy_slots, self.waiting = step.busy_slots, step.waiting
+        self.busy_slots, self.waiting, self.threads = step.busy_slots, step.waiting, step.threads
         for delta in step.deltas:
             if updates := self._requests.get(delta.request_id):
                 updates.put_nowait(delta)

@@ -148,13 +148,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
-    """All that one engine step produced, for all sequences, in one line."""
+    """All that one engine step produced, for all sequences, in one line; `threads` computed it."""
 
     deltas: tuple[Delta, ...] = ()
     finished: tuple[Finished, ...] = ()
     failed: tuple[Failed, ...] = ()
     busy_slots: int = 0
     waiting: int = 0
+    threads: int = 0
 
 
 Command = Load | Generate | Cancel | Shutdown

@@ -13,6 +13,7 @@ from native.offload import placed_on
 from runner.protocol import Cancel, Generate, Load, LoadFailed, LoadProgressed, Ready, Shutdown
 from runner.worker.engine import Engine
 from runner.worker.pipes import Inbox, Outbox, take_over_stdin, take_over_stdout
+from runner.worker.threads import Threads
 
 # Long enough for llama.cpp to read a prompt at full speed, short enough to answer a cancel.
 _BATCH_TOKENS = 512
@@ -30,7 +31,7 @@ def main() -> int:
         outbox.put(LoadFailed("model_invalid", f"llama.cpp refused the model: {error}"))
         outbox.close()
         return 1
-    _serve(Engine(context, load.prefill_chunk_tokens), inbox, outbox)
+    _serve(Engine(context, load.prefill_chunk_tokens), Threads(context), inbox, outbox)
     outbox.close()
     context.close()
     context.model.close()
@@ -71,7 +72,7 @@ def _ready(load: Load, model: Model, log: Log, load_s: float) -> Ready:
     )
 
 
-def _serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
+def _serve(engine: Engine, threads: Threads, inbox: Inbox, outbox: Outbox) -> None:
     """Take commands between steps; rest when there is nothing to do."""
     while True:
         command = inbox.take(wait=engine.is_idle)
@@ -85,6 +86,7 @@ def _serve(engine: Engine, inbox: Inbox, outbox: Outbox) -> None:
             command = inbox.take(wait=False)
         if not engine.is_idle:
             outbox.put(engine.step())
+            threads.adapt()
 
 
 if __name__ == "__main__":

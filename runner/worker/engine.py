@@ -73,6 +73,7 @@ class Engine:
             tuple(self._failed),
             busy_slots=len(self._busy()),
             waiting=len(self._waiting),
+            threads=self._context.threads,
         )
         self._deltas, self._finished, self._failed = [], [], []
         return stepped

@@ -42,7 +42,7 @@ def engine(model: Model) -> Iterator[Engine]:
 
 
 def _engine(model: Model, slots: int, prefill_chunk_tokens: int = 64) -> Engine:
-    return Engine(Context(model, ContextOptions(512, slots, 256, 2, 2)), prefill_chunk_tokens)
+    return Engine(Context(model, ContextOptions(512, slots, 256, 1, 1)), prefill_chunk_tokens)
 
 
 def run(engine: Engine, steps: int = 10_000) -> dict[str, tuple[str, Finished]]:
@@ -200,7 +200,7 @@ def test_segments_keep_a_spelled_control_token_text(model: Model) -> None:
 
 
 def test_saved_state_restores_the_sequence(model: Model) -> None:
-    context = Context(model, ContextOptions(128, 2, 128, 2, 2))
+    context = Context(model, ContextOptions(128, 2, 128, 1, 1))
     tokens = model.tokenize("A state that is saved", add_special=True)
     context.batch.clear()
     row = context.batch.add(0, 0, tokens, output_last=True)
@@ -241,7 +241,7 @@ def test_a_log_that_nobody_holds_any_more_is_still_safe_to_call(model: Model) ->
 
 def test_what_batching_changes_is_float_noise(model: Model) -> None:
     """Logits of a token alone and in a batch of eight differ by rounding only (docs/engine.md)."""
-    context = Context(model, ContextOptions(128, 8, 256, 2, 2))
+    context = Context(model, ContextOptions(128, 8, 256, 1, 1))
     tokens = model.tokenize(PROMPTS[0], add_special=True)
     context.batch.clear()
     row = context.batch.add(0, 0, tokens, output_last=True)

@@ -1,0 +1,90 @@
+"""How many compute threads to use, decided anew while the model runs.
+
+llama.cpp's threads spin while they wait for each other. One that shares its core with another busy process
+makes all the others wait for its turn, so that a single busy neighbour costs ten times its share. Using only
+the cores that nobody else is using costs just that share.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from native.llama import Context
+
+_INTERVAL_S = 0.25
+# A neighbour that is busy for less than this part of a core is let be: threads are whole.
+_NOTICED_CORES = 0.35
+# Going down is urgent and going up is not: a machine that seems free twice in a row is free.
+_SAMPLES_TO_GO_UP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Readings of one moment, in seconds: a clock, the work of all processors, that of this process."""
+
+    at_s: float
+    machine_busy_s: float
+    own_busy_s: float
+
+
+class Governor:
+    """Pure: samples in, thread count out."""
+
+    def __init__(self, most: int, processors: int) -> None:
+        """`most` threads on a free machine with `processors` processors."""
+        self.threads = most
+        self._most = most
+        self._processors = processors
+        self._last: Sample | None = None
+        self._free_samples = 0
+
+    def observe(self, sample: Sample) -> int:
+        """The thread count from now on."""
+        last, self._last = self._last, sample
+        if last is None or sample.at_s <= last.at_s:
+            return self.threads
+        wanted = self._wanted(last, sample)
+        self._free_samples = self._free_samples + 1 if wanted > self.threads else 0
+        if wanted < self.threads or self._free_samples >= _SAMPLES_TO_GO_UP:
+            self.threads, self._free_samples = wanted, 0
+        return self.threads
+
+    def _wanted(self, last: Sample, sample: Sample) -> int:
+        busy_s = sample.machine_busy_s - last.machine_busy_s
+        own_s = sample.own_busy_s - last.own_busy_s
+        others = max(0.0, busy_s - own_s) / (sample.at_s - last.at_s)
+        taken = int(others) + (others % 1 >= _NOTICED_CORES)
+        return max(1, min(self._most, self._processors - taken))
+
+
+class Threads:
+    """Keeps a context at the thread count that the machine has room for."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._governor = Governor(context.options.threads, psutil.cpu_count() or context.options.threads)
+        self._next_s = 0.0
+
+    def adapt(self) -> None:
+        """Call between steps: looks at the machine a few times a second and sets the context's threads."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return
+        self._next_s = now_s + _INTERVAL_S
+        before = self._governor.threads
+        threads = self._governor.observe(Sample(now_s, _machine_busy_s(), time.process_time()))
+        if threads != before:
+            self._context.set_threads(threads, threads)
+            sys.stderr.write(f"compute threads: {before} to {threads}\n")
+
+
+def _machine_busy_s() -> float:
+    times = psutil.cpu_times()
+    idle_s = times.idle + getattr(times, "iowait", 0.0)
+    # Linux counts guests twice: in their own fields and as user time.
+    guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    return float(sum(times) - idle_s - guests_s)
