@@ -24,8 +24,8 @@ from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
-from tests.fast.modelstore import hub
-from tests.fast.modelstore.hub import Answer, Hub
+from tests.system.modelstore import hub
+from tests.system.modelstore.hub import Answer, Hub
 
 MODEL = (Path(__file__).parents[2] / "data" / "nybble-tiny-draft-f16.gguf").read_bytes()
 SIZE = len(MODEL)

@@ -11,9 +11,9 @@ import pytest
 
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
-from tests.fast.modelstore import hub
-from tests.fast.modelstore.hub import Answer
-from tests.fast.modelstore.pulling import MODEL
+from tests.system.modelstore import hub
+from tests.system.modelstore.hub import Answer
+from tests.system.modelstore.pulling import MODEL
 
 DATA = MODEL.read_bytes()
 HALF = len(DATA) // 2
@@ -23,7 +23,7 @@ def test_a_killed_download_leaves_nothing_visible_and_is_resumed(tmp_path: Path)
     store = Store(tmp_path)
     with hub.serve({"m-F16.gguf": DATA}) as server:
         server.answers.extend([Answer(cut_after=HALF), Answer(stall_after=HALF // 2)])
-        command = [sys.executable, "-m", "tests.fast.modelstore.pulling", "hub", str(tmp_path), server.url]
+        command = [sys.executable, "-m", "tests.system.modelstore.pulling", "hub", str(tmp_path), server.url]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
             for line in process.stdout:
@@ -44,7 +44,7 @@ def test_a_killed_download_leaves_nothing_visible_and_is_resumed(tmp_path: Path)
 @pytest.mark.parametrize("scenario", ["publish", "replace", "import", "remove"])
 def test_a_kill_at_any_change_of_the_store_leaves_it_sound(tmp_path: Path, scenario: str) -> None:
     """`killing.py` kills itself before the first change, then before the second, and so on, and checks."""
-    command = [sys.executable, "-m", "tests.fast.modelstore.killing", scenario, str(tmp_path)]
+    command = [sys.executable, "-m", "tests.system.modelstore.killing", scenario, str(tmp_path)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     assert finished.returncode == 0, finished.stderr
     assert int(finished.stdout) > 3, "it was killed at several places"
@@ -56,7 +56,7 @@ def test_a_disk_that_fills_up_is_told_and_the_partial_is_kept(tmp_path: Path) ->
     limited = (
         "import resource, runpy;"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000000, resource.RLIM_INFINITY));"
-        "runpy.run_module('tests.fast.modelstore.pulling', run_name='__main__')"
+        "runpy.run_module('tests.system.modelstore.pulling', run_name='__main__')"
     )
     with hub.serve({"m-F16.gguf": DATA}) as server:
         arguments = ["hub", str(tmp_path), server.url]

@@ -1,6 +1,6 @@
 """Changes a store in a child process that kills itself before its n-th change of a file, for every n.
 
-`python -m tests.fast.modelstore.killing SCENARIO FOLDER` prints how often it was killed, and fails with an
+`python -m tests.system.modelstore.killing SCENARIO FOLDER` prints how often it was killed, and fails with an
 assertion if the store was ever left unsound.
 """
 

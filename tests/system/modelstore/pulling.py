@@ -1,6 +1,6 @@
 """A process that pulls, for tests that kill it: prints the bytes so far, one number a line.
 
-`python -m tests.fast.modelstore.pulling hub ROOT ENDPOINT`, or `… package ROOT` for the file that
+`python -m tests.system.modelstore.pulling hub ROOT ENDPOINT`, or `… package ROOT` for the file that
 `TINY` describes, from the index of the environment.
 """
 
