@@ -28,6 +28,8 @@ class Conversation(Vertical):
         super().__init__(id=id)
         self._desk = desk
         self._stopped = asyncio.Event()
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
         self.transcript = Transcript(id="transcript")
         self._notice = Static(id="notice", markup=False)
         self.prompt = Prompt(id="prompt")
@@ -65,7 +67,7 @@ class Conversation(Vertical):
     async def finish(self) -> None:
         """Ends a running answer and returns when what has arrived is saved."""
         self.stop()
-        await self.workers.wait_for_complete([worker for worker in self.workers if worker.group == "turn"])
+        await self._is_idle.wait()
 
     def retry(self) -> None:
         """Asks again what has no answer."""
@@ -93,6 +95,7 @@ class Conversation(Vertical):
         if model is None or self._desk.state.turn is not None:
             return False
         self._stopped.clear()
+        self._is_idle.clear()
         self._desk.change(replace(self._desk.state, turn=Turn(model.name)))
         self._take_turn(text, model)
         return True
@@ -107,6 +110,7 @@ class Conversation(Vertical):
             await self._hear(model, answer, heard)
             await self._keep(heard, model.name, answer)
         finally:
+            self._is_idle.set()
             self._desk.change(replace(self._desk.state, turn=None))
             is_answered = heard.done is not None or (heard.error is None and heard.text)
             if not is_answered and not self.prompt.text:

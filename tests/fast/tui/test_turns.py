@@ -115,7 +115,8 @@ async def test_quitting_in_the_middle_of_an_answer_keeps_it(fake_daemon: FakeDae
     async with started(fake_daemon) as pilot:
         await say(pilot, "Tell me")
         await shows(pilot, "The first half")
-        await pilot.press("ctrl+q")
+        await pilot.press("ctrl+t", "ctrl+p", "ctrl+q")
+        assert not pilot.app.is_running, "also over dialogs"
     assert _kept(fake_daemon)[-1] == ("assistant", "The first half", True)
 
 
