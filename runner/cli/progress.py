@@ -38,14 +38,12 @@ async def _with_bar(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
             if event.type == "done":
                 model = event.model
                 continue
+            if event.total_bytes is None:
+                bar.console.print(_describe(event))  # nothing to fill a bar with
+                continue
             if event.phase != phase or task is None:
-                phase, task = event.phase, bar.add_task(_describe(event), total=None)
-            bar.update(
-                task,
-                description=_describe(event),
-                completed=event.completed_bytes or 0,
-                total=event.total_bytes,
-            )
+                phase, task = event.phase, bar.add_task(_describe(event), total=event.total_bytes)
+            bar.update(task, description=_describe(event), completed=event.completed_bytes or 0)
     return _result(model)
 
 
