@@ -6,7 +6,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from runner.text import clean_name
 from tui.desk import Desk
@@ -16,6 +15,7 @@ from tui.screens.question import Confirm, Rename
 from tui.state import FIRST_MODEL, State
 from tui.widgets.conversation import Conversation
 from tui.widgets.empty import EmptyState
+from tui.widgets.key_line import KeyLine
 from tui.widgets.sessions import SessionList
 from tui.widgets.status import StatusLine
 from tui.widgets.transcript import Transcript, last_answer, last_code
@@ -39,7 +39,7 @@ class ChatScreen(Screen[None]):
         with Horizontal():
             yield self._chats
             yield self.conversation
-        yield Footer()
+        yield KeyLine()
 
     async def on_mount(self) -> None:
         self.desk.subscribe(self._show)

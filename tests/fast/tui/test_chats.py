@@ -41,17 +41,18 @@ async def test_a_chat_is_opened_and_goes_on_and_a_new_one_begins_with_the_first_
 async def test_a_long_chat_shows_its_end_and_more_on_request(fake_daemon: FakeDaemon) -> None:
     _chat(fake_daemon, "Long", *(f"said-{number}." for number in range(60)))
     fake_daemon.replies.append(answer("And so on."))
-    async with started(fake_daemon, size=(100, 160)) as pilot:
+    async with started(fake_daemon) as pilot:
         await pilot.press("ctrl+l", "enter")
         await shows(pilot, "said-59.")
-        assert "↑ 36 earlier" in text(pilot) and "said-35." not in text(pilot)
         await say(pilot, "go on")
-        await shows(pilot, "And so on.")
-        assert "↑ 38 earlier" in text(pilot) and "said-37." not in text(pilot)
-        await until(pilot, lambda: desk_of(pilot).state.turn is None)
+        await shows(pilot, "128 tokens")
         pilot.app.screen.query_one("#transcript").focus()
+        await pilot.press("g")
+        await shows(pilot, "↑ 38 earlier · e shows more")
+        assert "said-38." in text(pilot)
         await pilot.press("e")
         await shows(pilot, "said-36.")
+        assert "↑ 36 earlier" in text(pilot)
         await pilot.press("e")
         await shows(pilot, "said-12.")
         await pilot.press("e")

@@ -79,7 +79,7 @@ async def test_markdown_of_any_shape_ends_nothing(fake_daemon: FakeDaemon) -> No
     async with started(fake_daemon) as pilot:
         transcript = pilot.app.screen.query_one(Transcript)
         transcript.show(desk_of(pilot).state.with_message(wire.SessionMessage(role="user", content="x")))
-        for _ in range(15):
+        for _ in range(10):
             source = "".join(dice.choice(fragments) + dice.choice(["", " ", "\n"]) for _ in range(40))
             markdown = ModelMarkdown()
             await transcript.replace([markdown])

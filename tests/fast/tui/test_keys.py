@@ -71,6 +71,18 @@ def test_keys_as_people_read_them(keys: str, people_read: str) -> None:
     assert spelled(keys) == people_read
 
 
+async def test_the_bottom_line_shows_the_keys_that_work_now_and_takes_clicks(
+    fake_daemon: FakeDaemon,
+) -> None:
+    async with started(fake_daemon) as pilot:
+        line = text(pilot).splitlines()[-1]
+        assert " ".join(line.split()) == "esc Read ^n New ^t Model ^l Chats ^q Quit f1 Help ^p Find"
+        await pilot.click(offset=(line.index("Chats"), 29))
+        await shows(pilot, "r Rename  d Delete  / Search  esc Back")
+        await pilot.click(offset=(text(pilot).splitlines()[-1].index("Help"), 29))
+        await shows(pilot, "Everywhere")
+
+
 async def test_help_shows_every_key(fake_daemon: FakeDaemon) -> None:
     async with started(fake_daemon, size=(100, 120)) as pilot:
         await pilot.press("f1")

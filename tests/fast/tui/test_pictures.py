@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from runner import wire
-from tests.fakes.daemon import FakeDaemon, Gate, Step, done, error, loaded, model
+from tests.fakes.daemon import FakeDaemon, Step, done, error, loaded, model
 from tests.fast.tui.screen import application, desk_of, hold_still, ready, say, shows, started, until
 
 Compare = Callable[..., bool]
@@ -65,19 +65,6 @@ def test_first_start(fake_daemon: FakeDaemon, snap_compare: Compare) -> None:
     assert snap_compare(application(fake_daemon), run_before=_after(nothing), terminal_size=_NARROW)
 
 
-def test_first_pull(fake_daemon: FakeDaemon, snap_compare: Compare) -> None:
-    fake_daemon.models = []
-    part = wire.JobProgress(phase="downloading", completed_bytes=67_000_000, total_bytes=98_362_432)
-    gate = Gate()
-    fake_daemon.pulls.append([part, gate])
-
-    async def pull(pilot: Pilot[None]) -> None:
-        await pilot.press("enter")
-        await shows(pilot, "68%")
-
-    assert snap_compare(application(fake_daemon), run_before=_after(pull), terminal_size=_NARROW)
-
-
 def test_before_the_first_word(fake_daemon: FakeDaemon, snap_compare: Compare) -> None:
     _long_chats(fake_daemon)
 
@@ -85,18 +72,6 @@ def test_before_the_first_word(fake_daemon: FakeDaemon, snap_compare: Compare) -
         await shows(pilot, "Trip plan")
 
     assert snap_compare(application(fake_daemon), run_before=_after(nothing), terminal_size=_WIDE)
-
-
-def test_an_answer_on_its_way(fake_daemon: FakeDaemon, snap_compare: Compare) -> None:
-    gate = Gate()
-    fake_daemon.replies.append([wire.TextDelta(text="Sunlight holds all", completion_tokens=4), gate])
-
-    async def ask(pilot: Pilot[None]) -> None:
-        await say(pilot, "Why is the sky blue?")
-        await shows(pilot, "4 tokens")
-        await shows(pilot, "esc Stop")
-
-    assert snap_compare(application(fake_daemon), run_before=_after(ask), terminal_size=_NARROW)
 
 
 def test_a_failed_turn(fake_daemon: FakeDaemon, snap_compare: Compare) -> None:
