@@ -8,7 +8,7 @@ from textual.widgets import TextArea
 
 from runner import wire
 from tests.fakes.daemon import FakeDaemon, Gate, HangUp, Step, answer, done, error, loaded, model
-from tests.fast.tui.screen import desk_of, say, shows, started, text, until
+from tests.system.tui.screen import desk_of, say, shows, started, text, until
 
 
 def _prompt(pilot: Pilot[None]) -> TextArea:

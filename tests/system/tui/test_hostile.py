@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runner import wire
 from runner.text import StreamCleaner, clean
 from tests.fakes.daemon import FakeDaemon, answer, error, model
-from tests.fast.tui.screen import desk_of, say, shows, started, text, type_in, until
+from tests.system.tui.screen import desk_of, say, shows, started, text, type_in, until
 from tui.widgets.markdown import ModelMarkdown
 from tui.widgets.transcript import Transcript
 

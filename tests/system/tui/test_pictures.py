@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from runner import wire
 from tests.fakes.daemon import FakeDaemon, Step, done, error, loaded, model
-from tests.fast.tui.screen import application, desk_of, hold_still, ready, say, shows, started, until
+from tests.system.tui.screen import application, desk_of, hold_still, ready, say, shows, started, until
 
 Compare = Callable[..., bool]
 Steps = Callable[[Pilot[None]], Awaitable[None]]

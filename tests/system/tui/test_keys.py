@@ -9,7 +9,7 @@ from textual.app import App
 from textual.dom import DOMNode
 
 from tests.fakes.daemon import FakeDaemon
-from tests.fast.tui.screen import shows, started, text
+from tests.system.tui.screen import shows, started, text
 from tui.app import NybbleApp
 from tui.keys import GROUPS, markdown, spelled
 from tui.screens.chat import ChatScreen

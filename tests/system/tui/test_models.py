@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runner import wire
 from tests.fakes.daemon import FakeDaemon, Gate, answer, error, model
-from tests.fast.tui.screen import desk_of, say, shows, started, text, type_in, until
+from tests.system.tui.screen import desk_of, say, shows, started, text, type_in, until
 
 _QWEN = "hf.co/bartowski/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M"
 

@@ -6,7 +6,7 @@ from textual.widgets import Input
 
 from runner import wire
 from tests.fakes.daemon import FakeDaemon, Gate, answer, done
-from tests.fast.tui.screen import desk_of, say, shows, started, text, type_in, until
+from tests.system.tui.screen import desk_of, say, shows, started, text, type_in, until
 
 
 def _chat(daemon: FakeDaemon, title: str, *said: str) -> int:
