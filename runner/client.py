@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from modelstore.errors import NybbleError
 from runner import wire
@@ -29,7 +28,8 @@ class Client:
         """`address` is `http://host:port`."""
         # A generation may rest for as long as a model loads; only connecting has a deadline.
         timeout = httpx.Timeout(None, connect=5.0)
-        self._http = httpx.AsyncClient(base_url=address, timeout=timeout, trust_env=False)
+        # Without TLS there is nothing to verify, and reading the system's certificates takes 40 ms.
+        self._http = httpx.AsyncClient(base_url=address, timeout=timeout, trust_env=False, verify=False)
         self.address = address
 
     async def __aenter__(self) -> Self:
@@ -109,7 +109,7 @@ class Client:
 
     async def update_session(self, session_id: int, body: wire.SessionUpdate) -> wire.SessionInfo:
         response = await self._call("PATCH", f"/nybble/sessions/{session_id}", body)
-        return wire.SessionInfo.model_validate_json(response.content)
+        return _parsed(wire.SessionInfo.model_validate_json, response.content)
 
     async def delete_session(self, session_id: int) -> None:
         await self._call("DELETE", f"/nybble/sessions/{session_id}")
@@ -136,17 +136,17 @@ class Client:
                     _check(response)
                 async for line in response.aiter_lines():
                     if line:
-                        yield events.validate_json(line)
+                        yield _parsed(events.validate_json, line)
 
     async def _get(self, path: str, kind: type[_Model]) -> _Model:
-        return kind.model_validate_json((await self._call("GET", path)).content)
+        return _parsed(kind.model_validate_json, (await self._call("GET", path)).content)
 
     async def _list(self, path: str, kind: type[_Model]) -> list[_Model]:
-        rows = json.loads((await self._call("GET", path)).content)
-        return [kind.model_validate(row) for row in rows]
+        rows: TypeAdapter[list[_Model]] = TypeAdapter(list[kind])  # type: ignore[valid-type]
+        return _parsed(rows.validate_json, (await self._call("GET", path)).content)
 
     async def _post(self, path: str, body: BaseModel, kind: type[_Model]) -> _Model:
-        return kind.model_validate_json((await self._call("POST", path, body)).content)
+        return _parsed(kind.model_validate_json, (await self._call("POST", path, body)).content)
 
     async def _call(self, method: str, path: str, body: BaseModel | None = None) -> httpx.Response:
         with self._reaching():
@@ -168,6 +168,18 @@ class Client:
 
 def _json(body: BaseModel) -> dict[str, Any]:
     return body.model_dump(mode="json", exclude_none=True)
+
+
+def _parsed(parse: Callable[[bytes | str], _Event], data: bytes | str) -> _Event:
+    try:
+        return parse(data)
+    except ValidationError as error:
+        raise RemoteError(
+            "the daemon answered in a way that this version of nybble does not understand",
+            hint="it may be another version: `nybble stop --daemon`, and try again",
+            code="unknown_answer",
+            status=502,
+        ) from error
 
 
 def _check(response: httpx.Response) -> None:
