@@ -20,14 +20,19 @@ _STOP_S = 20
 
 
 class Daemon:
-    """`nybble serve --port 0` on `home`; `environment` adds settings. A context manager."""
+    """`nybble serve --port 0` on `home`; `environment` adds settings. A context manager.
+
+    One compute thread unless `environment` says otherwise: the count follows the machine's load, logits change
+    by rounding with it, and tests compare texts.
+    """
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.paths = paths.resolve({"NYBBLE_HOME": str(home)})
         self.address = ""
         self.output: list[str] = []
-        self._environment = {**os.environ, "NYBBLE_HOME": str(home), **(environment or {})}
+        ours = {"NYBBLE_HOME": str(home), "NYBBLE_THREADS": "1"}
+        self._environment = {**os.environ, **ours, **(environment or {})}
         self._announced = threading.Event()
         self._reader = threading.Thread(target=self._read_output, daemon=True)
         self.process: subprocess.Popen[str]

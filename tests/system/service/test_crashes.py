@@ -69,7 +69,7 @@ async def test_a_killed_worker_leaves_other_models_alone(
 ) -> None:
     draft = tiny_model.with_name("nybble-tiny-draft-f16.gguf")
     daemon.add_model(draft, "draft")
-    expected, _ = await answer(client, request("draft"))
+    await answer(client, request("draft", wire.Options(max_tokens=1)))
     other = asyncio.create_task(answer(client, request("draft")))
     events = client.generate(request())
     await first_text(events)
@@ -78,8 +78,8 @@ async def test_a_killed_worker_leaves_other_models_alone(
     with pytest.raises(RemoteError):
         async for _ in events:
             pass
-    text, _ = await other
-    assert text == expected
+    text, done = await other
+    assert text and done.reason in ("stop", "length")
 
 
 async def test_a_killed_daemon_leaves_no_process_and_the_next_one_works(
