@@ -22,8 +22,8 @@ _STOP_S = 20
 class Daemon:
     """`nybble serve --port 0` on `home`; `environment` adds settings. A context manager.
 
-    One compute thread unless `environment` says otherwise: the count follows the machine's load, logits change
-    by rounding with it, and tests compare texts.
+    One compute thread unless `environment` says otherwise: the count follows the machine's load, logits
+    change by rounding with it, and tests compare texts.
     """
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
