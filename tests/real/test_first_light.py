@@ -118,7 +118,8 @@ async def test_a_client_that_leaves_in_prefill_or_decode_frees_its_slot(
         async with httpx.AsyncClient(base_url=daemon.address) as http:
             with pytest.raises(httpx.ReadTimeout):
                 await http.post("/api/generate", json=body | {"stream": False}, timeout=1)
-        async with asyncio.timeout(3):
+        # One step of 512 prompt tokens at the most; the whole prompt is twelve of them.
+        async with asyncio.timeout(8):
             while (await client.loaded())[0].busy_slots:
                 pass
 
