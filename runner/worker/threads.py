@@ -18,8 +18,10 @@ from native.llama import Context
 _INTERVAL_S = 0.25
 # A neighbour that is busy for less than this part of a core is let be: threads are whole.
 _NOTICED_CORES = 0.35
-# Going down is urgent and going up is not: a machine that seems free twice in a row is free.
-_SAMPLES_TO_GO_UP = 2
+# Between requests the worker looks at nothing, and what the machine did meanwhile is of no interest.
+_LONGEST_WINDOW_S = 1.0
+# A program that starts, or a pause of one that works, is over before the second look.
+_SAMPLES_TO_AGREE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,18 @@ class Governor:
         self._most = most
         self._processors = processors
         self._last: Sample | None = None
-        self._free_samples = 0
+        self._wanted_before: list[int] = []
 
     def observe(self, sample: Sample) -> int:
         """The thread count from now on."""
         last, self._last = self._last, sample
-        if last is None or sample.at_s <= last.at_s:
+        if last is None or not 0 < sample.at_s - last.at_s <= _LONGEST_WINDOW_S:
+            self._wanted_before = []
             return self.threads
-        wanted = self._wanted(last, sample)
-        self._free_samples = self._free_samples + 1 if wanted > self.threads else 0
-        if wanted < self.threads or self._free_samples >= _SAMPLES_TO_GO_UP:
-            self.threads, self._free_samples = wanted, 0
+        self._wanted_before = [*self._wanted_before, self._wanted(last, sample)][-_SAMPLES_TO_AGREE:]
+        if len(self._wanted_before) == _SAMPLES_TO_AGREE:
+            fewest, most = min(self._wanted_before), max(self._wanted_before)
+            self.threads = min(max(self.threads, fewest), most)
         return self.threads
 
     def _wanted(self, last: Sample, sample: Sample) -> int:
