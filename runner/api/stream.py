@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
@@ -75,7 +76,7 @@ async def _disconnected(receive: Receive) -> None:
         pass
 
 
-class Stream(JSONResponse):
+class Stream(JSONResponse, ABC):
     """One record after the other. An error before the first record is raised, so that the client gets its
     real status; a later one becomes the last record. Subclasses say how records look on the wire.
 
@@ -98,9 +99,9 @@ class Stream(JSONResponse):
     def frame(self, record: BaseModel) -> bytes:
         return record.model_dump_json(exclude_none=True).encode() + b"\n"
 
+    @abstractmethod
     def failure(self, error: NybbleError) -> bytes:
         """The last record of a stream that failed."""
-        raise NotImplementedError
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await while_connected(receive, self._send(send))

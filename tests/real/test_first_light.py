@@ -13,6 +13,7 @@ import pytest
 from runner import wire
 from runner.client import Client
 from runner.errors import RemoteError
+from tests.answers import answer
 from tests.daemons import Daemon
 
 QUESTIONS = [
@@ -34,15 +35,6 @@ async def client(daemon: Daemon, smollm2: Path, gemma3: Path) -> AsyncIterator[C
     daemon.add_model(gemma3, "gemma")
     async with daemon.client() as client:
         yield client
-
-
-async def answer(client: Client, request: wire.GenerateRequest) -> tuple[str, wire.Done]:
-    text, done = "", None
-    async for event in client.generate(request):
-        text += event.text if isinstance(event, wire.TextDelta) else ""
-        done = event if isinstance(event, wire.Done) else done
-    assert done
-    return text, done
 
 
 def chat(question: str, options: wire.Options = GREEDY) -> wire.GenerateRequest:

@@ -15,6 +15,7 @@ import pytest
 from runner import wire
 from runner.client import Client
 from runner.errors import DaemonUnreachable, RemoteError
+from tests.answers import answer
 from tests.daemons import Daemon
 
 ENDLESS = wire.Options(temperature=1.0, seed=1, max_tokens=900)
@@ -29,15 +30,6 @@ async def client(daemon: Daemon, tiny_model: Path) -> AsyncIterator[Client]:
 
 def request(model: str = "tiny", options: wire.Options = ENDLESS) -> wire.GenerateRequest:
     return wire.GenerateRequest(model=model, prompt="The list", options=options)
-
-
-async def answer(client: Client, asked: wire.GenerateRequest) -> tuple[str, wire.Done]:
-    text, done = "", None
-    async for event in client.generate(asked):
-        text += event.text if isinstance(event, wire.TextDelta) else ""
-        done = event if isinstance(event, wire.Done) else done
-    assert done
-    return text, done
 
 
 async def first_text(events: AsyncIterator[object]) -> None:
