@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from modelstore.gguf import read_header
 from modelstore.header import Header
@@ -19,11 +20,11 @@ from runner.errors import NoChatTemplate, WorkerFailed
 from runner.placement import Wish
 from runner.prep.pool import Prep
 from runner.prompts import RenderJob
-from runner.protocol import Delta, Finished, Generate, Ready, Sampling
+from runner.protocol import Alternative, Constraint, Delta, Finished, Generate, Ready, Sampling, TokenLogprob
 from runner.scheduler import Request
 from runner.supervisor import Supervisor, Target
 
-Event = wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done
+Event = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
 _HEADERS_KEPT = 16
 
 
@@ -106,7 +107,19 @@ class Generations:
         prompt = await self._prompt(request, header, ready)
         # A template that writes the BOS token itself must not get a second one.
         has_bos = bool(ready.bos_text) and prompt[0].startswith(ready.bos_text)
-        return Generate(request_id, prompt, _sampling(request.options), add_bos=not has_bos)
+        constraint = request.constraint
+        return Generate(
+            request_id,
+            prompt,
+            _sampling(request.options),
+            add_bos=not has_bos,
+            constraint=Constraint(constraint.kind, constraint.source, tuple(constraint.triggers))
+            if constraint
+            else None,
+            top_logprobs=request.top_logprobs,
+            overflow="shift" if request.overflow == "shift" else "error",
+            speculation=request.speculation,
+        )
 
     async def _prompt(self, request: wire.GenerateRequest, header: Header, ready: Ready) -> tuple[str, ...]:
         """Text segments. A prompt is one user message, unless it is raw or the model does not chat."""
@@ -137,19 +150,10 @@ def _needs_template(request: wire.GenerateRequest) -> bool:
 
 
 def _sampling(options: wire.Options) -> Sampling:
-    return Sampling(
-        temperature=options.temperature,
-        top_k=options.top_k,
-        top_p=options.top_p,
-        min_p=options.min_p,
-        repeat_penalty=options.repeat_penalty,
-        repeat_last_n=options.repeat_last_n,
-        presence_penalty=options.presence_penalty,
-        frequency_penalty=options.frequency_penalty,
-        seed=options.seed,
-        max_tokens=options.max_tokens,
-        stop=tuple(options.stop),
-    )
+    """The same options in the worker's words: equal names, tuples for lists."""
+    values = options.model_dump(exclude={"context_length"})
+    values |= {name: tuple(values[name]) for name in ("stop", "dry_sequence_breakers")}
+    return Sampling(**values | {"logit_bias": tuple(options.logit_bias.items())})
 
 
 @dataclass(slots=True)
@@ -164,11 +168,16 @@ class _Report:
     def event(self, update: Delta | Finished) -> Event:
         if isinstance(update, Finished):
             return self._done(update)
+        if update.queue_position is not None:
+            return wire.Queued(position=update.queue_position)
         if update.prompt_tokens_total is not None:
             done = update.prompt_tokens_done or 0
             return wire.Prefilling(done_tokens=done, total_tokens=update.prompt_tokens_total)
         self.ttft_s = self.ttft_s or time.perf_counter() - self.arrived_s
-        return wire.TextDelta(text=update.text, completion_tokens=update.completion_tokens)
+        logprobs = [_logprob(each) for each in update.logprobs] or None
+        return wire.TextDelta(
+            text=update.text, completion_tokens=update.completion_tokens, logprobs=logprobs
+        )
 
     def _done(self, finished: Finished) -> wire.Done:
         return wire.Done(
@@ -178,6 +187,9 @@ class _Report:
                 prompt_tokens=finished.prompt_tokens,
                 cached_tokens=finished.cached_tokens,
                 completion_tokens=finished.completion_tokens,
+                drafted_tokens=finished.drafted_tokens,
+                accepted_tokens=finished.accepted_tokens,
+                shifted_tokens=finished.shifted_tokens,
             ),
             timings=wire.Timings(
                 load_s=self.load_s,
@@ -188,3 +200,13 @@ class _Report:
                 total_s=time.perf_counter() - self.arrived_s,
             ),
         )
+
+
+def _logprob(token: TokenLogprob) -> wire.TokenLogprob:
+    return wire.TokenLogprob(
+        **_alternative(token), top=[wire.Alternative(**_alternative(each)) for each in token.top]
+    )
+
+
+def _alternative(token: Alternative) -> dict[str, Any]:
+    return {"token": token.token, "text": token.text, "data": list(token.data), "logprob": token.logprob}

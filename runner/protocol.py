@@ -1,16 +1,16 @@
 """Messages between daemon and worker: one JSON object a line over the worker's stdin and stdout.
 
 The daemon sends commands (imperative), the worker sends events (past tense). A line is
-`{"type": <class name>, ...fields}`. An unknown type or field is a protocol error: the reader must treat the
-other side as broken. Every `Generate` is answered by exactly one `Finished` or `Failed` for its request.
+`{"type": <class name>, ...fields}`; fields with their default value are left out. An unknown type or field is a
+protocol error: the reader must treat the other side as broken. Every `Generate` is answered by exactly one
+`Finished` or `Failed` for its request, every `Embed` by one `Embedded` or `Failed`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """Longest line either side accepts: a 128k-token prompt as text stays far below it."""
@@ -23,12 +23,27 @@ class ProtocolError(Exception):
 Reason = Literal["stop", "length", "cancelled"]
 """Why a request ended: end of turn or a stop string, limit or full context, cancelled."""
 
+
+class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What messages are made of."""
+
+
+class _Message(_Part, frozen=True, tag=True):
+    """A line of its own."""
+
+
 # Commands: daemon to worker
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """First command, once: which file, and how. `context_length` is per slot, in tokens."""
+class Load(_Message, frozen=True):
+    """First command, once: which file, and how. `context_length` is per slot, in tokens.
+
+    `prefill_step_s` is how long a step may take while somebody generates; 0 is as long as a full batch takes.
+    `kv_type_k` and `kv_type_v` are ggml's names of types. `flash_attention` "auto" is decided by measurement.
+    `draft_path` is a smaller model of the same vocabulary, for speculation. `prefix_ram_bytes` and
+    `prefix_disk_bytes` bound the caches of evicted prefixes, 0 is off; `prefix_disk_path` is the folder that
+    only this model, template and engine build use. `is_embedding` loads it to embed and not to generate.
+    """
 
     model_path: str
     context_length: int
@@ -36,63 +51,109 @@ class Load:
     gpu_layers: int
     threads: int
     prefill_threads: int
-    prefill_chunk_tokens: int
+    prefill_step_s: float = 0.0
+    kv_type_k: str = "f16"
+    kv_type_v: str = "f16"
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+    speculation: bool = True
+    draft_path: str | None = None
+    prefix_ram_bytes: int = 0
+    prefix_disk_path: str | None = None
+    prefix_disk_bytes: int = 0
+    is_embedding: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How to pick tokens. `temperature` 0 is greedy; `seed` None is random; `max_tokens` None is up to the
-    context; `ignore_eos` keeps going past the end-of-turn token."""
+class Sampling(_Part, frozen=True):
+    """How to pick tokens, in the words of `runner.wire.Options`, which has the units and ranges.
+
+    `temperature` 0 is greedy; `seed` None is random; `max_tokens` None is up to the context; `ignore_eos`
+    keeps going past the end-of-turn token. `logit_bias` holds pairs of a token and what is added to its logit.
+    """
 
     temperature: float = 0.8
     top_k: int = 40
     top_p: float = 0.9
     min_p: float = 0.0
+    typical_p: float = 1.0
+    top_n_sigma: float = -1.0
+    xtc_probability: float = 0.0
+    xtc_threshold: float = 0.1
+    mirostat: int = 0
+    mirostat_tau: float = 5.0
+    mirostat_eta: float = 0.1
     repeat_penalty: float = 1.0
     repeat_last_n: int = 64
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
+    dry_multiplier: float = 0.0
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_penalty_last_n: int = -1
+    dry_sequence_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    ignore_eos: bool = False
     seed: int | None = None
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Generate:
+class Constraint(_Part, frozen=True):
+    """What the output must match. `source` is empty for "json", which is any JSON object. With `triggers` it
+    applies from the first of these texts on, the trigger included in the match; before, output is free."""
+
+    kind: Literal["json", "json_schema", "regex", "lark", "gbnf"]
+    source: str = ""
+    triggers: tuple[str, ...] = ()
+
+
+class Generate(_Message, frozen=True):
     """Continue `prompt`: text segments that are tokenized one by one and joined.
 
     A segment border keeps text from forming a special token across it: that is how user text that spells
     `<|im_start|>` stays text. `add_bos` asks for the model's beginning-of-sequence token if it uses one.
+    `top_logprobs` None reports no log probabilities, 0 those of the chosen tokens, n also of n alternatives.
+    `overflow` "shift" lets a full context forget its oldest part instead of ending the answer.
     """
 
     request_id: str
     prompt: tuple[str, ...]
     sampling: Sampling
     add_bos: bool = True
+    constraint: Constraint | None = None
+    top_logprobs: int | None = None
+    overflow: Literal["error", "shift"] = "error"
+    speculation: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Cancel:
+class Embed(_Message, frozen=True):
+    """Embed each input (`query` None), or score each as an answer to `query`. Inputs beyond the context are
+    cut if `truncate`, else the request fails. `dimensions` keeps the first so many numbers."""
+
+    request_id: str
+    inputs: tuple[str, ...]
+    truncate: bool = True
+    dimensions: int | None = None
+    query: str | None = None
+
+
+class Cancel(_Message, frozen=True):
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Shutdown:
+class Shutdown(_Message, frozen=True):
     """Finish nothing, free everything, exit 0."""
 
 
 # Events: worker to daemon
 
 
-@dataclass(frozen=True, slots=True)
-class LoadProgressed:
+class LoadProgressed(_Message, frozen=True):
     fraction: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(_Message, frozen=True):
     """Loaded. `control_tokens` are the texts of the vocabulary's control tokens; `devices` says where the
-    layers went."""
+    layers went; `memory_bytes` is what the process holds now; `notes` are decisions worth a line in the log."""
 
     context_length: int
     slots: int
@@ -102,30 +163,50 @@ class Ready:
     bos_text: str
     eos_text: str
     control_tokens: tuple[str, ...]
+    memory_bytes: int | None = None
+    flash_attention: bool | None = None
+    can_shift: bool = False
+    notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LoadFailed:
+class LoadFailed(_Message, frozen=True):
     code: str
     message: str
     hint: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """What one sequence gained in one step: prefill progress (`prompt_tokens_done`) or text."""
+class Alternative(_Part, frozen=True):
+    """A token with its natural-log probability. `data` are its bytes: `text` cannot show half a character."""
+
+    token: int
+    text: str
+    data: bytes
+    logprob: float
+
+
+class TokenLogprob(Alternative, frozen=True):
+    """One generated token, and the most likely ones in its place, best first."""
+
+    top: tuple[Alternative, ...] = ()
+
+
+class Delta(_Part, frozen=True):
+    """What one sequence gained in one step: its place in the queue (1 is next), prefill progress
+    (`prompt_tokens_done`), or text."""
 
     request_id: str
     text: str = ""
     completion_tokens: int = 0
     prompt_tokens_done: int | None = None
     prompt_tokens_total: int | None = None
+    queue_position: int | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(_Part, frozen=True):
     """End of one request. Times in seconds:
-    `queue_s` waiting for a slot, `prefill_s` slot to first token, `decode_s` first token to last."""
+    `queue_s` waiting for a slot, `prefill_s` slot to first token, `decode_s` first token to last.
+    `cached_tokens` of the prompt were not computed again. `shifted_tokens` were forgotten on the way."""
 
     request_id: str
     reason: Reason
@@ -135,65 +216,72 @@ class Finished:
     queue_s: float
     prefill_s: float
     decode_s: float
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    shifted_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Embedded(_Part, frozen=True):
+    """`vectors` hold one little-endian 32-bit float array for each input, of one number when scoring."""
+
+    request_id: str
+    vectors: tuple[bytes, ...]
+    token_counts: tuple[int, ...]
+    truncated: tuple[int, ...] = ()
+
+
+class Failed(_Part, frozen=True):
+    """`prompt_tokens` and `context_length` come with `context_length_exceeded`."""
+
     request_id: str
     code: str
     message: str
     status: int
     hint: str | None = None
+    prompt_tokens: int | None = None
+    context_length: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stepped:
+class Stepped(_Message, frozen=True):
     """All that one engine step produced, for all sequences, in one line; `threads` computed it."""
 
     deltas: tuple[Delta, ...] = ()
     finished: tuple[Finished, ...] = ()
     failed: tuple[Failed, ...] = ()
+    embedded: tuple[Embedded, ...] = ()
     busy_slots: int = 0
     waiting: int = 0
     threads: int = 0
 
 
-Command = Load | Generate | Cancel | Shutdown
+Command = Load | Generate | Embed | Cancel | Shutdown
 Event = LoadProgressed | Ready | LoadFailed | Stepped
 
-_NESTED = {
-    ("Generate", "sampling"): Sampling,
-    ("Stepped", "deltas"): Delta,
-    ("Stepped", "finished"): Finished,
-    ("Stepped", "failed"): Failed,
-}
-_TYPES: dict[str, type[Any]] = {
-    cls.__name__: cls
-    for cls in (Load, Generate, Cancel, Shutdown, LoadProgressed, Ready, LoadFailed, Stepped)
-}
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Command | Event] = msgspec.json.Decoder(Command | Event)
 
 
 def encode(message: Command | Event) -> bytes:
-    """One line, newline included."""
-    body = {"type": type(message).__name__, **dataclasses.asdict(message)}
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    """One line, newline included. What UTF-8 cannot hold (half a surrogate pair) becomes "?"."""
+    try:
+        return _encoder.encode(message) + b"\n"
+    except UnicodeEncodeError:
+        return _encoder.encode(_without_surrogates(msgspec.to_builtins(message))) + b"\n"
 
 
 def decode(line: bytes) -> Command | Event:
     """The message on one line. Raises ProtocolError on anything else."""
     try:
-        body = json.loads(line)
-        kind = body.pop("type")
-        return _build(kind, _TYPES[kind], body)  # type: ignore[no-any-return]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"not a message: {line[:200]!r}: {error}") from error
 
 
-def _build(kind: str, cls: type[Any], body: dict[str, Any]) -> Any:
-    for name, value in body.items():
-        nested = _NESTED.get((kind, name))
-        if isinstance(value, list):
-            body[name] = tuple(_build("", nested, item) if nested else item for item in value)
-        elif nested is not None:
-            body[name] = _build("", nested, value)
-    return cls(**body)
+def _without_surrogates(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list | tuple):
+        return [_without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _without_surrogates(item) for key, item in value.items()}
+    return value

@@ -48,14 +48,48 @@ class Options(Wire):
     top_k: int = Field(40, ge=0, le=2**31 - 1)
     top_p: float = Field(0.9, ge=0, le=1)
     min_p: float = Field(0.0, ge=0, le=1)
+    typical_p: float = Field(1.0, ge=0, le=1)
+    top_n_sigma: float = Field(-1.0, ge=-1, le=100)
+    xtc_probability: float = Field(0.0, ge=0, le=1)
+    xtc_threshold: float = Field(0.1, ge=0, le=1)
+    mirostat: int = Field(0, ge=0, le=2)
+    mirostat_tau: float = Field(5.0, ge=0, le=100)
+    mirostat_eta: float = Field(0.1, ge=0, le=1)
     repeat_penalty: float = Field(1.0, gt=0, le=100)
     repeat_last_n: int = Field(64, ge=-1, le=2**31 - 1)
     presence_penalty: float = Field(0.0, ge=-100, le=100)
     frequency_penalty: float = Field(0.0, ge=-100, le=100)
+    dry_multiplier: float = Field(0.0, ge=0, le=100)
+    dry_base: float = Field(1.75, ge=1, le=100)
+    dry_allowed_length: int = Field(2, ge=1, le=2**31 - 1)
+    dry_penalty_last_n: int = Field(-1, ge=-1, le=2**31 - 1)
+    dry_sequence_breakers: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=lambda: ["\n", ":", '"', "*"], max_length=64
+    )
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default_factory=dict, max_length=1024
+    )
+    ignore_eos: bool = False
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
     max_tokens: int | None = Field(None, ge=0)
     stop: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=64)
     context_length: int | None = Field(None, ge=1, le=2**24)
+
+
+class Constraint(Wire):
+    """What the output must match; `source` is empty for "json", which is any JSON object. With `triggers` it
+    applies from the first of these texts on; before it, output is free."""
+
+    kind: Literal["json", "json_schema", "regex", "lark", "gbnf"]
+    source: str = ""
+    triggers: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        default_factory=list, max_length=16
+    )
+
+
+Overflow = Literal["error", "truncate", "shift"]
+"""What happens when the context is too small: refuse; leave out the oldest turns of the conversation, never
+its system message; or also forget the oldest part while generating, where the model can."""
 
 
 class GenerateRequest(Wire):
@@ -63,7 +97,9 @@ class GenerateRequest(Wire):
 
     A `prompt` is wrapped in the model's chat template as one user message, unless it is `raw` or the model
     has none. Both empty: load the model and stop there; with `keep_alive_s` 0: unload it. `keep_alive_s`
-    negative keeps the model for ever, None means the daemon's setting.
+    negative keeps the model for ever, None means the daemon's setting. `top_logprobs` None reports no log
+    probabilities, 0 those of the chosen tokens, n also of n alternatives. `overflow` None means the daemon's
+    setting. `speculation` False decodes token by token.
     """
 
     model: str
@@ -71,6 +107,23 @@ class GenerateRequest(Wire):
     prompt: str | None = None
     system: str | None = None
     raw: bool = False
+    options: Options = Field(default_factory=lambda: Options())
+    keep_alive_s: float | None = None
+    constraint: Constraint | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    overflow: Overflow | None = None
+    speculation: bool = True
+
+
+class EmbedRequest(Wire):
+    """Embed each of `inputs`; with `query`, score each as an answer to it instead. An input longer than the
+    context is cut and reported if `truncate`, else refused. `dimensions` keeps the first so many numbers."""
+
+    model: str
+    inputs: list[str] = Field(max_length=4096)
+    query: str | None = None
+    truncate: bool = True
+    dimensions: int | None = Field(None, ge=1)
     options: Options = Field(default_factory=lambda: Options())
     keep_alive_s: float | None = None
 
@@ -179,9 +232,10 @@ class Health(Wire):
 
 
 class Queued(Wire):
-    """Waiting: for a model to load or for a slot."""
+    """Waiting: for a model to load or for a slot. `position` 1 is next; None before that is known."""
 
     type: Literal["queued"] = "queued"
+    position: int | None = None
 
 
 class Loading(Wire):
@@ -195,16 +249,47 @@ class Prefilling(Wire):
     total_tokens: int
 
 
+class Reloading(Wire):
+    """The model is loaded anew, once, because the request needs what the loaded one does not have."""
+
+    type: Literal["reloading"] = "reloading"
+    reason: str
+
+
+class Alternative(Wire):
+    """A token and its natural-log probability. `data` are its bytes: `text` cannot show half a character."""
+
+    token: int
+    text: str
+    data: list[int]
+    logprob: float
+
+
+class TokenLogprob(Alternative):
+    """A generated token, and the most likely ones in its place, best first."""
+
+    top: list[Alternative] = []
+
+
 class TextDelta(Wire):
     type: Literal["delta"] = "delta"
     text: str
     completion_tokens: int = 0
+    logprobs: list[TokenLogprob] | None = None
 
 
 class Usage(Wire):
+    """`cached_tokens` of the prompt were not computed again. Of `drafted_tokens` speculation got
+    `accepted_tokens` right. `dropped_messages` were left out of the prompt, and `shifted_tokens` forgotten
+    while generating, because the context was full."""
+
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
+    dropped_messages: int = 0
+    shifted_tokens: int = 0
 
 
 class Timings(Wire):
@@ -217,6 +302,17 @@ class Timings(Wire):
     decode_s: float = 0.0
     ttft_s: float | None = None
     total_s: float = 0.0
+
+
+class Embeddings(Wire):
+    """One vector of length 1 for each input, or one score each; `truncated` are the indexes of inputs that
+    were cut."""
+
+    model: str
+    vectors: list[list[float]]
+    token_counts: list[int]
+    truncated: list[int] = []
+    timings: Timings = Field(default_factory=lambda: Timings())
 
 
 class Done(Wire):
@@ -237,7 +333,7 @@ class ErrorEvent(Wire):
 
 
 GenerationEvent = Annotated[
-    Queued | Loading | Prefilling | TextDelta | Done | ErrorEvent, Field(discriminator="type")
+    Queued | Loading | Reloading | Prefilling | TextDelta | Done | ErrorEvent, Field(discriminator="type")
 ]
 
 

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 from runner import protocol
 from runner.protocol import Delta, Finished, Generate, ProtocolError, Sampling, Stepped, decode, encode
 
-# NaN equals nothing, not even itself.
-st.register_type_strategy(float, st.floats(allow_nan=False))
+# JSON has neither.
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))
 
 samplings = st.builds(Sampling, stop=st.lists(st.text()).map(tuple), seed=st.none() | st.integers(0, 2**32))
 messages = st.one_of(
     st.builds(Generate, prompt=st.lists(st.text()).map(tuple), sampling=samplings),
     st.builds(protocol.Load),
+    st.builds(protocol.Embed, inputs=st.lists(st.text()).map(tuple)),
     st.builds(protocol.Ready, control_tokens=st.lists(st.text()).map(tuple)),
     st.builds(
         Stepped,
