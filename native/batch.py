@@ -38,8 +38,9 @@ class Batch:
     def clear(self) -> None:
         self.struct.n_tokens = 0
 
-    def add(self, sequence: int, position: int, tokens: Sequence[int], *, output_last: bool) -> int:
-        """Append `tokens` at `position` of `sequence`; returns the last one's row, with logits if asked."""
+    def add(self, sequence: int, position: int, tokens: Sequence[int], outputs: int) -> int:
+        """Append `tokens` at `position` of `sequence`, the last `outputs` of them with logits; returns the
+        row behind the last one."""
         start = int(self.struct.n_tokens)
         end = start + len(tokens)
         if end > self.capacity:
@@ -48,7 +49,7 @@ class Batch:
         self._positions[start:end] = range(position, position + len(tokens))
         for row in range(start, end):
             self._sequence_ids[row] = self._ids[sequence]
-        self._outputs[start:end] = [0] * len(tokens)
-        self._outputs[end - 1] = output_last
+        without = len(tokens) - outputs
+        self._outputs[start:end] = [0] * without + [1] * outputs
         self.struct.n_tokens = end
-        return end - 1
+        return end

@@ -26,6 +26,12 @@ class ContextOptions:
     batch_tokens: int
     threads: int
     prefill_threads: int
+    longest_draft: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """Most tokens of one decode that have logits: each sequence's last one and the guesses behind it."""
+        return self.sequences * (1 + self.longest_draft)
 
 
 class Model:
@@ -171,7 +177,7 @@ class Context:
         params.swa_full = False
         # Only the last token of a prompt and each sampled one need logits; room for more costs hundreds of
         # MB with a large vocabulary.
-        params.n_outputs_max = options.sequences
+        params.n_outputs_max = options.outputs
         params.no_perf = True
         self.model = model
         self.options = options

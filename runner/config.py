@@ -30,7 +30,7 @@ class Settings:
     max_queue: int = 512
     gpu_layers: int | None = None
     threads: int | None = None
-    prefill_chunk_tokens: int = 128
+    prefill_step_s: float = 0.5
     drain_s: float = 10.0
     hf_endpoint: str | None = None
     hf_token: str | None = None
@@ -82,9 +82,10 @@ KEYS: dict[str, Key] = dict(
         _key("gpu_layers", _layers, "Layers on the GPU; 0 uses the CPU only."),
         _key("threads", _count, "CPU threads per model."),
         _key(
-            "prefill_chunk_tokens",
-            values.integer(1, 4096),
-            "Prompt tokens per step while others generate: fewer disturb them less, more finish sooner.",
+            "prefill",
+            values.prefill,
+            "How prompts share steps with running streams: smooth, balanced, fast, or the longest step.",
+            field="prefill_step_s",
         ),
         _key(
             "drain",

@@ -67,6 +67,20 @@ def duration_from_zero(value: Any) -> float:
     return seconds
 
 
+PREFILL_STEP_S = {"smooth": 0.25, "balanced": 0.5, "fast": 0.0}
+"""Longest step while somebody generates; 0 is as long as a full batch takes."""
+
+
+def prefill(value: Any) -> float:
+    spelled = str(value).strip().lower()
+    if spelled in PREFILL_STEP_S:
+        return PREFILL_STEP_S[spelled]
+    try:
+        return duration_from_zero(value)
+    except ValueError:
+        raise ValueError("expects smooth, balanced, fast, or a duration like 300ms") from None
+
+
 def url(value: Any) -> str:
     if not re.match(r"https?://[^\s/]", spelled := text(value)):
         raise ValueError("expects an address that starts with http:// or https://")

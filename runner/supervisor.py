@@ -179,7 +179,7 @@ class Supervisor:
             gpu_layers=placement.gpu_layers,
             threads=threads,
             prefill_threads=threads,
-            prefill_chunk_tokens=self._settings.prefill_chunk_tokens,
+            prefill_step_s=self._settings.prefill_step_s,
         )
 
     def _progress(self, key: str, fraction: float) -> None:

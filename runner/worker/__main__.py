@@ -31,7 +31,7 @@ def main() -> int:
         outbox.put(LoadFailed("model_invalid", f"llama.cpp refused the model: {error}"))
         outbox.close()
         return 1
-    _serve(Engine(context, load.prefill_chunk_tokens), Threads(context), inbox, outbox)
+    _serve(Engine(context, load.prefill_step_s), Threads(context), inbox, outbox)
     outbox.close()
     context.close()
     context.model.close()

@@ -8,37 +8,35 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A busy slot and the tokens it waits to have decoded: more than one only while its prompt is read."""
+    """A busy slot and the tokens it waits to have decoded: the rest of its prompt, or the last one picked
+    with what a constraint or a draft put behind it."""
 
     slot: int
     tokens: int
     is_prefilling: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """`batch_tokens` is what one decode can hold. While somebody is generating, prompts get only
-    `prefill_chunk_tokens` of it in a step: the step's time is the gap that the others see."""
-
-    batch_tokens: int
-    prefill_chunk_tokens: int
-
-
-def plan(pending: Seq[Pending], budget: Budget) -> list[tuple[int, int]]:
+def plan(pending: Seq[Pending], batch_tokens: int, chunk_tokens: int) -> list[tuple[int, int]]:
     """`(slot, token count)` in ascending slot order, which llama.cpp needs to decode them as one batch.
 
-    Generating slots come first with their one token. Prompts then share the rest evenly; what a short one
-    leaves over goes to the next.
+    One decode holds `batch_tokens`. Generating slots come first. Prompts share the rest evenly, and beside
+    generating slots no more than `chunk_tokens`; what a short one leaves over goes to the next.
     """
-    generating = [(p.slot, 1) for p in pending if not p.is_prefilling]
-    room = budget.batch_tokens - len(generating)
-    if generating:
-        room = min(room, budget.prefill_chunk_tokens)
     chunks = []
+    room = batch_tokens
+    waiting = sum(1 for p in pending if not p.is_prefilling)
+    for slot in pending:
+        if not slot.is_prefilling:
+            waiting -= 1
+            count = min(slot.tokens, room - waiting)
+            chunks.append((slot.slot, count))
+            room -= count
+    if chunks:
+        room = min(room, chunk_tokens)
     prompts = sorted((p for p in pending if p.is_prefilling), key=lambda p: p.tokens)
     for index, prompt in enumerate(prompts):
         share = min(prompt.tokens, room // (len(prompts) - index))
         room -= share
         if share:
             chunks.append((prompt.slot, share))
-    return sorted(generating + chunks)
+    return sorted(chunks)

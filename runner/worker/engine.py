@@ -1,7 +1,8 @@
 """The engine: continuous batching over one llama.cpp context.
 
-`step()` plans (batcher), decodes (native), samples, and reports; `submit` and `cancel` take effect at the
-next step. It knows nothing of pipes, HTTP or templates.
+`step()` admits (admission), guesses (speculate), plans (batcher), decodes (native), picks tokens (picking),
+and reports (outcome); `submit` and `cancel` take effect at the next step. It knows nothing of pipes, HTTP or
+templates.
 """
 
 from __future__ import annotations
@@ -11,91 +12,73 @@ from collections import deque
 
 from native.errors import LlamaError
 from native.llama import Context
-from runner.protocol import Delta, Failed, Finished, Generate, Reason, Stepped
-from runner.worker.batcher import Budget, Pending, plan
+from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
+from runner.worker.admission import Admission
+from runner.worker.batcher import Pending, plan
 from runner.worker.detokenize import TextAssembler
-from runner.worker.sampling import build_chain
+from runner.worker.outcome import Outcome
+from runner.worker.pace import Pace
+from runner.worker.picking import Picker
 from runner.worker.sequence import Sequence
-from runner.worker.slots import Slot, choose
+from runner.worker.slots import Slot
+from runner.worker.speculate import Speculation
 
 
 class Engine:
     """Runs the requests of one model. Single-threaded: the thread that made it owns it."""
 
-    def __init__(self, context: Context, prefill_chunk_tokens: int) -> None:
+    def __init__(self, context: Context, prefill_step_s: float) -> None:
         options = context.options
         self._context = context
         self._model = context.model
         self._context_length = min(options.context_length, context.sequence_context_length)
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
-        self._budget = Budget(options.batch_tokens, prefill_chunk_tokens)
-        self._deltas: list[Delta] = []
-        self._finished: list[Finished] = []
-        self._failed: list[Failed] = []
+        self._admission = Admission(context, self._slots)
+        self._speculation = Speculation()
+        self._pace = Pace(prefill_step_s, options.batch_tokens)
+        self._outcome = Outcome()
 
     @property
     def is_idle(self) -> bool:
-        return not (self._waiting or self._failed or self._finished or self._busy())
+        return not (self._waiting or self._outcome.has_ends or self._busy())
 
     def submit(self, request: Generate) -> None:
         """Queue a request; a bad one is reported as failed by the next step."""
         try:
-            self._waiting.append(self._sequence(request))
+            tokens = self._tokenize(request)
+            if len(tokens) >= self._context_length:
+                self._outcome.failed(self._too_long(request, len(tokens)))
+            else:
+                self._waiting.append(self._sequence(request, tokens))
         except LlamaError as error:
-            self._failed.append(Failed(request.request_id, "invalid_request", str(error), 400))
-        except _PromptTooLong as error:
-            hint = "shorten it, or ask for a larger context (`num_ctx`, `context_length`)"
-            code = "context_length_exceeded"
-            self._failed.append(Failed(request.request_id, code, str(error), 400, hint))
+            self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
 
     def cancel(self, request_id: str) -> None:
         """End a request where it stands. One that already ended is not an error: messages cross."""
         for sequence in self._waiting:
             if sequence.request_id == request_id:
                 self._waiting.remove(sequence)
-                self._report_end(sequence, "cancelled")
+                self._close(sequence, "cancelled")
                 return
         for slot in self._busy():
             if slot.sequence and slot.sequence.request_id == request_id:
-                self._end(slot, "cancelled")
+                self._end(slot, slot.sequence, "cancelled")
                 return
 
     def step(self) -> Stepped:
         """Decode one batch and say what came of it. Raises LlamaError: then the context is lost."""
-        self._admit()
-        rows = self._decode()
-        for slot, row in rows:
-            self._advance(slot, row)
-        stepped = Stepped(
-            tuple(self._deltas),
-            tuple(self._finished),
-            tuple(self._failed),
-            busy_slots=len(self._busy()),
-            waiting=len(self._waiting),
-            threads=self._context.threads,
-        )
-        self._deltas, self._finished, self._failed = [], [], []
-        return stepped
+        self._admission.admit(self._waiting)
+        if self._waiting:
+            self._outcome.queued(self._waiting)
+        for slot, sequence, row in self._decode():
+            self._advance(slot, sequence, row)
+        return self._outcome.take(len(self._busy()), len(self._waiting), self._context.threads)
 
     def _busy(self) -> list[Slot]:
         return [slot for slot in self._slots if slot.sequence is not None]
 
-    def _sequence(self, request: Generate) -> Sequence:
-        tokens = self._tokenize(request)
-        if len(tokens) >= self._context_length:
-            raise _PromptTooLong(
-                f"the prompt has {len(tokens)} tokens and the context {self._context_length}"
-            )
-        return Sequence(
-            request_id=request.request_id,
-            tokens=tokens,
-            prompt_length=len(tokens),
-            sampling=request.sampling,
-            sampler=build_chain(self._model, request.sampling, tokens),
-            text=TextAssembler(request.sampling.stop),
-            submitted_at=time.perf_counter(),
-        )
+    # From request to sequence
 
     def _tokenize(self, request: Generate) -> list[int]:
         tokens: list[int] = []
@@ -107,112 +90,155 @@ class Engine:
             tokens = [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token]
         return tokens
 
-    def _admit(self) -> None:
-        """Move waiting requests into free slots, first come, first served."""
-        while self._waiting:
-            choice = choose(self._slots, self._waiting[0].tokens)
-            if choice is None:
-                return
-            slot, shared = choice
-            sequence = self._waiting.popleft()
-            reused = shared if self._context.keep_prefix(slot.index, shared) else 0
-            sequence.computed = sequence.cached = reused
-            sequence.started_at = time.perf_counter()
-            slot.cached = sequence.tokens[:reused]
-            slot.sequence = sequence
+    def _sequence(self, request: Generate, tokens: list[int]) -> Sequence:
+        return Sequence(
+            request,
+            tokens=tokens,
+            prompt_length=len(tokens),
+            picker=Picker.build(self._model, request, tokens),
+            text=TextAssembler(request.sampling.stop),
+            submitted_at=time.perf_counter(),
+        )
 
-    def _decode(self) -> list[tuple[Slot, int]]:
-        """Decode the planned batch; the slots that have logits now, each with its batch row."""
-        batch = self._context.batch
+    def _too_long(self, request: Generate, prompt_tokens: int) -> Failed:
+        return Failed(
+            request.request_id,
+            "context_length_exceeded",
+            f"the prompt has {prompt_tokens} tokens and the context {self._context_length}",
+            400,
+            "shorten it, or ask for a larger context (`num_ctx`, `context_length`)",
+            prompt_tokens,
+            self._context_length,
+        )
+
+    # One step
+
+    def _decode(self) -> list[tuple[Slot, Sequence, int]]:
+        """Decode the planned batch; the slots that have logits now, each with the first of its rows."""
+        pending = [self._pending(slot, slot.sequence) for slot in self._slots if slot.sequence is not None]
+        batch, options = self._context.batch, self._context.options
         batch.clear()
         rows = []
-        for index, count in plan(self._pending(), self._budget):
+        prompt_tokens = generating = 0
+        for index, count in plan(pending, options.batch_tokens, self._pace.chunk_tokens):
             slot = self._slots[index]
-            sequence = slot.sequence
-            if sequence is None:
+            if (sequence := slot.sequence) is None:
                 continue
-            chunk = sequence.tokens[sequence.computed : sequence.computed + count]
-            completes = count == sequence.pending
-            row = batch.add(index, sequence.computed, chunk, output_last=completes)
-            sequence.computed += count
-            slot.cached += chunk
-            if completes:
-                rows.append((slot, row))
+            if sequence.is_prefilling:
+                prompt_tokens += count
             else:
-                self._report_prefill(sequence)
+                generating += 1
+            row = self._add(slot, sequence, count)
+            if row is None:
+                self._outcome.prefilled(sequence)
+            else:
+                rows.append((slot, sequence, row))
         if batch.struct.n_tokens:
+            started = time.perf_counter()
             self._context.decode()
+            self._pace.observe(time.perf_counter() - started, generating, prompt_tokens)
         return rows
 
-    def _pending(self) -> list[Pending]:
-        return [
-            Pending(slot.index, slot.sequence.pending, slot.sequence.is_prefilling)
-            for slot in self._slots
-            if slot.sequence is not None
-        ]
+    def _pending(self, slot: Slot, sequence: Sequence) -> Pending:
+        if sequence.is_prefilling:
+            return Pending(slot.index, sequence.pending, True)
+        if sequence.request.speculation:
+            room = self._context_length - len(sequence.tokens) - 1
+            sequence.draft = self._speculation.draft(sequence, room)
+        return Pending(slot.index, sequence.pending + len(sequence.draft), False)
 
-    def _advance(self, slot: Slot, row: int) -> None:
-        """Pick the next token of a slot that has logits, and end the request if that was its last."""
-        sequence = slot.sequence
-        if sequence is None:
-            return
+    def _add(self, slot: Slot, sequence: Sequence, count: int) -> int | None:
+        """Put `count` tokens into the batch. The row of the first logits; None if the prompt goes on."""
+        start, pending = sequence.computed, sequence.pending
+        guesses = max(0, count - pending)
+        del sequence.draft[guesses:]
+        chunk = sequence.tokens[start : start + min(count, pending)]
+        outputs = guesses + 1 if count >= pending else 0
+        end = self._context.batch.add(slot.index, start, chunk + sequence.draft, outputs)
+        sequence.computed += len(chunk)
+        slot.cached += chunk
+        return end - outputs if outputs else None
+
+    def _advance(self, slot: Slot, sequence: Sequence, row: int) -> None:
+        """Pick tokens as far as there are logits: one, and one more for each guess that was right."""
         if sequence.first_token_at is None:
             sequence.first_token_at = time.perf_counter()
-        if sequence.sampling.max_tokens == 0:
-            self._end(slot, "length")
+        if sequence.request.sampling.max_tokens == 0:
+            self._end(slot, sequence, "length")
             return
-        token = sequence.sampler.sample(self._context, row)
-        if self._model.is_end(token):
-            self._end(slot, "stop")
-            return
-        sequence.tokens.append(token)
-        text = sequence.text.feed(self._model.piece(token))
-        if sequence.text.stopped or self._is_full(sequence):
-            self._end(slot, "stop" if sequence.text.stopped else "length", text)
+        guesses, sequence.draft = sequence.draft, []
+        text, logprobs = "", list[TokenLogprob]()
+        reason: Reason | None = None
+        right = 0
+        while True:
+            token = sequence.picker.pick(self._context, row + right)
+            is_guessed = right < len(guesses) and token == guesses[right]
+            if self._model.is_end(token) and not sequence.request.sampling.ignore_eos:
+                reason = "stop"
+                break
+            forced = sequence.picker.forced()
+            more, reason = self._take(sequence, [token, *forced])
+            text += more
+            if logprob := sequence.picker.logprob():
+                logprobs.append(logprob)
+            # What a constraint put in is not what was guessed and decoded behind this row.
+            if reason or forced or not is_guessed:
+                break
+            right += 1
+        if guesses:
+            self._settle(slot, sequence, guesses, right)
+        if reason:
+            self._end(slot, sequence, reason, text, logprobs)
         else:
-            self._deltas.append(Delta(sequence.request_id, text, sequence.completion_length))
+            self._outcome.text(sequence, text, logprobs)
+
+    def _take(self, sequence: Sequence, tokens: list[int]) -> tuple[str, Reason | None]:
+        """Append picked tokens: their text, and why the request ends with them."""
+        text = ""
+        for token in tokens:
+            sequence.tokens.append(token)
+            text += sequence.text.feed(self._model.piece(token))
+            if sequence.text.stopped:
+                return text, "stop"
+            if self._is_full(sequence):
+                return text, "length"
+        return text, "stop" if sequence.picker.is_complete else None
+
+    def _settle(self, slot: Slot, sequence: Sequence, guesses: list[int], right: int) -> None:
+        """Guesses that were right are part of the sequence now; the others leave the cache."""
+        kept = guesses[: min(right, sequence.pending)]
+        sequence.computed += len(kept)
+        slot.cached += kept
+        if len(kept) < len(guesses):
+            self._context.keep_prefix(slot.index, sequence.computed)
+        sequence.drafted += len(guesses)
+        sequence.accepted += right
+        self._speculation.verified(sequence, len(guesses), right)
 
     def _is_full(self, sequence: Sequence) -> bool:
-        limit = sequence.sampling.max_tokens
+        limit = sequence.request.sampling.max_tokens
         return sequence.completion_length == limit or len(sequence.tokens) >= self._context_length
 
-    def _report_prefill(self, sequence: Sequence) -> None:
-        self._deltas.append(
-            Delta(
-                sequence.request_id,
-                prompt_tokens_done=sequence.computed,
-                prompt_tokens_total=sequence.prompt_length,
-            )
-        )
+    # Ends
 
-    def _end(self, slot: Slot, reason: Reason, text: str = "") -> None:
-        sequence = slot.sequence
-        if sequence is None:
-            return
+    def _end(
+        self,
+        slot: Slot,
+        sequence: Sequence,
+        reason: Reason,
+        text: str = "",
+        logprobs: list[TokenLogprob] | None = None,
+    ) -> None:
         slot.sequence = None
         text += sequence.text.flush()
-        if text:
-            self._deltas.append(Delta(sequence.request_id, text, sequence.completion_length))
-        self._report_end(sequence, reason)
+        if text or logprobs:
+            self._outcome.text(sequence, text, logprobs or [])
+        self._close(sequence, reason)
 
-    def _report_end(self, sequence: Sequence, reason: Reason) -> None:
-        now = time.perf_counter()
-        started = sequence.started_at or now
-        first = sequence.first_token_at or now
-        sequence.sampler.close()
-        self._finished.append(
-            Finished(
-                sequence.request_id,
-                reason,
-                prompt_tokens=sequence.prompt_length,
-                cached_tokens=sequence.cached,
-                completion_tokens=sequence.completion_length,
-                queue_s=started - sequence.submitted_at,
-                prefill_s=first - started,
-                decode_s=now - first,
-            )
-        )
+    def _close(self, sequence: Sequence, reason: Reason) -> None:
+        self._speculation.ended(sequence)
+        sequence.picker.close()
+        self._outcome.finished(sequence, reason)
 
-
-class _PromptTooLong(Exception):
-    """The prompt leaves no room for a token in the context."""
+    def close(self) -> None:
+        """No more steps will come."""

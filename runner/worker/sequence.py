@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from native.sampler import SamplerChain
-from runner.protocol import Sampling
+from runner.protocol import Generate
 from runner.worker.detokenize import TextAssembler
+from runner.worker.picking import Picker
 
 
 @dataclass(slots=True)
 class Sequence:
     """`tokens` is the prompt, then what was generated; the first `computed` of them are in the KV cache.
 
-    Times are readings of one monotonic clock, in seconds; None until they happen.
+    `draft` are guesses of what follows `tokens`, decoded along with them in the current step. Times are
+    readings of one monotonic clock, in seconds; None until they happen.
     """
 
-    request_id: str
+    request: Generate
     tokens: list[int]
     prompt_length: int
-    sampling: Sampling
-    sampler: SamplerChain
+    picker: Picker
     text: TextAssembler
     submitted_at: float
+    draft: list[int] = field(default_factory=list)
     computed: int = 0
     cached: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    shifted: int = 0
+    queue_position: int | None = None
     started_at: float | None = None
     first_token_at: float | None = None
+
+    @property
+    def request_id(self) -> str:
+        return self.request.request_id
 
     @property
     def is_prefilling(self) -> bool:
@@ -34,9 +43,9 @@ class Sequence:
 
     @property
     def completion_length(self) -> int:
-        return len(self.tokens) - self.prompt_length
+        return len(self.tokens) + self.shifted - self.prompt_length
 
     @property
     def pending(self) -> int:
-        """Tokens that wait to be decoded: the rest of the prompt, or the one sampled last."""
+        """Tokens that wait to be decoded: the rest of the prompt, or what was picked last."""
         return len(self.tokens) - self.computed

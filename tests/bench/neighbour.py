@@ -56,7 +56,7 @@ def decode_tps(context: Context, threads: Threads | None) -> float:
             counted_from -= position
             position = 0
         context.batch.clear()
-        context.batch.add(0, position, [token], output_last=True)
+        context.batch.add(0, position, [token], outputs=1)
         context.decode()
         position += 1
         if threads:

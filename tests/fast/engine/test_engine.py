@@ -41,8 +41,8 @@ def engine(model: Model) -> Iterator[Engine]:
     with_slots._context.close()
 
 
-def _engine(model: Model, slots: int, prefill_chunk_tokens: int = 64) -> Engine:
-    return Engine(Context(model, ContextOptions(512, slots, 256, 1, 1)), prefill_chunk_tokens)
+def _engine(model: Model, slots: int, prefill_step_s: float = 0.0) -> Engine:
+    return Engine(Context(model, ContextOptions(512, slots, 256, 1, 1)), prefill_step_s)
 
 
 def run(engine: Engine, steps: int = 10_000) -> dict[str, tuple[str, Finished]]:
@@ -125,7 +125,7 @@ def test_a_prefix_in_the_slot_is_reused_and_changes_nothing(engine: Engine, mode
 
 
 def test_a_long_prompt_leaves_room_for_a_running_stream(model: Model) -> None:
-    engine = _engine(model, 2, prefill_chunk_tokens=32)
+    engine = _engine(model, 2, prefill_step_s=1e-6)
     engine.submit(Generate("stream", (PROMPTS[0],), Sampling(temperature=0, max_tokens=40)))
     engine.step()
     engine.submit(Generate("long", (long_prompt(120),), GREEDY))
@@ -167,7 +167,7 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: E
 
 @pytest.mark.parametrize("steps_before", [0, 1, 2, 8])
 def test_cancel_frees_the_slot_at_the_next_step_in_every_phase(model: Model, steps_before: int) -> None:
-    engine = _engine(model, 1, prefill_chunk_tokens=16)
+    engine = _engine(model, 1, prefill_step_s=1e-6)
     engine.submit(Generate("cancelled", (long_prompt(90),), Sampling(temperature=0, max_tokens=400)))
     engine.submit(Generate("waiting", (PROMPTS[0],), GREEDY))
     for _ in range(steps_before):
@@ -203,7 +203,7 @@ def test_saved_state_restores_the_sequence(model: Model) -> None:
     context = Context(model, ContextOptions(128, 2, 128, 1, 1))
     tokens = model.tokenize("A state that is saved", add_special=True)
     context.batch.clear()
-    row = context.batch.add(0, 0, tokens, output_last=True)
+    row = context.batch.add(0, 0, tokens, outputs=1) - 1
     context.decode()
     expected = list(context.logits(row))
     state = context.save_state(0)
@@ -213,7 +213,7 @@ def test_saved_state_restores_the_sequence(model: Model) -> None:
     assert context.positions(1) == (0, len(tokens) - 1)
     assert context.keep_prefix(1, len(tokens) - 1)
     context.batch.clear()
-    row = context.batch.add(1, len(tokens) - 1, tokens[-1:], output_last=True)
+    row = context.batch.add(1, len(tokens) - 1, tokens[-1:], outputs=1) - 1
     context.decode()
     assert list(context.logits(row)) == pytest.approx(expected, abs=0.02)
     context.close()
@@ -244,12 +244,12 @@ def test_what_batching_changes_is_float_noise(model: Model) -> None:
     context = Context(model, ContextOptions(128, 8, 256, 1, 1))
     tokens = model.tokenize(PROMPTS[0], add_special=True)
     context.batch.clear()
-    row = context.batch.add(0, 0, tokens, output_last=True)
+    row = context.batch.add(0, 0, tokens, outputs=1) - 1
     context.decode()
     alone = list(context.logits(row))
     context.clear(0)
     context.batch.clear()
-    rows = [context.batch.add(i, 0, tokens, output_last=True) for i in range(8)]
+    rows = [context.batch.add(i, 0, tokens, outputs=1) - 1 for i in range(8)]
     context.decode()
     worst = max(abs(a - b) for row in rows for a, b in zip(alone, context.logits(row), strict=True))
     assert worst < 0.05
