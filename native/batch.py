@@ -49,7 +49,8 @@ class Batch:
         self._positions[start:end] = range(position, position + len(tokens))
         for row in range(start, end):
             self._sequence_ids[row] = self._ids[sequence]
-        without = len(tokens) - outputs
-        self._outputs[start:end] = [0] * without + [1] * outputs
+        first_output = end - outputs
+        self._outputs[start:first_output] = [0] * (first_output - start)
+        self._outputs[first_output:end] = [1] * outputs
         self.struct.n_tokens = end
         return end
