@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import llama_cpp.llama_cpp as api
-
 from native.batch import Batch
+from native.binding import api
 from native.errors import LlamaError, LoadCancelled
 from native.log import Log
 

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from typing import ClassVar
 
-import llama_cpp.llama_cpp as api
+from native.binding import api
 
 _INFO, _WARN, _ERROR, _CONTINUES = 2, 3, 4, 5
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import metadata
 
 from native.snapshot import HardwareSnapshot
 
 
 def take_snapshot() -> HardwareSnapshot:
     """Loads llama.cpp: call it in a child only."""
-    import llama_cpp
-
     from native import devices, topology
+    from native.binding import api
 
-    system_info = llama_cpp.llama_print_system_info().decode("utf-8", "replace").strip(" |")
+    system_info = api.llama_print_system_info().decode("utf-8", "replace").strip(" |")
     return HardwareSnapshot(
-        llama_cpp_python=llama_cpp.__version__,
+        llama_cpp_python=metadata.version("llama-cpp-python"),
         system_info=system_info,
         instruction_sets=tuple(re.findall(r"(\w+) = 1\b", system_info)),
         devices=devices.devices(),

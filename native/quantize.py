@@ -22,8 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import llama_cpp.llama_cpp as api
-
+from native.binding import api
 from native.log import Log
 
 _TENSOR = re.compile(r"\[ *\d+/ *\d+\] (.+?) +- \[")

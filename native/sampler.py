@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import llama_cpp.llama_cpp as api
-
+from native.binding import api
 from native.llama import Context, Model
 
 

@@ -51,6 +51,7 @@ def test_contracts_between_rooms() -> None:
         ),
         ("import runner.client", [*HEAVY, "modelstore.store"]),
         ("import modelstore.pull, modelstore.quantize", ["llama_cpp", "numpy", "huggingface_hub"]),
+        ("import native.llama", ["numpy", "jinja2", "diskcache"]),
         ("import runner.worker.batcher, runner.prompts, native.child", ["llama_cpp", "numpy", "jinja2"]),
     ],
 )
