@@ -15,7 +15,7 @@ import typer
 
 from runner import exits
 from runner.cli.app import app
-from runner.config import KEYS, SECRET_KEYS, Settings
+from runner.settings import KEYS, MODEL_KEYS, SECRET_KEYS, Settings
 
 DOCS = Path(__file__).parent
 
@@ -98,26 +98,25 @@ def _configuration() -> Iterator[str]:
     yield "A setting comes from a flag (`--host`, `--port`), else from the environment, else from"
     yield "`config.toml`, else it is the default. `nybble config` shows each value and its origin;"
     yield "`nybble config set KEY VALUE` writes to `config.toml`. Durations look like `30s`, `5m` or `1h30m`;"
-    yield "a number without a unit is seconds. An unknown key, or a value that makes no sense, is an error.\n"
+    yield "a number without a unit is seconds. Sizes look like `4GiB` or `500MB`; a number without a unit is"
+    yield "bytes. An unknown key, or a value that makes no sense, is an error.\n"
     yield "| key | environment | default | |\n|---|---|---|---|"
     for key in KEYS.values():
         secret = " Not shown by `nybble config`." if key.name in SECRET_KEYS else ""
-        default = _default(getattr(Settings(), key.field), key.variable)
-        yield f"| `{key.name}` | `{key.variable}` | {default} | {key.sentence}{secret} |"
+        default = key.spelled(getattr(Settings(), key.field))
+        yield f"| `{key.name}` | `{key.variable}` | `{default}` | {key.sentence}{secret} |"
+    yield "\n## One model\n"
+    yield "A table named after a model holds what counts for it alone, whatever the settings above say:\n"
+    yield '```toml\nkeep_alive = "10m"\n\n[models."smollm2:135m"]\nkeep_alive = -1\nkv_type = "q8_0"\n```\n'
+    yield f"It may hold {', '.join(f'`{name}`' for name in MODEL_KEYS)}. Two names of the same weights may"
+    yield "differ in the types of the KV cache, flash attention and the draft model: then both are loaded, if"
+    yield "memory allows."
     yield "\n## Folders\n"
     yield "`NYBBLE_HOME` puts everything under one folder. Without it:\n"
     yield "| | with `NYBBLE_HOME` | Linux | macOS | Windows |\n|---|---|---|---|---|"
     for row in _FOLDERS:
         yield "| " + " | ".join(row) + " |"
     yield ""
-
-
-def _default(value: Any, variable: str) -> str:
-    if value is None:
-        return "unset" if variable.startswith("HF_") else "`auto`"
-    if isinstance(value, bool):
-        return f"`{str(value).lower()}`"
-    return f"`{value:g}s`" if isinstance(value, float) else f"`{value}`"
 
 
 _FOLDERS = (

@@ -5,100 +5,19 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from modelstore.errors import UserError
-from runner import config_values as values
+from modelstore.errors import InvalidName, UserError
+from runner.settings import KEYS, MODEL_KEYS, SECRET_KEYS, Key, ModelSettings, Settings
 
 
 class InvalidSetting(UserError):
     code = "invalid_setting"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """None means: nybble decides. `keep_alive_s` negative keeps models loaded for ever."""
-
-    host: str = "127.0.0.1"
-    port: int = 11444
-    context_length: int | None = None
-    num_parallel: int | None = None
-    keep_alive_s: float = 300.0
-    max_queue: int = 512
-    gpu_layers: int | None = None
-    threads: int | None = None
-    prefill_step_s: float = 0.5
-    drain_s: float = 10.0
-    hf_endpoint: str | None = None
-    hf_token: str | None = None
-    offline: bool = False
-
-    @property
-    def address(self) -> str:
-        """`http://host:port`."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One setting as users spell it: `read` makes the field's value or raises ValueError."""
-
-    name: str
-    read: Callable[[Any], Any]
-    sentence: str
-    field: str
-    variable: str
-
-
-def _key(
-    name: str, read: Callable[[Any], Any], sentence: str, field: str = "", variable: str = ""
-) -> tuple[str, Key]:
-    return name, Key(name, read, sentence, field or name, variable or f"NYBBLE_{name.upper()}")
-
-
-_count = values.or_auto(values.integer(1, 4096))
-_length = values.or_auto(values.integer(1, 2**24))
-_layers = values.or_auto(values.integer(0, 100_000))
-
-KEYS: dict[str, Key] = dict(
-    (
-        _key(
-            "host", values.text, "Address to listen on: one of this computer, since there is no API key yet."
-        ),
-        _key("port", values.integer(0, 65535), "Port to listen on; 0 picks a free one."),
-        _key("context_length", _length, "Context length of each slot, in tokens."),
-        _key("num_parallel", _count, "Slots per model: how many sequences it generates at once."),
-        _key(
-            "keep_alive",
-            values.duration,
-            "How long a model stays loaded after its last request; negative is for ever.",
-            field="keep_alive_s",
-        ),
-        _key("max_queue", values.integer(1, 2**20), "Requests that may wait; more are refused with 503."),
-        _key("gpu_layers", _layers, "Layers on the GPU; 0 uses the CPU only."),
-        _key("threads", _count, "CPU threads per model."),
-        _key(
-            "prefill",
-            values.prefill,
-            "How prompts share steps with running streams: smooth, balanced, fast, or the longest step.",
-            field="prefill_step_s",
-        ),
-        _key(
-            "drain",
-            values.duration_from_zero,
-            "How long a stopping daemon lets running requests finish.",
-            field="drain_s",
-        ),
-        _key("hf_endpoint", values.url, "Hugging Face hub, or a mirror of it.", variable="HF_ENDPOINT"),
-        _key("hf_token", values.text, "Token for gated Hugging Face repositories.", variable="HF_TOKEN"),
-        _key("offline", values.boolean, "Ask no hub, ever.", variable="HF_HUB_OFFLINE"),
-    )
-)
-SECRET_KEYS = frozenset({"hf_token"})
+_MODELS = "models"
 
 _Layer = dict[str, tuple[Any, str]]
 """Key name → value as written, and where."""
@@ -112,22 +31,29 @@ def load(
 
     Raises InvalidSetting naming the flag, the variable or the file and key that is wrong.
     """
+    table = _read_file(config_file)
+    models = table.pop(_MODELS, {})
     fields: dict[str, Any] = {}
     origins = dict.fromkeys(KEYS, "default")
-    for layer in (_from_file(config_file), _from_environment(environment), _from_flags(flags)):
+    for layer in (_from_table(table), _from_environment(environment), _from_flags(flags)):
         for name, (raw, origin) in _split_host(layer).items():
             fields[KEYS[name].field] = _read(KEYS[name], raw, origin)
             origins[name] = origin
-    return Settings(**fields), origins
+    return Settings(**fields, models=_models(models, fields)), origins
 
 
-def check_key(name: str, where: str) -> Key:
+def check_key(name: str, where: str, known: Mapping[str, Key] = KEYS) -> Key:
     """The key called `name`. Raises InvalidSetting with the closest name."""
+    if name in known:
+        return known[name]
     if name in KEYS:
-        return KEYS[name]
-    close = difflib.get_close_matches(name, KEYS, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(KEYS)}"
-    raise InvalidSetting(f"unknown key {name!r} in {where}", hint=hint)
+        raise InvalidSetting(f"{name!r} in {where} is for the whole daemon", hint="set it at the top")
+    raise InvalidSetting(f"unknown key {name!r} in {where}", hint=_meant(name, known))
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, [*known, _MODELS], 1)
+    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}"
 
 
 def toml_value(name: str, text: str) -> str | int | bool:
@@ -153,7 +79,7 @@ def _from_environment(environment: Mapping[str, str]) -> _Layer:
     return {known[name]: (raw, f"environment {name}") for name, raw in present.items() if known[name]}
 
 
-def _from_file(config_file: Path) -> _Layer:
+def _read_file(config_file: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(config_file.read_text("utf-8"))
     except FileNotFoundError:
@@ -162,9 +88,44 @@ def _from_file(config_file: Path) -> _Layer:
         raise InvalidSetting(
             f"cannot read {config_file}: {error}", hint="correct or remove the file"
         ) from error
-    for name in table:
+    for name in table.keys() - {_MODELS}:
         check_key(name, str(config_file))
+    return table
+
+
+def _from_table(table: Mapping[str, Any]) -> _Layer:
     return {name: (raw, "config.toml") for name, raw in table.items()}
+
+
+def _models(tables: Any, general: Mapping[str, Any]) -> dict[str, ModelSettings]:
+    """The `[models."NAME"]` tables, each completed from the `general` fields."""
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise InvalidSetting("models in config.toml is not a table", hint='write [models."smollm2:135m"]')
+    shared = {key.field: general[key.field] for key in MODEL_KEYS.values() if key.field in general}
+    return {_canonical(name): _model(name, table, shared) for name, table in tables.items()}
+
+
+def _model(name: str, table: Mapping[str, Any], shared: Mapping[str, Any]) -> ModelSettings:
+    where = f'[models."{name}"] of config.toml'
+    own = {}
+    for word, raw in table.items():
+        key = check_key(word, where, MODEL_KEYS)
+        own[key.field] = _read(key, raw, f"{word} in {where}")
+    # The model's own word on both types beats what counts for one type of all models.
+    beaten = {"kv_type_k", "kv_type_v"} if "kv_type" in own else set()
+    return ModelSettings(**{field: value for field, value in shared.items() if field not in beaten} | own)
+
+
+def _canonical(name: str) -> str:
+    """How the daemon looks the model up. Raises InvalidSetting if no model can be called so."""
+    # The catalog is a file to read: only for those who have such a table.
+    from modelstore import catalog, names
+
+    try:
+        ref = names.parse(name)
+    except InvalidName as error:
+        raise InvalidSetting(f"config.toml: {error.message}", hint=error.hint) from None
+    return names.key(catalog.canonical(ref) if isinstance(ref, names.TagName) else str(ref))
 
 
 def _split_host(layer: _Layer) -> _Layer:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+_Value = TypeVar("_Value")
 
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+# As disks count and as memory does.
+_UNIT_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNIT_BYTES |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 
 
 def text(value: Any) -> str:
@@ -26,18 +32,42 @@ def integer(low: int, high: int) -> Callable[[Any], int]:
     return read
 
 
-def or_auto(read: Callable[[Any], int]) -> Callable[[Any], int | None]:
-    """`read`, or None for "auto"."""
+def choice(*words: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        spelled = value.strip().lower() if isinstance(value, str) else ""
+        if spelled in words:
+            return spelled
+        close = difflib.get_close_matches(spelled, words, 1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"expects one of {', '.join(words)}{meant}")
 
-    def read_or_auto(value: Any) -> int | None:
-        if isinstance(value, str) and value.strip().lower() == "auto":
-            return None
+    return read
+
+
+def or_named(words: Mapping[str, _Value], read: Callable[[Any], _Value]) -> Callable[[Any], _Value]:
+    """`read`, or the value that one of `words` stands for."""
+
+    def read_or_named(value: Any) -> _Value:
+        spelled = value.strip().lower() if isinstance(value, str) else ""
+        if spelled in words:
+            return words[spelled]
         try:
             return read(value)
         except ValueError as error:
-            raise ValueError(f'{error}, or "auto"') from None
+            alternatives = ", ".join(f'"{word}"' for word in words)
+            raise ValueError(f"{error}, or {alternatives}") from None
 
-    return read_or_auto
+    return read_or_named
+
+
+def or_word(word: str, read: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
+    """`read`, or None for `word`."""
+    return or_named({word: None}, read)
+
+
+def or_auto(read: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
+    """`read`, or None for "auto"."""
+    return or_word("auto", read)
 
 
 def boolean(value: Any) -> bool:
@@ -79,6 +109,23 @@ def prefill(value: Any) -> float:
         return duration_from_zero(value)
     except ValueError:
         raise ValueError("expects smooth, balanced, fast, or a duration like 300ms") from None
+
+
+def size(value: Any) -> int:
+    """Bytes of "4GiB", "500 MB", "1.5GB" or a number."""
+    spelled = "" if isinstance(value, bool) else str(value).strip().lower()
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?([a-z]*)", spelled)
+    if match and match[2] in _UNIT_BYTES:
+        return int(float(match[1]) * _UNIT_BYTES[match[2]])
+    raise ValueError('expects a size like "4GiB", "500MB" or a number of bytes')
+
+
+def spell_size(size_bytes: int) -> str:
+    """What `size` reads as the same number."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size_bytes and size_bytes % _UNIT_BYTES[unit.lower()] == 0:
+            return f"{size_bytes // _UNIT_BYTES[unit.lower()]}{unit}"
+    return str(size_bytes)
 
 
 def url(value: Any) -> str:

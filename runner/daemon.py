@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelstore.errors import Conflict, UserError
 from runner import daemon_file, logs, system
-from runner.config import Settings
+from runner.settings import Settings
 from runner.daemon_file import DaemonRecord
 from runner.paths import Paths, make_private
 

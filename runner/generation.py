@@ -6,25 +6,23 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from modelstore.gguf import read_header
 from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.store import Store
 from runner import wire
-from runner.config import Settings
+from runner.settings import Settings
 from runner.errors import NoChatTemplate, WorkerFailed
 from runner.placement import Wish
 from runner.prep.pool import Prep
 from runner.prompts import RenderJob
-from runner.protocol import Alternative, Constraint, Delta, Finished, Generate, Ready, Sampling, TokenLogprob
+from runner.protocol import Constraint, Generate, Ready, Sampling
+from runner.report import Event, Report
 from runner.scheduler import Request
 from runner.supervisor import Supervisor, Target
 
-Event = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
 _HEADERS_KEPT = 16
 
 
@@ -79,7 +77,7 @@ class Generations:
                 yield wire.Done(model=manifest.name, reason="load", timings=timings)
                 return
             command = await self._command(request, request_id, header, lease.worker.ready)
-            report = _Report(manifest.name, arrived_s, load_s)
+            report = Report(manifest.name, arrived_s, load_s)
             async with aclosing(lease.worker.generate(command)) as updates:
                 async for update in updates:
                     yield report.event(update)
@@ -154,59 +152,3 @@ def _sampling(options: wire.Options) -> Sampling:
     values = options.model_dump(exclude={"context_length"})
     values |= {name: tuple(values[name]) for name in ("stop", "dry_sequence_breakers")}
     return Sampling(**values | {"logit_bias": tuple(options.logit_bias.items())})
-
-
-@dataclass(slots=True)
-class _Report:
-    """A worker's events in the words of the API. Times are seconds; `arrived_s` a reading of perf_counter."""
-
-    name: str
-    arrived_s: float
-    load_s: float
-    ttft_s: float | None = None
-
-    def event(self, update: Delta | Finished) -> Event:
-        if isinstance(update, Finished):
-            return self._done(update)
-        if update.queue_position is not None:
-            return wire.Queued(position=update.queue_position)
-        if update.prompt_tokens_total is not None:
-            done = update.prompt_tokens_done or 0
-            return wire.Prefilling(done_tokens=done, total_tokens=update.prompt_tokens_total)
-        self.ttft_s = self.ttft_s or time.perf_counter() - self.arrived_s
-        logprobs = [_logprob(each) for each in update.logprobs] or None
-        return wire.TextDelta(
-            text=update.text, completion_tokens=update.completion_tokens, logprobs=logprobs
-        )
-
-    def _done(self, finished: Finished) -> wire.Done:
-        return wire.Done(
-            model=self.name,
-            reason=finished.reason,
-            usage=wire.Usage(
-                prompt_tokens=finished.prompt_tokens,
-                cached_tokens=finished.cached_tokens,
-                completion_tokens=finished.completion_tokens,
-                drafted_tokens=finished.drafted_tokens,
-                accepted_tokens=finished.accepted_tokens,
-                shifted_tokens=finished.shifted_tokens,
-            ),
-            timings=wire.Timings(
-                load_s=self.load_s,
-                queue_s=finished.queue_s,
-                prefill_s=finished.prefill_s,
-                decode_s=finished.decode_s,
-                ttft_s=self.ttft_s,
-                total_s=time.perf_counter() - self.arrived_s,
-            ),
-        )
-
-
-def _logprob(token: TokenLogprob) -> wire.TokenLogprob:
-    return wire.TokenLogprob(
-        **_alternative(token), top=[wire.Alternative(**_alternative(each)) for each in token.top]
-    )
-
-
-def _alternative(token: Alternative) -> dict[str, Any]:
-    return {"token": token.token, "text": token.text, "data": list(token.data), "logprob": token.logprob}

@@ -13,7 +13,7 @@ from pathlib import Path
 from modelstore.errors import Conflict, NybbleError
 from runner import daemon_file, exits, system
 from runner.client import Client
-from runner.config import Settings
+from runner.settings import Settings
 from runner.errors import DaemonUnreachable
 from runner.paths import Paths, make_private
 

@@ -22,8 +22,8 @@ from modelstore.progress import Emit, Progress
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
 from runner import wire
-from runner.config import Settings
-from runner.generation import Event, Generations
+from runner.settings import Settings
+from runner.generation import Generations
 from runner.history import History
 from runner.jobs import Jobs, Run
 from runner.listing import detail, info, loaded_model

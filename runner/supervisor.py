@@ -15,7 +15,7 @@ from pathlib import Path
 
 from modelstore.errors import NybbleError
 from native.topology import physical_cores
-from runner.config import Settings
+from runner.settings import Settings
 from runner.errors import Overloaded, WorkerFailed
 from runner.machine import MachineReader
 from runner.placement import Placement

@@ -17,7 +17,7 @@ def show(context: typer.Context, json: Json = False) -> None:
     """Show the settings and where each comes from."""
     if context.invoked_subcommand is not None:
         return
-    from runner.config import KEYS, SECRET_KEYS
+    from runner.settings import KEYS, SECRET_KEYS
 
     session = open_session()
     values = {key.name: getattr(session.settings, key.field) for key in KEYS.values()}
@@ -26,7 +26,7 @@ def show(context: typer.Context, json: Json = False) -> None:
         rows = {name: {"value": value, "origin": session.origins[name]} for name, value in shown.items()}
         output.write_json(rows)
         return
-    cells = [(name, _spelled(name, value), session.origins[name]) for name, value in shown.items()]
+    cells = [(name, KEYS[name].spelled(value), session.origins[name]) for name, value in shown.items()]
     output.write_table(("KEY", "VALUE", "ORIGIN"), cells)
     output.say(f"config.toml is {session.paths.config_file}")
 
@@ -53,11 +53,3 @@ def set_value(
     partial.write_text(tomlkit.dumps(document), "utf-8")
     partial.replace(file)
     output.say(f"{key} = {value} in {file}; `nybble stop --daemon` makes the next command use it")
-
-
-def _spelled(name: str, value: object) -> str:
-    if value is None:
-        return "-" if name.startswith("hf_") else "auto"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}s" if isinstance(value, float) else str(value)

@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from runner.client import Client
-    from runner.config import Settings
+    from runner.settings import Settings
     from runner.paths import Paths
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -18,7 +18,7 @@ import uvicorn
 
 from runner import wire
 from runner.api.app import build_app
-from runner.config import Settings
+from runner.settings import Settings
 
 Step = wire.Wire | Exception | asyncio.Event
 

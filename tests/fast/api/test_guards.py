@@ -11,7 +11,7 @@ import pytest
 
 from runner.api.app import build_app
 from runner.api.guards import BODY_LIMIT_BYTES
-from runner.config import Settings
+from runner.settings import Settings
 from tests.fast.api.scripted import ScriptedService, serving
 
 GOOD_HOSTS = [

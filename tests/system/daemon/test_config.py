@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner import config, config_values, paths
-from runner.config import InvalidSetting, Settings
+from runner.config import InvalidSetting
+from runner.settings import KEYS, ModelSettings, Settings
 
 
 @pytest.fixture
@@ -60,6 +61,14 @@ def test_port_of_the_same_source_beats_the_port_in_host(file: Path) -> None:
         ("port = true", {}, "port in config.toml", "from 0 to 65535"),
         ("threads = 0", {}, "threads in config.toml", 'or "auto"'),
         ('drain = "-1s"', {}, "drain in config.toml", "0 or more"),
+        ('prefill = "quick"', {}, "prefill in config.toml", '"balanced"'),
+        ('kv_type = "q8"', {}, "kv_type in config.toml", "did you mean 'q8_0'?"),
+        ('memory_budget = "4 gigs"', {}, "memory_budget in config.toml", '"4GiB"'),
+        ("models = 1", {}, "not a table", "[models."),
+        ('[models."a b"]', {}, "'a b'", "letters, digits"),
+        ("[models.tiny]\nkv_typ = 1", {}, '[models."tiny"]', "did you mean 'kv_type'?"),
+        ("[models.tiny]\nmax_queue = 1", {}, "for the whole daemon", "at the top"),
+        ("[models.tiny]\noverflow = true", {}, 'overflow in [models."tiny"]', "truncate"),
         ("", {"NYBBLE_PORT": "70000"}, "NYBBLE_PORT: '70000'", "from 0 to 65535"),
         ("", {"NYBBLE_PROT": "1"}, "NYBBLE_PROT", "did you mean NYBBLE_PORT?"),
         ("", {"HF_ENDPOINT": "hub"}, "HF_ENDPOINT", "https://"),
@@ -72,6 +81,40 @@ def test_mistakes_are_named(text: str, environment: dict[str, str], says: str, h
         config.load({}, environment, file)
     assert says in caught.value.message
     assert hint in (caught.value.hint or "")
+
+
+def test_a_model_has_its_own_settings_and_takes_the_rest_from_all(file: Path) -> None:
+    file.write_text(
+        'context_length = 512\nkv_type_k = "q8_0"\n'
+        '[models.SmolLM2]\nkv_type = "q4_0"\nkeep_alive = -1\ndraft = "tiny"\n'
+        '[models."user/repository:Q8_0"]\nspeculation = false\n'
+    )
+    settings, _ = config.load({}, {"NYBBLE_CONTEXT_LENGTH": "1024"}, file)
+    assert settings.of("smollm2:135m") == ModelSettings(
+        context_length=1024, kv_type="q4_0", keep_alive_s=-1, draft="tiny"
+    )
+    repository = settings.of("hf.co/user/repository:Q8_0")
+    assert (repository.speculation, repository.kv_type_k, repository.context_length) == (False, "q8_0", 1024)
+    assert settings.of("other:latest") is settings
+
+
+@pytest.mark.parametrize(
+    ("prefill", "step_s"), [("smooth", 0.25), ("Balanced", 0.5), ("fast", 0), ("100ms", 0.1), (2, 2)]
+)
+def test_prefill_has_names_and_durations(prefill: str | int, step_s: float) -> None:
+    assert KEYS["prefill"].read(prefill) == step_s
+
+
+@given(st.integers(0, 2**50))
+def test_sizes_are_spelled_as_they_are_read(size_bytes: int) -> None:
+    assert config_values.size(config_values.spell_size(size_bytes)) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"), [("4GiB", 2**32), ("1.5 GB", 15 * 10**8), ("500mb", 5 * 10**8), (7, 7), ("0", 0)]
+)
+def test_sizes(text: str | int, size_bytes: int) -> None:
+    assert config_values.size(text) == size_bytes
 
 
 def test_a_refused_secret_is_not_repeated(file: Path) -> None:

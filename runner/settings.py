@@ -1,0 +1,183 @@
+"""What can be set: the settings as values, and each with the name, the check and the sentence users see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from runner import config_values as values
+
+KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
+"""ggml's types that llama.cpp can keep keys and values in."""
+
+PREFILL_STEPS_S = {"smooth": 0.25, "balanced": 0.5, "fast": 0.0}
+"""Longest step while somebody generates; 0 is as long as a full batch takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How one model is loaded and used. None means: nybble decides; for `kv_type_k` and `kv_type_v`: as
+    `kv_type`; for `draft`: no draft model. `keep_alive_s` negative keeps it loaded for ever."""
+
+    context_length: int | None = None
+    num_parallel: int | None = None
+    keep_alive_s: float = 300.0
+    gpu_layers: int | None = None
+    kv_type: str = "f16"
+    kv_type_k: str | None = None
+    kv_type_v: str | None = None
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+    draft: str | None = None
+    overflow: Literal["error", "truncate", "shift"] = "error"
+    speculation: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(ModelSettings):
+    """All settings: those of models without their own, and the daemon's. None means: nybble decides."""
+
+    host: str = "127.0.0.1"
+    port: int = 11444
+    max_queue: int = 512
+    memory_budget_bytes: int | None = None
+    threads: int | None = None
+    prefill_step_s: float = PREFILL_STEPS_S["balanced"]
+    prefix_ram_bytes: int | None = None
+    prefix_disk_bytes: int = 4 * 2**30
+    drain_s: float = 10.0
+    hf_endpoint: str | None = None
+    hf_token: str | None = None
+    offline: bool = False
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    """By `modelstore.names.key` of the canonical name; complete, with what they take from the rest."""
+
+    @property
+    def address(self) -> str:
+        """`http://host:port`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def of(self, model: str) -> ModelSettings:
+        """What counts for the model with this canonical name."""
+        return self.models.get(model.lower(), self)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting as users spell it: `read` makes the field's value or raises ValueError. `unset` is the word
+    for None."""
+
+    name: str
+    read: Callable[[Any], Any]
+    sentence: str
+    field: str
+    variable: str
+    unset: str
+
+    def spelled(self, value: Any) -> str:
+        """A value of the field as it may stand in config.toml."""
+        if value is None:
+            return self.unset
+        if isinstance(value, bool):
+            return str(value).lower()
+        if self.field.endswith("_bytes"):
+            return values.spell_size(value)
+        return f"{value:g}s" if isinstance(value, float) else str(value)
+
+
+def _key(
+    name: str, read: Callable[[Any], Any], sentence: str, field: str = "", variable: str = "", unset: str = ""
+) -> Key:
+    return Key(name, read, sentence, field or name, variable or f"NYBBLE_{name.upper()}", unset or "auto")
+
+
+_count = values.or_auto(values.integer(1, 4096))
+_length = values.or_auto(values.integer(1, 2**24))
+_layers = values.or_auto(values.integer(0, 100_000))
+_kv_type = values.choice(*KV_TYPES)
+
+_ALL = (
+    _key("host", values.text, "Address to listen on: one of this computer, since there is no API key yet."),
+    _key("port", values.integer(0, 65535), "Port to listen on; 0 picks a free one."),
+    _key("context_length", _length, "Context length of each slot, in tokens."),
+    _key("num_parallel", _count, "Slots per model: how many sequences it generates at once."),
+    _key(
+        "keep_alive",
+        values.duration,
+        "How long a model stays loaded after its last request; 0 unloads it then, negative is for ever.",
+        field="keep_alive_s",
+    ),
+    _key("gpu_layers", _layers, "Layers on the GPU; 0 uses the CPU only."),
+    _key("kv_type", _kv_type, f"Type of the KV cache: {', '.join(KV_TYPES)}."),
+    _key("kv_type_k", values.or_auto(_kv_type), "Type of its keys; auto is `kv_type`."),
+    _key("kv_type_v", values.or_auto(_kv_type), "Type of its values; auto is `kv_type`."),
+    _key("flash_attention", values.choice("auto", "on", "off"), "Flash attention; auto measures at load."),
+    _key(
+        "draft",
+        values.or_word("none", values.text),
+        "A smaller model of the same vocabulary that drafts tokens for this one.",
+        unset="none",
+    ),
+    _key("speculation", values.boolean, "Draft tokens where that is measured to be faster; same output."),
+    _key(
+        "overflow",
+        values.choice("error", "truncate", "shift"),
+        "What a full context does: refuse, leave out the oldest turns, or also forget while generating.",
+    ),
+    _key("max_queue", values.integer(1, 2**20), "Requests that may wait; more are refused with 503."),
+    _key(
+        "memory_budget",
+        values.or_auto(values.size),
+        "Memory that all loaded models together may take; auto is what the machine can give.",
+        field="memory_budget_bytes",
+    ),
+    _key("threads", _count, "CPU threads per model."),
+    _key(
+        "prefill",
+        values.or_named(PREFILL_STEPS_S, values.duration_from_zero),
+        "How much reading a prompt may slow down those who generate: smooth (steps of 0.25s at most),"
+        " balanced (0.5s), fast (no limit), or a duration.",
+        field="prefill_step_s",
+    ),
+    _key(
+        "prefix_ram",
+        values.or_auto(values.size),
+        "Memory per model for the beginnings of earlier prompts; auto is a sixteenth of all, 1GiB at most.",
+        field="prefix_ram_bytes",
+    ),
+    _key(
+        "prefix_disk",
+        values.size,
+        "Disk space per model for the same, kept when it is unloaded; 0 turns it off.",
+        field="prefix_disk_bytes",
+    ),
+    _key(
+        "drain",
+        values.duration_from_zero,
+        "How long a stopping daemon lets running requests finish.",
+        field="drain_s",
+    ),
+    _key(
+        "hf_endpoint",
+        values.url,
+        "Hugging Face hub, or a mirror of it.",
+        variable="HF_ENDPOINT",
+        unset="unset",
+    ),
+    _key(
+        "hf_token",
+        values.text,
+        "Token for gated Hugging Face repositories.",
+        variable="HF_TOKEN",
+        unset="unset",
+    ),
+    _key("offline", values.boolean, "Ask no hub, ever.", variable="HF_HUB_OFFLINE"),
+)
+
+KEYS: dict[str, Key] = {key.name: key for key in _ALL}
+SECRET_KEYS = frozenset({"hf_token"})
+
+_MODEL_FIELDS = {each.name for each in fields(ModelSettings)}
+MODEL_KEYS: dict[str, Key] = {key.name: key for key in _ALL if key.field in _MODEL_FIELDS}
+"""Settings that a `[models."NAME"]` table of config.toml may hold."""
