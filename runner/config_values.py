@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
@@ -114,9 +115,9 @@ def prefill(value: Any) -> float:
 def size(value: Any) -> int:
     """Bytes of "4GiB", "500 MB", "1.5GB" or a number."""
     spelled = "" if isinstance(value, bool) else str(value).strip().lower()
-    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?) ?([a-z]*)", spelled)
+    match = re.fullmatch(r"(\d{1,18}(?:\.\d{1,9})?) ?([a-z]*)", spelled)
     if match and match[2] in _UNIT_BYTES:
-        return int(float(match[1]) * _UNIT_BYTES[match[2]])
+        return int(Decimal(match[1]) * _UNIT_BYTES[match[2]])
     raise ValueError('expects a size like "4GiB", "500MB" or a number of bytes')
 
 
