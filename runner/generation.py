@@ -13,7 +13,6 @@ from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.store import Store
 from runner import wire
-from runner.settings import Settings
 from runner.errors import NoChatTemplate, WorkerFailed
 from runner.placement import Wish
 from runner.prep.pool import Prep
@@ -21,6 +20,7 @@ from runner.prompts import RenderJob
 from runner.protocol import Constraint, Generate, Ready, Sampling
 from runner.report import Event, Report
 from runner.scheduler import Request
+from runner.settings import Settings
 from runner.supervisor import Supervisor, Target
 
 _HEADERS_KEPT = 16

@@ -30,6 +30,7 @@ from runner.listing import detail, info, loaded_model
 from runner.machine import MachineReader
 from runner.paths import Paths
 from runner.prep.pool import Prep
+from runner.report import Event
 from runner.supervisor import Supervisor
 
 Updates = AsyncGenerator[wire.JobProgress | wire.JobDone]

@@ -1,0 +1,68 @@
+"""A worker's updates on one request, in the words of the API."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from runner import wire
+from runner.protocol import Alternative, Delta, Finished, TokenLogprob
+
+Event = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
+
+
+@dataclass(slots=True)
+class Report:
+    """Turns updates into events, in order. Times are seconds; `arrived_s` a reading of perf_counter."""
+
+    name: str
+    arrived_s: float
+    load_s: float
+    dropped_messages: int = 0
+    ttft_s: float | None = None
+
+    def event(self, update: Delta | Finished) -> Event:
+        if isinstance(update, Finished):
+            return self._done(update)
+        if update.queue_position is not None:
+            return wire.Queued(position=update.queue_position)
+        if update.prompt_tokens_total is not None:
+            done = update.prompt_tokens_done or 0
+            return wire.Prefilling(done_tokens=done, total_tokens=update.prompt_tokens_total)
+        self.ttft_s = self.ttft_s or time.perf_counter() - self.arrived_s
+        logprobs = [_logprob(each) for each in update.logprobs] or None
+        return wire.TextDelta(text=update.text, completion_tokens=update.completion_tokens, logprobs=logprobs)
+
+    def _done(self, finished: Finished) -> wire.Done:
+        return wire.Done(
+            model=self.name,
+            reason=finished.reason,
+            usage=wire.Usage(
+                prompt_tokens=finished.prompt_tokens,
+                cached_tokens=finished.cached_tokens,
+                completion_tokens=finished.completion_tokens,
+                drafted_tokens=finished.drafted_tokens,
+                accepted_tokens=finished.accepted_tokens,
+                dropped_messages=self.dropped_messages,
+                shifted_tokens=finished.shifted_tokens,
+            ),
+            timings=wire.Timings(
+                load_s=self.load_s,
+                queue_s=finished.queue_s,
+                prefill_s=finished.prefill_s,
+                decode_s=finished.decode_s,
+                ttft_s=self.ttft_s,
+                total_s=time.perf_counter() - self.arrived_s,
+            ),
+        )
+
+
+def _logprob(token: TokenLogprob) -> wire.TokenLogprob:
+    return wire.TokenLogprob(
+        **_alternative(token), top=[wire.Alternative(**_alternative(each)) for each in token.top]
+    )
+
+
+def _alternative(token: Alternative) -> dict[str, Any]:
+    return {"token": token.token, "text": token.text, "data": list(token.data), "logprob": token.logprob}
