@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
-import httpx
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from modelstore.errors import NybbleError
 from runner import wire
 from runner.errors import DaemonUnreachable, RemoteError
+from runner.exchange import exchange
 
-_GENERATION: TypeAdapter[wire.GenerationEvent] = TypeAdapter(wire.GenerationEvent)
-_JOB: TypeAdapter[wire.JobEvent] = TypeAdapter(wire.JobEvent)
+if TYPE_CHECKING:
+    import httpx
+
+_AT_FIRST_USE = ConfigDict(defer_build=True)
+_GENERATION: TypeAdapter[wire.GenerationEvent] = TypeAdapter(wire.GenerationEvent, config=_AT_FIRST_USE)
+_JOB: TypeAdapter[wire.JobEvent] = TypeAdapter(wire.JobEvent, config=_AT_FIRST_USE)
 _Model = TypeVar("_Model", bound=BaseModel)
 _Event = TypeVar("_Event")
 
@@ -26,11 +31,8 @@ class Client:
 
     def __init__(self, address: str) -> None:
         """`address` is `http://host:port`."""
-        # A generation may rest for as long as a model loads; only connecting has a deadline.
-        timeout = httpx.Timeout(None, connect=5.0)
-        # Without TLS there is nothing to verify, and reading the system's certificates takes 40 ms.
-        self._http = httpx.AsyncClient(base_url=address, timeout=timeout, trust_env=False, verify=False)
         self.address = address
+        self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -41,7 +43,8 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     async def health(self) -> wire.Health:
         return await self._get("/nybble/health", wire.Health)
@@ -87,7 +90,9 @@ class Client:
 
     async def generate(
         self, request: wire.GenerateRequest
-    ) -> AsyncGenerator[wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done]:
+    ) -> AsyncGenerator[
+        wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
+    ]:
         """Events up to and with Done; raises RemoteError if the generation fails."""
         async with aclosing(self._stream("/nybble/generate", request, _GENERATION)) as events:
             async for event in events:
@@ -108,8 +113,8 @@ class Client:
         return await self._post("/nybble/sessions", body, wire.SessionInfo)
 
     async def update_session(self, session_id: int, body: wire.SessionUpdate) -> wire.SessionInfo:
-        response = await self._call("PATCH", f"/nybble/sessions/{session_id}", body)
-        return _parsed(wire.SessionInfo.model_validate_json, response.content)
+        content = await self._call("PATCH", f"/nybble/sessions/{session_id}", body)
+        return _parsed(wire.SessionInfo.model_validate_json, content)
 
     async def delete_session(self, session_id: int) -> None:
         await self._call("DELETE", f"/nybble/sessions/{session_id}")
@@ -129,70 +134,87 @@ class Client:
     async def _stream(
         self, path: str, body: BaseModel, events: TypeAdapter[_Event]
     ) -> AsyncGenerator[_Event]:
-        with self._reaching():
-            async with self._http.stream("POST", path, json=_json(body)) as response:
+        import httpx
+
+        try:
+            async with self._streams().stream("POST", path, content=_json(body)) as response:
                 if response.is_error:
-                    await response.aread()
-                    _check(response)
+                    raise _remote(_error_body(response.status_code, await response.aread()))
                 async for line in response.aiter_lines():
                     if line:
                         yield _parsed(events.validate_json, line)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+
+    def _streams(self) -> httpx.AsyncClient:
+        import httpx
+
+        if self._http is None:
+            # A generation may rest for as long as a model loads; only connecting has a deadline.
+            timeout = httpx.Timeout(None, connect=5.0)
+            headers = {"content-type": "application/json"}
+            # Without TLS there is nothing to verify, and reading the system's certificates takes 40 ms.
+            self._http = httpx.AsyncClient(
+                base_url=self.address, headers=headers, timeout=timeout, trust_env=False, verify=False
+            )
+        return self._http
 
     async def _get(self, path: str, kind: type[_Model]) -> _Model:
-        return _parsed(kind.model_validate_json, (await self._call("GET", path)).content)
+        return _parsed(kind.model_validate_json, await self._call("GET", path))
 
     async def _list(self, path: str, kind: type[_Model]) -> list[_Model]:
         rows: TypeAdapter[list[_Model]] = TypeAdapter(list[kind])  # type: ignore[valid-type]
-        return _parsed(rows.validate_json, (await self._call("GET", path)).content)
+        return _parsed(rows.validate_json, await self._call("GET", path))
 
     async def _post(self, path: str, body: BaseModel, kind: type[_Model]) -> _Model:
-        return _parsed(kind.model_validate_json, (await self._call("POST", path, body)).content)
+        return _parsed(kind.model_validate_json, await self._call("POST", path, body))
 
-    async def _call(self, method: str, path: str, body: BaseModel | None = None) -> httpx.Response:
-        with self._reaching():
-            response = await self._http.request(method, path, json=None if body is None else _json(body))
-        _check(response)
-        return response
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
+    async def _call(self, method: str, path: str, body: BaseModel | None = None) -> bytes:
+        """The content of the answer."""
         try:
-            yield
-        except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise DaemonUnreachable(
-                f"the nybble daemon at {self.address} does not answer: {reason}",
-                hint="`nybble serve` starts it; `nybble logs` shows what it said last",
-            ) from error
+            status, content = await exchange(self.address, method, path, _json(body) if body else b"")
+        except (OSError, EOFError) as error:
+            raise self._unreachable(error) from error
+        except ValueError as error:
+            raise _not_understood() from error
+        if status >= 400:
+            raise _remote(_error_body(status, content))
+        return content
+
+    def _unreachable(self, error: Exception) -> DaemonUnreachable:
+        reason = str(error) or type(error).__name__
+        return DaemonUnreachable(
+            f"the nybble daemon at {self.address} does not answer: {reason}",
+            hint="`nybble serve` starts it; `nybble logs` shows what it said last",
+        )
 
 
-def _json(body: BaseModel) -> dict[str, Any]:
-    return body.model_dump(mode="json", exclude_none=True)
+def _json(body: BaseModel) -> bytes:
+    return body.model_dump_json(exclude_none=True).encode()
 
 
 def _parsed(parse: Callable[[bytes | str], _Event], data: bytes | str) -> _Event:
     try:
         return parse(data)
     except ValidationError as error:
-        raise RemoteError(
-            "the daemon answered in a way that this version of nybble does not understand",
-            hint="it may be another version: `nybble stop --daemon`, and try again",
-            code="unknown_answer",
-            status=502,
-        ) from error
+        raise _not_understood() from error
 
 
-def _check(response: httpx.Response) -> None:
-    if response.is_error:
-        raise _remote(_error_body(response))
+def _not_understood() -> RemoteError:
+    return RemoteError(
+        "the daemon answered in a way that this version of nybble does not understand",
+        hint="it may be another version: `nybble stop --daemon`, and try again",
+        code="unknown_answer",
+        status=502,
+    )
 
 
-def _error_body(response: httpx.Response) -> wire.ErrorBody:
+def _error_body(status: int, content: bytes) -> wire.ErrorBody:
     try:
-        return wire.ErrorBody.model_validate(response.json()["error"])
+        return wire.ErrorBody.model_validate(json.loads(content)["error"])
     except (ValueError, KeyError, TypeError):
-        text = f"the daemon answered {response.status_code} without saying why"
-        return wire.ErrorBody(message=text, code="internal", status=response.status_code)
+        text = f"the daemon answered {status} without saying why"
+        return wire.ErrorBody(message=text, code="internal", status=status)
 
 
 def _remote(body: wire.ErrorBody) -> NybbleError:
