@@ -13,9 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Wire(BaseModel):
-    """Base of all wire types: unknown fields are ignored, so that old and new versions can talk."""
+    """Base of all wire types: unknown fields are ignored, so that old and new versions can talk.
 
-    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+    A type's validator is built at its first use: a command uses few of them.
+    """
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=(), defer_build=True)
 
 
 class ErrorBody(Wire):
