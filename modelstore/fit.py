@@ -40,12 +40,16 @@ class MemoryNeed:
 
 
 def memory_need(
-    header: Header, context_length: int, slots: int, batch_tokens: int = BATCH_TOKENS
+    header: Header,
+    context_length: int,
+    slots: int,
+    batch_tokens: int = BATCH_TOKENS,
+    kv_type_bytes: float = 2.0,
 ) -> MemoryNeed:
     """Memory of a loaded model with `slots` sequences of `context_length` tokens each."""
     return MemoryNeed(
         header.weights_bytes,
-        kv_cache_bytes(header, context_length, slots, batch_tokens=batch_tokens),
+        kv_cache_bytes(header, context_length, slots, kv_type_bytes, batch_tokens),
         _compute_bytes(header, context_length, slots, batch_tokens),
     )
 

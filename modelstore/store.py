@@ -42,6 +42,8 @@ class Store:
         self.root = root
         self.blobs = Blobs(root)
         self._manifests = Manifests(root / "manifests")
+        self.revision = 0
+        """Changes with every tag that this object writes or removes."""
 
     def models(self) -> list[Manifest]:
         """All readable tags, newest first."""
@@ -87,6 +89,7 @@ class Store:
         with self._changing():
             manifest = self.get(name)
             self._manifests.delete(manifest.name)
+            self.revision += 1
             return self._collect([manifest.digest])
 
     def copy(self, source: str, destination: str) -> Manifest:
@@ -145,6 +148,7 @@ class Store:
             emit(Progress("writing manifest", detail=manifest.name, digest=manifest.digest))
         replaced = [each.digest for each in self.models() if names.key(each.name) == names.key(manifest.name)]
         self._manifests.put(manifest)
+        self.revision += 1
         self._collect(replaced)
         return manifest
 
