@@ -25,12 +25,12 @@ class ContextOptions:
     batch_tokens: int
     threads: int
     prefill_threads: int
-    longest_draft: int = 0
+    draft_tokens: int = 0
 
     @property
     def outputs(self) -> int:
-        """Most tokens of one decode that have logits: each sequence's last one and the guesses behind it."""
-        return self.sequences * (1 + self.longest_draft)
+        """Most tokens of a decode that have logits: the last of each sequence, and the guesses behind it."""
+        return self.sequences + self.draft_tokens
 
 
 class Model:
@@ -85,6 +85,11 @@ class Model:
     def sliding_window(self) -> int:
         """Tokens that sliding-window layers can see; 0 if the model has none."""
         return int(api.llama_model_n_swa(self._handle))
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether layers keep a running state, which no token can be taken back from."""
+        return bool(api.llama_model_is_recurrent(self._handle) or api.llama_model_is_hybrid(self._handle))
 
     @property
     def size_bytes(self) -> int:

@@ -75,7 +75,7 @@ def _ready(load: Load, model: Model, log: Log, load_s: float) -> Ready:
 def _serve(engine: Engine, threads: Threads, inbox: Inbox, outbox: Outbox) -> None:
     """Take commands between steps; rest when there is nothing to do."""
     while True:
-        command = inbox.take(wait=engine.is_idle)
+        command = inbox.take(wait=engine.is_idle and not engine.use_idle_time())
         while command is not None:
             if isinstance(command, Shutdown):
                 return

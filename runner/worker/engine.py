@@ -35,7 +35,7 @@ class Engine:
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
         self._admission = Admission(context, self._slots)
-        self._speculation = Speculation()
+        self._speculation = Speculation(context)
         self._pace = Pace(prefill_step_s, options.batch_tokens)
         self._outcome = Outcome()
 
@@ -74,6 +74,10 @@ class Engine:
         for slot, sequence, row in self._decode():
             self._advance(slot, sequence, row)
         return self._outcome.take(len(self._busy()), len(self._waiting), self._context.threads)
+
+    def use_idle_time(self) -> bool:
+        """While nobody waits: a decode's worth of measuring. False if there is nothing left to measure."""
+        return self._speculation.use_idle_time(self._slots)
 
     def _busy(self) -> list[Slot]:
         return [slot for slot in self._slots if slot.sequence is not None]
@@ -115,7 +119,12 @@ class Engine:
 
     def _decode(self) -> list[tuple[Slot, Sequence, int]]:
         """Decode the planned batch; the slots that have logits now, each with the first of its rows."""
-        pending = [self._pending(slot, slot.sequence) for slot in self._slots if slot.sequence is not None]
+        self._speculation.draft(self._busy())
+        pending = [
+            Pending(slot.index, sequence.pending + len(sequence.draft), sequence.is_prefilling)
+            for slot in self._slots
+            if (sequence := slot.sequence) is not None
+        ]
         batch, options = self._context.batch, self._context.options
         batch.clear()
         rows = []
@@ -136,16 +145,11 @@ class Engine:
         if batch.struct.n_tokens:
             started = time.perf_counter()
             self._context.decode()
-            self._pace.observe(time.perf_counter() - started, generating, prompt_tokens)
+            step_s = time.perf_counter() - started
+            self._pace.observe(step_s, generating, prompt_tokens)
+            if not prompt_tokens:
+                self._speculation.observe(batch.struct.n_tokens, step_s)
         return rows
-
-    def _pending(self, slot: Slot, sequence: Sequence) -> Pending:
-        if sequence.is_prefilling:
-            return Pending(slot.index, sequence.pending, True)
-        if sequence.request.speculation:
-            room = self._context_length - len(sequence.tokens) - 1
-            sequence.draft = self._speculation.draft(sequence, room)
-        return Pending(slot.index, sequence.pending + len(sequence.draft), False)
 
     def _add(self, slot: Slot, sequence: Sequence, count: int) -> int | None:
         """Put `count` tokens into the batch. The row of the first logits; None if the prompt goes on."""
@@ -209,11 +213,10 @@ class Engine:
         kept = guesses[: min(right, sequence.pending)]
         sequence.computed += len(kept)
         slot.cached += kept
-        if len(kept) < len(guesses):
-            self._context.keep_prefix(slot.index, sequence.computed)
+        if len(kept) < len(guesses) and not self._context.keep_prefix(slot.index, sequence.computed):
+            sequence.computed, slot.cached = 0, []
         sequence.drafted += len(guesses)
         sequence.accepted += right
-        self._speculation.verified(sequence, len(guesses), right)
 
     def _is_full(self, sequence: Sequence) -> bool:
         limit = sequence.request.sampling.max_tokens
