@@ -236,6 +236,17 @@ class Context:
             api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return bool(kept)
 
+    @property
+    def can_shift(self) -> bool:
+        """Whether `forget` works: recurrent state keeps no tokens apart, and llama.cpp aborts where the cache
+        cannot move its keys."""
+        return not self.model.is_recurrent and bool(api.llama_memory_can_shift(self._memory))
+
+    def forget(self, sequence: int, start: int, count: int) -> None:
+        """Drop `count` tokens from position `start` on, and move the later ones up. Needs `can_shift`."""
+        api.llama_memory_seq_rm(self._memory, sequence, start, start + count)
+        api.llama_memory_seq_add(self._memory, sequence, start + count, -1, -count)
+
     def clear(self, sequence: int) -> None:
         api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 

@@ -3,6 +3,7 @@
 NybbleError
 ├── UserError
 │   ├── PromptTooLong        prompt does not fit the context (400)
+│   ├── CannotShift          the model cannot forget a part of its context (400)
 │   └── NoChatTemplate       the model has none (400)
 ├── NotFound
 │   └── SessionNotFound      no such chat session (404)
@@ -21,7 +22,20 @@ from modelstore.errors import NotFound, NybbleError, Unusable, UserError
 
 
 class PromptTooLong(UserError):
+    """`prompt_tokens` as the worker counted them."""
+
     code = "context_length_exceeded"
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, prompt_tokens: int = 0, context_length: int = 0
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.prompt_tokens = prompt_tokens
+        self.context_length = context_length
+
+
+class CannotShift(UserError):
+    code = "shift_not_supported"
 
 
 class NoChatTemplate(UserError):

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelstore.gguf import read_header
@@ -13,9 +14,11 @@ from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.store import Store
 from runner import wire
-from runner.errors import NoChatTemplate, WorkerFailed
+from runner.errors import CannotShift, NoChatTemplate, PromptTooLong, WorkerFailed
+from runner.overflow import Part, kept_characters, oldest_turns, room_for_answer
 from runner.placement import Wish
 from runner.prep.pool import Prep
+from runner.process import Worker
 from runner.prompts import RenderJob
 from runner.protocol import Constraint, Generate, Ready, Sampling
 from runner.report import Event, Report
@@ -76,11 +79,40 @@ class Generations:
                 timings = wire.Timings(load_s=load_s, total_s=load_s)
                 yield wire.Done(model=manifest.name, reason="load", timings=timings)
                 return
-            command = await self._command(request, request_id, header, lease.worker.ready)
             report = Report(manifest.name, arrived_s, load_s)
-            async with aclosing(lease.worker.generate(command)) as updates:
-                async for update in updates:
-                    yield report.event(update)
+            job = _Job(request_id, manifest.name, header, lease.worker.ready, lease.worker)
+            async with aclosing(self._answer(job, self._spelled_out(request, job), report)) as events:
+                async for event in events:
+                    yield event
+
+    def _spelled_out(self, request: wire.GenerateRequest, job: _Job) -> wire.GenerateRequest:
+        """The request with what it left to the settings. Raises CannotShift if it asks for what the model
+        cannot do; as a setting for all models, "shift" is only "truncate" for those that cannot."""
+        overflow = request.overflow or self._settings.of(job.name).overflow
+        if overflow == "shift" and not job.ready.can_shift:
+            if request.overflow:
+                raise CannotShift(
+                    f"{job.name} cannot forget a part of its context (overflow `shift`)",
+                    hint="`truncate` leaves out the oldest turns before the answer begins",
+                )
+            overflow = "truncate"
+        return request.model_copy(update={"overflow": overflow, "messages": _messages(request, job.header)})
+
+    async def _answer(
+        self, job: _Job, request: wire.GenerateRequest, report: Report
+    ) -> AsyncGenerator[Event]:
+        """Ask the worker; while it counts too many tokens and turns may go, ask again without the oldest."""
+        while True:
+            command = await self._command(request, job)
+            try:
+                async with aclosing(job.worker.generate(command)) as updates:
+                    async for update in updates:
+                        yield report.event(update)
+                return
+            except PromptTooLong as error:
+                messages = _fewer(request, command, error)
+                report.dropped_messages += len(request.messages or ()) - len(messages)
+                request = request.model_copy(update={"messages": messages})
 
     def _claim(
         self, request: wire.GenerateRequest, request_id: str, manifest: Manifest, header: Header
@@ -99,39 +131,45 @@ class Generations:
             Target(manifest.name, path, manifest.size_bytes),
         )
 
-    async def _command(
-        self, request: wire.GenerateRequest, request_id: str, header: Header, ready: Ready
-    ) -> Generate:
-        prompt = await self._prompt(request, header, ready)
-        # A template that writes the BOS token itself must not get a second one.
-        has_bos = bool(ready.bos_text) and prompt[0].startswith(ready.bos_text)
-        constraint = request.constraint
+    async def _command(self, request: wire.GenerateRequest, job: _Job) -> Generate:
+        prompt = await self._prompt(request, job)
+        bos_text, constraint = job.ready.bos_text, request.constraint
+        is_shifting = request.overflow == "shift"
         return Generate(
-            request_id,
+            job.request_id,
             prompt,
             _sampling(request.options),
-            add_bos=not has_bos,
+            # A template that writes the BOS token itself must not get a second one.
+            add_bos=not (bos_text and prompt[0].startswith(bos_text)),
             constraint=Constraint(constraint.kind, constraint.source, tuple(constraint.triggers))
             if constraint
             else None,
             top_logprobs=request.top_logprobs,
-            overflow="shift" if request.overflow == "shift" else "error",
+            overflow="shift" if is_shifting else "error",
+            room_tokens=_room_tokens(request, job.ready),
+            kept_characters=_kept_characters(request, prompt) if is_shifting else 0,
             speculation=request.speculation,
         )
 
-    async def _prompt(self, request: wire.GenerateRequest, header: Header, ready: Ready) -> tuple[str, ...]:
-        """Text segments. A prompt is one user message, unless it is raw or the model does not chat."""
-        if request.messages is None and (request.raw or header.chat_template is None):
-            return (request.prompt or "",)
-        messages = [message.model_dump() for message in request.messages or []]
+    async def _prompt(self, request: wire.GenerateRequest, job: _Job) -> tuple[str, ...]:
+        """Text segments: the conversation in the model's template, or the prompt as it is."""
         if request.messages is None:
-            messages = [{"role": "user", "content": request.prompt or ""}]
-        if request.system and not any(message["role"] == "system" for message in messages):
-            messages.insert(0, {"role": "system", "content": request.system})
-        job = RenderJob(
-            header.chat_template or "", messages, ready.bos_text, ready.eos_text, ready.control_tokens
-        )
-        return await self._prep.render(job)
+            return (request.prompt or "",)
+        messages = [message.model_dump() for message in request.messages]
+        ready, template = job.ready, job.header.chat_template or ""
+        render = RenderJob(template, messages, ready.bos_text, ready.eos_text, ready.control_tokens)
+        return await self._prep.render(render)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One request with the model it got."""
+
+    request_id: str
+    name: str
+    header: Header
+    ready: Ready
+    worker: Worker
 
 
 def _read_header(path: Path) -> Header:
@@ -145,6 +183,43 @@ def _is_empty(request: wire.GenerateRequest) -> bool:
 
 def _needs_template(request: wire.GenerateRequest) -> bool:
     return bool(request.messages)
+
+
+def _messages(request: wire.GenerateRequest, header: Header) -> list[wire.Message] | None:
+    """The conversation. A prompt is one user message, unless it is raw or the model does not chat: None."""
+    if request.messages is None and (request.raw or header.chat_template is None):
+        return None
+    messages = request.messages or [wire.Message(role="user", content=request.prompt or "")]
+    if request.system and not any(message.role == "system" for message in messages):
+        return [wire.Message(role="system", content=request.system), *messages]
+    return messages
+
+
+def _parts(request: wire.GenerateRequest) -> list[Part]:
+    return [Part(message.role, len(message.content)) for message in request.messages or ()]
+
+
+def _room_tokens(request: wire.GenerateRequest, ready: Ready) -> int:
+    """Tokens that the prompt must leave free. More than one only as long as turns may go for them."""
+    if request.overflow == "error" or not oldest_turns(_parts(request), 1, 0):
+        return 1
+    return room_for_answer(ready.context_length, request.options.max_tokens)
+
+
+def _fewer(request: wire.GenerateRequest, command: Generate, error: PromptTooLong) -> list[wire.Message]:
+    """The messages without the oldest turns. Raises `error` if none may go."""
+    most_tokens = error.context_length - command.room_tokens
+    gone = oldest_turns(_parts(request), error.prompt_tokens, most_tokens)
+    if request.overflow == "error" or not gone:
+        raise error
+    return [message for index, message in enumerate(request.messages or ()) if index not in gone]
+
+
+def _kept_characters(request: wire.GenerateRequest, prompt: tuple[str, ...]) -> int:
+    messages = request.messages or ()
+    system = [message.content for message in messages if message.role == "system"]
+    turns = [message.content for message in messages if message.role != "system"]
+    return kept_characters("".join(prompt), system, turns)
 
 
 def _sampling(options: wire.Options) -> Sampling:

@@ -221,7 +221,12 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
 
 def _refused(failed: Failed) -> NybbleError:
     if failed.code == PromptTooLong.code:
-        return PromptTooLong(failed.message, hint=failed.hint)
+        return PromptTooLong(
+            failed.message,
+            hint=failed.hint,
+            prompt_tokens=failed.prompt_tokens or 0,
+            context_length=failed.context_length or 0,
+        )
     return RemoteError(failed.message, hint=failed.hint, code=failed.code, status=failed.status)
 
 

@@ -112,7 +112,8 @@ class Generate(_Message, frozen=True):
     A segment border keeps text from forming a special token across it: that is how user text that spells
     `<|im_start|>` stays text. `add_bos` asks for the model's beginning-of-sequence token if it uses one.
     `top_logprobs` None reports no log probabilities, 0 those of the chosen tokens, n also of n alternatives.
-    `overflow` "shift" lets a full context forget its oldest part instead of ending the answer.
+    A prompt that leaves less than `room_tokens` of the context free is refused. `overflow` "shift" lets a
+    full context forget its oldest part instead of ending the answer, but never the first `kept_characters`.
     """
 
     request_id: str
@@ -122,18 +123,23 @@ class Generate(_Message, frozen=True):
     constraint: Constraint | None = None
     top_logprobs: int | None = None
     overflow: Literal["error", "shift"] = "error"
+    room_tokens: int = 1
+    kept_characters: int = 0
     speculation: bool = True
 
 
 class Embed(_Message, frozen=True):
-    """Embed each input (`query` None), or score each as an answer to `query`. Inputs beyond the context are
-    cut if `truncate`, else the request fails. `dimensions` keeps the first so many numbers."""
+    """Embed each input (`query` None), or score each as an answer to `query`. Inputs beyond the context, or
+    beyond `context_length` if that is less, are cut if `truncate`, else the request fails. `dimensions` keeps
+    the first so many numbers. `first` is the number of the first input in messages to the user."""
 
     request_id: str
     inputs: tuple[str, ...]
     truncate: bool = True
     dimensions: int | None = None
     query: str | None = None
+    context_length: int | None = None
+    first: int = 0
 
 
 class Cancel(_Message, frozen=True):

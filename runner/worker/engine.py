@@ -20,6 +20,7 @@ from runner.worker.outcome import Outcome
 from runner.worker.pace import Pace
 from runner.worker.picking import Picker
 from runner.worker.sequence import Sequence
+from runner.worker.shifting import shift
 from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
 
@@ -47,7 +48,7 @@ class Engine:
         """Queue a request; a bad one is reported as failed by the next step."""
         try:
             tokens = self._tokenize(request)
-            if len(tokens) >= self._context_length:
+            if len(tokens) + request.room_tokens > self._context_length:
                 self._outcome.failed(self._too_long(request, len(tokens)))
             else:
                 self._waiting.append(self._sequence(request, tokens))
@@ -119,6 +120,11 @@ class Engine:
 
     def _decode(self) -> list[tuple[Slot, Sequence, int]]:
         """Decode the planned batch; the slots that have logits now, each with the first of its rows."""
+        for slot in self._busy():
+            if slot.sequence and len(slot.sequence.tokens) >= self._context_length:
+                shift(self._context, slot)
+                # What was learned by position stands elsewhere now.
+                self._speculation.ended(slot.sequence)
         self._speculation.draft(self._busy())
         pending = [
             Pending(slot.index, sequence.pending + len(sequence.draft), sequence.is_prefilling)
@@ -220,7 +226,12 @@ class Engine:
 
     def _is_full(self, sequence: Sequence) -> bool:
         limit = sequence.request.sampling.max_tokens
-        return sequence.completion_length == limit or len(sequence.tokens) >= self._context_length
+        if sequence.completion_length == limit:
+            return True
+        if sequence.request.overflow == "shift":
+            # What a constraint put in at once must fit into what one shift makes free.
+            return sequence.pending > self._context_length // 8
+        return len(sequence.tokens) >= self._context_length
 
     # Ends
 

@@ -39,7 +39,7 @@ class Sequence:
 
     @property
     def is_prefilling(self) -> bool:
-        return self.computed < self.prompt_length
+        return self.computed + self.shifted < self.prompt_length
 
     @property
     def completion_length(self) -> int:
