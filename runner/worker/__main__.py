@@ -13,6 +13,7 @@ from native.offload import placed_on
 from runner.protocol import Cancel, Generate, Load, LoadFailed, LoadProgressed, Ready, Shutdown
 from runner.worker.engine import Engine
 from runner.worker.pipes import Inbox, Outbox, take_over_stdin, take_over_stdout
+from runner.worker.speculate import draft_tokens
 from runner.worker.threads import Threads
 
 # Long enough for llama.cpp to read a prompt at full speed, short enough to answer a cancel.
@@ -52,7 +53,12 @@ def _load(load: Load, outbox: Outbox) -> Context:
 
     model = Model(Path(load.model_path), load.gpu_layers, progress, log)
     options = ContextOptions(
-        load.context_length, load.slots, _BATCH_TOKENS, load.threads, load.prefill_threads
+        load.context_length,
+        load.slots,
+        _BATCH_TOKENS,
+        load.threads,
+        load.prefill_threads,
+        draft_tokens=draft_tokens(model, load.slots) if load.speculation else 0,
     )
     context = Context(model, options)
     outbox.put(_ready(load, model, log, time.perf_counter() - started))
