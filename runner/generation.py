@@ -13,14 +13,13 @@ from modelstore.gguf import read_header
 from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.store import Store
-from runner import wire
+from runner import command, wire
 from runner.errors import CannotShift, NoChatTemplate, PromptTooLong, WorkerFailed
-from runner.overflow import Part, kept_characters, oldest_turns, room_for_answer
 from runner.placement import Wish
 from runner.prep.pool import Prep
 from runner.process import Worker
 from runner.prompts import RenderJob
-from runner.protocol import Constraint, Generate, Ready, Sampling
+from runner.protocol import Ready
 from runner.report import Event, Report
 from runner.scheduler import Request
 from runner.settings import Settings
@@ -96,23 +95,24 @@ class Generations:
                     hint="`truncate` leaves out the oldest turns before the answer begins",
                 )
             overflow = "truncate"
-        return request.model_copy(update={"overflow": overflow, "messages": _messages(request, job.header)})
+        messages = command.conversation(request, job.header)
+        return request.model_copy(update={"overflow": overflow, "messages": messages})
 
     async def _answer(
         self, job: _Job, request: wire.GenerateRequest, report: Report
     ) -> AsyncGenerator[Event]:
         """Ask the worker; while it counts too many tokens and turns may go, ask again without the oldest."""
         while True:
-            command = await self._command(request, job)
+            asked = command.generate(job.request_id, request, await self._prompt(request, job), job.ready)
             try:
-                async with aclosing(job.worker.generate(command)) as updates:
+                async with aclosing(job.worker.generate(asked)) as updates:
                     async for update in updates:
                         yield report.event(update)
                 return
             except PromptTooLong as error:
-                messages = _fewer(request, command, error)
-                report.dropped_messages += len(request.messages or ()) - len(messages)
-                request = request.model_copy(update={"messages": messages})
+                before = len(request.messages or ())
+                request = command.shortened(request, asked, error)
+                report.dropped_messages += before - len(request.messages or ())
 
     def _claim(
         self, request: wire.GenerateRequest, request_id: str, manifest: Manifest, header: Header
@@ -129,26 +129,6 @@ class Generations:
         return (
             Request(request_id, manifest.digest, header, wish, keep_alive_s),
             Target(manifest.name, path, manifest.size_bytes),
-        )
-
-    async def _command(self, request: wire.GenerateRequest, job: _Job) -> Generate:
-        prompt = await self._prompt(request, job)
-        bos_text, constraint = job.ready.bos_text, request.constraint
-        is_shifting = request.overflow == "shift"
-        return Generate(
-            job.request_id,
-            prompt,
-            _sampling(request.options),
-            # A template that writes the BOS token itself must not get a second one.
-            add_bos=not (bos_text and prompt[0].startswith(bos_text)),
-            constraint=Constraint(constraint.kind, constraint.source, tuple(constraint.triggers))
-            if constraint
-            else None,
-            top_logprobs=request.top_logprobs,
-            overflow="shift" if is_shifting else "error",
-            room_tokens=_room_tokens(request, job.ready),
-            kept_characters=_kept_characters(request, prompt) if is_shifting else 0,
-            speculation=request.speculation,
         )
 
     async def _prompt(self, request: wire.GenerateRequest, job: _Job) -> tuple[str, ...]:
@@ -183,47 +163,3 @@ def _is_empty(request: wire.GenerateRequest) -> bool:
 
 def _needs_template(request: wire.GenerateRequest) -> bool:
     return bool(request.messages)
-
-
-def _messages(request: wire.GenerateRequest, header: Header) -> list[wire.Message] | None:
-    """The conversation. A prompt is one user message, unless it is raw or the model does not chat: None."""
-    if request.messages is None and (request.raw or header.chat_template is None):
-        return None
-    messages = request.messages or [wire.Message(role="user", content=request.prompt or "")]
-    if request.system and not any(message.role == "system" for message in messages):
-        return [wire.Message(role="system", content=request.system), *messages]
-    return messages
-
-
-def _parts(request: wire.GenerateRequest) -> list[Part]:
-    return [Part(message.role, len(message.content)) for message in request.messages or ()]
-
-
-def _room_tokens(request: wire.GenerateRequest, ready: Ready) -> int:
-    """Tokens that the prompt must leave free. More than one only as long as turns may go for them."""
-    if request.overflow == "error" or not oldest_turns(_parts(request), 1, 0):
-        return 1
-    return room_for_answer(ready.context_length, request.options.max_tokens)
-
-
-def _fewer(request: wire.GenerateRequest, command: Generate, error: PromptTooLong) -> list[wire.Message]:
-    """The messages without the oldest turns. Raises `error` if none may go."""
-    most_tokens = error.context_length - command.room_tokens
-    gone = oldest_turns(_parts(request), error.prompt_tokens, most_tokens)
-    if request.overflow == "error" or not gone:
-        raise error
-    return [message for index, message in enumerate(request.messages or ()) if index not in gone]
-
-
-def _kept_characters(request: wire.GenerateRequest, prompt: tuple[str, ...]) -> int:
-    messages = request.messages or ()
-    system = [message.content for message in messages if message.role == "system"]
-    turns = [message.content for message in messages if message.role != "system"]
-    return kept_characters("".join(prompt), system, turns)
-
-
-def _sampling(options: wire.Options) -> Sampling:
-    """The same options in the worker's words: equal names, tuples for lists."""
-    values = options.model_dump(exclude={"context_length"})
-    values |= {name: tuple(values[name]) for name in ("stop", "dry_sequence_breakers")}
-    return Sampling(**values | {"logit_bias": tuple(options.logit_bias.items())})
