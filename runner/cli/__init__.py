@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> int:
     """Run the command line; returns or exits with a code of `runner.exits`."""
     from modelstore.errors import NybbleError
 
+    # Else pydantic looks for plugins in every installed package: slow, and none may change what types mean.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         from runner.cli.app import app
 
