@@ -11,12 +11,15 @@ NybbleError
 │   ├── TemplateFailed       the model's chat template failed or ran past its limits (422)
 │   └── DoesNotFit           more memory than this machine has (422)
 ├── Overloaded               queue full or shutting down (503, Retry-After)
+│   └── KeepsCrashing        the model's process died several times in a row (503, Retry-After)
 ├── WorkerFailed             the process of one model died or hung (500)
 ├── DaemonUnreachable        client side: no daemon, and not allowed or not able to start one
 └── RemoteError              client side: an error that the daemon reported
 """
 
 from __future__ import annotations
+
+import math
 
 from modelstore.errors import NotFound, NybbleError, Unusable, UserError
 
@@ -55,9 +58,18 @@ class DoesNotFit(Unusable):
 
 
 class Overloaded(NybbleError):
+    """`retry_after_s` None: nobody knows; a moment."""
+
     code = "overloaded"
     status = 503
-    retry_after_s = 2
+
+    def __init__(self, message: str, *, hint: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = 2 if retry_after_s is None else max(1, math.ceil(retry_after_s))
+
+
+class KeepsCrashing(Overloaded):
+    code = "keeps_crashing"
 
 
 class WorkerFailed(NybbleError):

@@ -2,75 +2,59 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 
-from modelstore.gguf import read_header
 from modelstore.header import Header
-from modelstore.manifests import Manifest
-from modelstore.store import Store
 from runner import command, wire
+from runner.claims import Ask, Claims
 from runner.errors import CannotShift, NoChatTemplate, PromptTooLong, WorkerFailed
-from runner.placement import Wish
+from runner.lookup import Lookup
 from runner.prep.pool import Prep
 from runner.process import Worker
 from runner.prompts import RenderJob
 from runner.protocol import Ready
 from runner.report import Event, Report
-from runner.scheduler import Request
 from runner.settings import Settings
-from runner.supervisor import Supervisor, Target
-
-_HEADERS_KEPT = 16
+from runner.supervisor import Supervisor
 
 
 class Generations:
     """Turns requests into events, with the supervisor's workers and the prep child's templates."""
 
-    def __init__(self, settings: Settings, store: Store, supervisor: Supervisor, prep: Prep) -> None:
+    def __init__(
+        self, settings: Settings, lookup: Lookup, claims: Claims, supervisor: Supervisor, prep: Prep
+    ) -> None:
         self._settings = settings
-        self._store = store
+        self._lookup = lookup
+        self._claims = claims
         self._supervisor = supervisor
         self._prep = prep
-        self._headers: dict[str, Header] = {}
-
-    async def header(self, manifest: Manifest) -> Header:
-        """The header of a model's file, without its long arrays; the last few are kept. Raises Unusable."""
-        header = self._headers.get(manifest.digest)
-        if header is None:
-            path = await asyncio.to_thread(self._store.check, manifest)
-            header = await asyncio.to_thread(_read_header, path)
-            while len(self._headers) >= _HEADERS_KEPT:
-                del self._headers[next(iter(self._headers))]
-            self._headers[manifest.digest] = header
-        return header
 
     async def run(
         self, request: wire.GenerateRequest, request_id: str, arrived_s: float
     ) -> AsyncGenerator[Event]:
         """`arrived_s` is a reading of `time.perf_counter`."""
-        manifest = await asyncio.to_thread(self._store.get, request.model)
+        manifest = await self._lookup.manifest(request.model)
         if _is_empty(request) and request.keep_alive_s == 0:
             self._supervisor.unload(manifest.digest)
             yield wire.Done(model=manifest.name, reason="unload")
             return
-        header = await self.header(manifest)
+        header = await self._lookup.header(manifest)
         if _needs_template(request) and header.chat_template is None:
             raise NoChatTemplate(
                 f"{manifest.name} has no chat template: it continues text, and does not chat",
                 hint="`nybble run` with a prompt, /api/generate or /v1/completions continue text",
             )
-        claim = self._claim(request, request_id, manifest, header)
-        async with self._supervisor.lease(*claim) as lease:
-            if not self._supervisor.is_ready(manifest.digest):
+        ask = Ask(request_id, request.options.context_length, request.keep_alive_s)
+        claimed, target = await self._claims.claim(manifest, ask)
+        async with self._supervisor.lease(claimed, target) as lease:
+            if not self._supervisor.is_ready(claimed.key):
                 self._prep.warm_up()
-                yield wire.Queued()
-            async for fraction in lease.until_ready():
-                yield wire.Loading(fraction=fraction)
+            async for waiting in lease.until_ready():
+                yield waiting
             load_s = time.perf_counter() - arrived_s
             if lease.worker is None or lease.worker.ready is None:
                 raise WorkerFailed(f"{manifest.name} was unloaded")
@@ -114,23 +98,6 @@ class Generations:
                 request = command.shortened(request, asked, error)
                 report.dropped_messages += before - len(request.messages or ())
 
-    def _claim(
-        self, request: wire.GenerateRequest, request_id: str, manifest: Manifest, header: Header
-    ) -> tuple[Request, Target]:
-        settings = self._settings
-        wish = Wish(
-            context_length=settings.context_length,
-            least_context_length=request.options.context_length,
-            slots=settings.num_parallel,
-            gpu_layers=settings.gpu_layers,
-        )
-        keep_alive_s = settings.keep_alive_s if request.keep_alive_s is None else request.keep_alive_s
-        path = self._store.blob_path(manifest.digest)
-        return (
-            Request(request_id, manifest.digest, header, wish, keep_alive_s),
-            Target(manifest.name, path, manifest.size_bytes),
-        )
-
     async def _prompt(self, request: wire.GenerateRequest, job: _Job) -> tuple[str, ...]:
         """Text segments: the conversation in the model's template, or the prompt as it is."""
         if request.messages is None:
@@ -150,11 +117,6 @@ class _Job:
     header: Header
     ready: Ready
     worker: Worker
-
-
-def _read_header(path: Path) -> Header:
-    with path.open("rb") as stream:
-        return read_header(stream, path.stat().st_size).without_long_arrays()
 
 
 def _is_empty(request: wire.GenerateRequest) -> bool:

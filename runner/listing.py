@@ -12,9 +12,9 @@ import psutil
 from modelstore.header import Header
 from modelstore.manifests import Manifest
 from runner import wire
+from runner.claims import Target
+from runner.loaded import Loaded, Phase
 from runner.process import Worker
-from runner.scheduler import Loaded, Phase
-from runner.supervisor import Target
 
 _LONGEST_ARRAY = 5
 
@@ -45,7 +45,8 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
     placement, ready = model.placement, worker.ready if worker else None
     return wire.LoadedModel(
         name=target.name,
-        digest=model.key,
+        digest=target.instance.digest,
+        variant=target.instance.variant or None,
         state=_state(model.phase),
         pid=worker.pid if worker else None,
         size_bytes=target.size_bytes,
@@ -54,7 +55,7 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
         context_length=placement.context_length if placement else 0,
         slots=placement.slots if placement else 0,
         busy_slots=worker.busy_slots if worker else 0,
-        waiting=len(model.waiting) + (worker.waiting if worker else 0),
+        waiting=model.queue_length,
         threads=worker.threads if worker else None,
         devices=ready.devices if ready else None,
         reason=placement.reason if placement else "waiting for room",

@@ -1,6 +1,6 @@
 """Where a model goes and how large its context may be: pure arithmetic, with the reason in words.
 
-Everything on the GPUs if it fits there, else on the CPU. Idle models make room, the longest idle first.
+Everything on the GPUs if it fits there, else on the CPU. Idle models make room, the most wasteful first.
 """
 
 from __future__ import annotations
@@ -8,50 +8,97 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from modelstore.fit import memory_need
+from modelstore.fit import MemoryNeed, memory_need
 from modelstore.header import Header
 
 # What auto tries, largest first. More is for those who ask: the KV cache takes its memory at once.
 _CONTEXT_LENGTHS = (8192, 4096, 2048, 1024)
 _SLOTS = (4, 2, 1)
 _FALLBACK_TRAINED_LENGTH = 4096
+_SHORTEST_LOAD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Memory now, in bytes: what programs can still have of the RAM, and of all GPUs together."""
+    """Memory now, in bytes: what programs can still have of the RAM, and of all GPUs together. `budget_bytes`
+    is what a setting leaves for further models, wherever they go; None if only the memory counts."""
 
     ram_total_bytes: int
     ram_available_bytes: int
     gpu_names: tuple[str, ...] = ()
     gpu_available_bytes: int = 0
+    budget_bytes: int | None = None
 
     @property
     def ram_usable_bytes(self) -> int:
         """Leaves the system what it needs to stay usable."""
-        return self.ram_available_bytes - max(512 * 2**20, self.ram_total_bytes // 20)
+        return self._within_budget(self.ram_available_bytes - max(512 * 2**20, self.ram_total_bytes // 20))
+
+    @property
+    def gpu_usable_bytes(self) -> int:
+        return self._within_budget(self.gpu_available_bytes)
+
+    def _within_budget(self, free_bytes: int) -> int:
+        return free_bytes if self.budget_bytes is None else min(free_bytes, self.budget_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What settings or the request ask for; None means: decide. `least_context_length` is what the request
-    needs at least. `gpu_layers` 0 is the CPU."""
+    needs at least. `gpu_layers` 0 is the CPU. `kv_type_bytes` is the size of one number in the KV cache."""
 
     context_length: int | None = None
     least_context_length: int | None = None
     slots: int | None = None
     gpu_layers: int | None = None
+    kv_type_bytes: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is to be loaded. `surplus_bytes` is what an earlier load of the same took beyond the arithmetic,
+    by measurement."""
+
+    header: Header
+    wish: Wish = Wish()
+    draft: Header | None = None
+    surplus_bytes: int = 0
+
+    def need(self, context_length: int, slots: int) -> MemoryNeed:
+        """The arithmetic, corrected by measurement where there is one."""
+        headers = [self.header] if self.draft is None else [self.header, self.draft]
+        kv_type_bytes = self.wish.kv_type_bytes
+        needs = [memory_need(each, context_length, slots, kv_type_bytes=kv_type_bytes) for each in headers]
+        return MemoryNeed(
+            weights_bytes=sum(need.weights_bytes for need in needs),
+            kv_bytes=sum(need.kv_bytes for need in needs),
+            compute_bytes=sum(need.compute_bytes for need in needs) + self.surplus_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
     """A model that has memory now. `idle_s` is None while it works or loads: then it cannot be a victim.
-    One that `is_leaving` unloads already: its memory is on its way."""
+    One that `is_leaving` unloads already: its memory is on its way. `load_s` is what loading it took."""
 
     key: str
     memory_bytes: int
     idle_s: float | None
+    load_s: float = 0.0
     is_leaving: bool = False
+    is_kept: bool = False
+    is_on_gpu: bool = False
+
+    @property
+    def waste(self) -> float:
+        """How little it is worth its memory: byte-seconds of idling per second of loading it again.
+
+        Of a model that has been idle for t, nobody knows when it is asked for next; if such gaps have no
+        scale of their own, the chance that it is within the next second is about 1/t. Keeping it saves
+        `load_s` times that chance in every second, and costs `memory_bytes`: what saves least for its memory
+        goes first.
+        """
+        return (self.idle_s or 0.0) * self.memory_bytes / max(self.load_s, _SHORTEST_LOAD_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +115,9 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It fits once models that are busy or unloading now have ended."""
+    """It fits once models that are busy or unloading now have ended; `busy` names the former, if needed."""
+
+    busy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +127,95 @@ class Refusal:
     reason: str
 
 
-def place(
-    header: Header, wish: Wish, machine: Machine, residents: Sequence[Resident]
-) -> Placement | Wait | Refusal:
-    """The first shape that fits without a victim; else the smallest one, with victims."""
-    shapes = list(_shapes(header, wish, machine))
-    for context_length, slots in shapes:
-        if placement := _fit(header, wish, machine, context_length, slots):
-            return placement
-    context_length, slots = shapes[-1]
-    need = memory_need(header, context_length, slots).total_bytes
-    room = machine.ram_usable_bytes + sum(r.memory_bytes for r in residents if r.is_leaving)
-    if room >= need:
-        return Wait()
-    idle = sorted((r for r in residents if r.idle_s is not None), key=lambda r: -(r.idle_s or 0.0))
-    victims = []
-    while idle and room < need:
-        victim = idle.pop(0)
-        victims.append(victim.key)
-        room += victim.memory_bytes
-    if room >= need:
-        reason = f"CPU: after unloading {len(victims)} idle model(s)"
-        return Placement(context_length, slots, 0, need, reason, tuple(victims))
-    if machine.ram_usable_bytes + sum(r.memory_bytes for r in residents) >= need:
-        return Wait()
-    return Refusal(_too_large(need, context_length, machine))
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """One kind of memory and the models in it."""
+
+    gpu_layers: int
+    usable_bytes: int
+    why: str
+    residents: tuple[Resident, ...]
+
+    @property
+    def leaving(self) -> list[Resident]:
+        return [each for each in self.residents if each.is_leaving]
+
+    @property
+    def idle(self) -> list[Resident]:
+        return [each for each in self.residents if each.idle_s is not None and not each.is_leaving]
+
+    @property
+    def busy(self) -> list[Resident]:
+        return [each for each in self.residents if each.idle_s is None and not each.is_leaving]
 
 
-def _shapes(header: Header, wish: Wish, machine: Machine) -> Iterator[tuple[int, int]]:
+def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Placement | Wait | Refusal:
+    """The first shape that fits without a victim; else the smallest one, with victims. GPUs before the CPU;
+    waiting for a busy model only if nothing else helps."""
+    shapes = [(*shape, demand.need(*shape).total_bytes) for shape in _shapes(demand, machine)]
+    last_resort: Wait | None = None
+    for pool in _pools(demand, machine, residents):
+        outcome = _place_in(pool, shapes)
+        if isinstance(outcome, Wait) and outcome.busy:
+            last_resort = last_resort or outcome
+        elif outcome is not None:
+            return outcome
+    length, _, need_bytes = shapes[-1]
+    return last_resort or Refusal(_too_large(need_bytes, length, machine))
+
+
+def _place_in(pool: _Pool, shapes: Sequence[tuple[int, int, int]]) -> Placement | Wait | None:
+    """`shapes` are context length, slots and bytes."""
+    for length, slots, need_bytes in shapes:
+        if need_bytes <= pool.usable_bytes:
+            return Placement(length, slots, pool.gpu_layers, need_bytes, pool.why)
+    missing = need_bytes - pool.usable_bytes - sum(each.memory_bytes for each in pool.leaving)
+    if missing <= 0:
+        return Wait()
+    if victims := most_wasteful(pool.idle, missing):
+        why = f"{pool.why}, after unloading {len(victims)} idle model(s)"
+        return Placement(length, slots, pool.gpu_layers, need_bytes, why, victims)
+    missing -= sum(each.memory_bytes for each in pool.idle)
+    busy = most_wasteful(pool.busy, missing)
+    return Wait(busy) if busy else None
+
+
+def most_wasteful(residents: Sequence[Resident], wanted_bytes: int) -> tuple[str, ...]:
+    """Those to unload to free `wanted_bytes`, and none that the others make superfluous; empty if all are not
+    enough. Models that users want kept for ever come last."""
+    chosen: list[Resident] = []
+    freed = 0
+    for each in sorted(residents, key=lambda each: (each.is_kept, -each.waste, -each.memory_bytes)):
+        if freed < wanted_bytes:
+            chosen.append(each)
+            freed += each.memory_bytes
+    if freed < wanted_bytes:
+        return ()
+    for each in reversed(chosen[:-1]):
+        if freed - each.memory_bytes >= wanted_bytes:
+            chosen.remove(each)
+            freed -= each.memory_bytes
+    return tuple(each.key for each in chosen)
+
+
+def _pools(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Iterator[_Pool]:
+    wish = demand.wish
+    if wish.gpu_layers != 0 and machine.gpu_names:
+        why = f"GPU ({', '.join(machine.gpu_names)}): {_size(machine.gpu_usable_bytes)} free"
+        on_gpu = tuple(each for each in residents if each.is_on_gpu)
+        yield _Pool(wish.gpu_layers or -1, machine.gpu_usable_bytes, why, on_gpu)
+    if wish.gpu_layers == 0:
+        why = "CPU: gpu_layers is 0"
+    elif machine.gpu_names:
+        why = f"CPU: the GPU has {_size(machine.gpu_usable_bytes)} free"
+    else:
+        why = "CPU: no GPU backend found"
+    yield _Pool(0, machine.ram_usable_bytes, why, tuple(each for each in residents if not each.is_on_gpu))
+
+
+def _shapes(demand: Demand, machine: Machine) -> Iterator[tuple[int, int]]:
     """`(context length, slots)` to try, most wanted first; never empty."""
+    header, wish = demand.header, demand.wish
     trained = header.context_length or _FALLBACK_TRAINED_LENGTH
     least = min(wish.least_context_length or 1, trained)
     if wish.context_length is not None:
@@ -116,7 +225,7 @@ def _shapes(header: Header, wish: Wish, machine: Machine) -> Iterator[tuple[int,
     cap = _kv_cap_bytes(header, machine)
     for length in dict.fromkeys(lengths):
         for slots in (wish.slots,) if wish.slots else _SLOTS:
-            if wish.slots or slots == 1 or memory_need(header, length, slots).kv_bytes <= cap:
+            if wish.slots or slots == 1 or demand.need(length, slots).kv_bytes <= cap:
                 yield length, slots
 
 
@@ -126,30 +235,11 @@ def _kv_cap_bytes(header: Header, machine: Machine) -> int:
     return min(machine.ram_total_bytes // 8, max(2**30, header.weights_bytes))
 
 
-def _fit(header: Header, wish: Wish, machine: Machine, context_length: int, slots: int) -> Placement | None:
-    need = memory_need(header, context_length, slots).total_bytes
-    if wish.gpu_layers != 0 and machine.gpu_names and need <= machine.gpu_available_bytes:
-        free = _size(machine.gpu_available_bytes)
-        reason = f"GPU ({', '.join(machine.gpu_names)}): needs {_size(need)}, {free} free"
-        return Placement(context_length, slots, wish.gpu_layers or -1, need, reason)
-    if need <= machine.ram_usable_bytes:
-        return Placement(context_length, slots, 0, need, _why_cpu(wish, machine, need))
-    return None
-
-
-def _why_cpu(wish: Wish, machine: Machine, need: int) -> str:
-    if wish.gpu_layers == 0:
-        return "CPU: gpu_layers is 0"
-    if not machine.gpu_names:
-        return "CPU: no GPU backend found"
-    return f"CPU: needs {_size(need)}, the GPU has {_size(machine.gpu_available_bytes)} free"
-
-
 def _too_large(need: int, context_length: int, machine: Machine) -> str:
-    return (
-        f"needs {_size(need)} of memory with a context of {context_length} tokens;"
-        f" {_size(machine.ram_available_bytes)} of {_size(machine.ram_total_bytes)} are available"
-    )
+    free = f"{_size(machine.ram_available_bytes)} of {_size(machine.ram_total_bytes)} are available"
+    if machine.budget_bytes is not None and machine.budget_bytes < machine.ram_available_bytes:
+        free = f"memory_budget leaves {_size(machine.budget_bytes)}"
+    return f"needs {_size(need)} of memory with a context of {context_length} tokens; {free}"
 
 
 def _size(size_bytes: int) -> str:

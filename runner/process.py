@@ -91,6 +91,20 @@ class Worker:
         slots = f"{ready.slots} slots of {ready.context_length} tokens"
         return f"{ready.devices}, {slots}, {ready.threads} threads, loaded in {ready.load_s:.2f} s"
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """What the process held when the model was loaded."""
+        return self.ready.memory_bytes if self.ready else None
+
+    @property
+    def load_s(self) -> float:
+        return self.ready.load_s if self.ready else 0.0
+
+    @property
+    def death(self) -> NybbleError | None:
+        """Why the process ended, if nobody asked it to."""
+        return self._death() if self.exited.is_set() and not self._stopping else None
+
     async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finished]:
         """Events of one request; Finished is the last. Closing early cancels it in the worker.
 

@@ -6,37 +6,25 @@ come out as a list for the supervisor to carry out. No I/O, no clock, no locks.
     absent ──on_request──▶ waiting for room ──▶ loading ──on_loaded──▶ ready ──▶ unloading ──on_exited──▶ …
                                  ▲                                                   │
                                  └───────── requests that need a larger context ─────┘
+
+Requests to one model start in the order in which they came. A model waits for another only if it needs its
+memory: one that works without a pause gives way, when its running requests have ended, to one that has waited
+for `PATIENCE_S`.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from modelstore.errors import NybbleError
-from modelstore.header import Header
-from runner.errors import DoesNotFit, Overloaded
-from runner.placement import Machine, Placement, Refusal, Resident, Wish, place
+from runner.breaker import Breaker
+from runner.errors import DoesNotFit, Overloaded, WorkerFailed
+from runner.instance import digest_of
+from runner.loaded import Loaded, Phase, Request
+from runner.placement import Demand, Machine, Placement, Refusal, Resident, Wait, place
 
-
-class Phase(Enum):
-    WAITING_FOR_ROOM = "waiting for room"
-    LOADING = "loading"
-    READY = "ready"
-    UNLOADING = "unloading"
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """`key` is the digest of the model. `keep_alive_s` negative keeps it for ever."""
-
-    request_id: str
-    key: str
-    header: Header
-    wish: Wish
-    keep_alive_s: float
+PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,183 +52,264 @@ class Reject:
     error: NybbleError
 
 
-Effect = StartLoad | Unload | Start | Reject
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """The request's new place in the queue of its model; 1 is next."""
+
+    request_id: str
+    position: int
 
 
-@dataclass(slots=True)
-class Loaded:
-    """One model as the scheduler sees it. `placement` is None only while it waits for room."""
+@dataclass(frozen=True, slots=True)
+class AnnounceReload:
+    """The model will be loaded anew for this request."""
 
-    key: str
-    phase: Phase
-    placement: Placement | None = None
-    active: set[str] = field(default_factory=set)
-    waiting: deque[Request] = field(default_factory=deque)
-    keep_alive_s: float = 0.0
-    idle_since_s: float | None = None
+    request_id: str
+    reason: str
 
-    def expires_at_s(self) -> float | None:
-        """When an idle model is to be unloaded; None while it works or if it stays for ever."""
-        if self.phase is not Phase.READY or self.idle_since_s is None or self.keep_alive_s < 0:
-            return None
-        return self.idle_since_s + self.keep_alive_s
 
-    def can_serve(self, request: Request) -> bool:
-        least = request.wish.least_context_length or 0
-        trained = request.header.context_length or least
-        return self.placement is not None and self.placement.context_length >= min(least, trained)
+Effect = StartLoad | Unload | Start | Reject | Enqueued | AnnounceReload
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a load really took: memory beyond the arithmetic, and seconds."""
+
+    surplus_bytes: int
+    load_s: float
 
 
 class Scheduler:
-    """Owner of the list of loaded models."""
+    """Owner of the list of loaded models. What loads took is remembered by key, so that the next is placed by
+    measurement."""
 
-    def __init__(self, max_queue: int, machine: Callable[[], Machine]) -> None:
-        """`machine` reads the memory as it is now; it is asked only when a model needs a place."""
+    def __init__(self, max_queue: int, budget_bytes: int | None, machine: Callable[[], Machine]) -> None:
+        """`machine` reads the memory as it is now; it is asked only when a model needs a place.
+        `budget_bytes` is for all models together; None is what the machine can give."""
         self.models: dict[str, Loaded] = {}
         self._max_queue = max_queue
+        self._budget_bytes = budget_bytes
         self._machine = machine
+        self._measured: dict[str, Measured] = {}
+        self._breaker = Breaker()
+        self._giving_way: set[str] = set()
         self._draining = False
 
     # Events
 
     def on_request(self, request: Request, now_s: float) -> list[Effect]:
-        """1. draining or full: reject; 2. ready and large enough: start; 3. else queue, see to the model."""
-        if self._draining:
-            return [Reject(request.request_id, Overloaded("nybble is shutting down"))]
-        if sum(len(model.waiting) for model in self.models.values()) >= self._max_queue:
-            message = f"{self._max_queue} requests are waiting already"
-            return [Reject(request.request_id, Overloaded(message, hint="try again in a moment"))]
-        model = self.models.setdefault(request.key, Loaded(request.key, Phase.WAITING_FOR_ROOM))
+        """Refuse it, or start it if its model is ready and large enough, or queue it and see to the model."""
+        if refusal := self._refusal(request, now_s):
+            return [Reject(request.request_id, refusal)]
+        model = self.models.get(request.key)
+        if model is None:
+            model = self.models[request.key] = Loaded(request.key, Phase.WAITING_FOR_ROOM, now_s)
         model.waiting.append(request)
-        return self._serve(model, now_s) + self._make_room(now_s)
+        return self._reload_notice(model, request) + self._settle(now_s)
 
-    def on_loaded(self, key: str, now_s: float) -> list[Effect]:
+    def on_loaded(self, key: str, memory_bytes: int | None, load_s: float, now_s: float) -> list[Effect]:
+        """`memory_bytes` is what the worker holds, as far as it can tell; on GPUs the arithmetic stands."""
         model = self.models[key]
-        if model.phase is Phase.LOADING:
-            model.phase = Phase.READY
+        if model.phase is Phase.LOADING and model.placement:
+            surplus_bytes = 0
+            if memory_bytes is not None and model.placement.gpu_layers == 0:
+                known = self._measured.get(key)
+                surplus_bytes = memory_bytes - model.memory_bytes + (known.surplus_bytes if known else 0)
+                model.memory_bytes = memory_bytes
+            self._measured[key] = Measured(surplus_bytes, load_s)
+            model.load_s = load_s
             model.idle_since_s = now_s
-        return self._serve(model, now_s)
+            model.enter(Phase.READY, now_s)
+            return self._settle(now_s)
+        # It was given up in the very moment in which it became ready.
+        return [Unload(key), *self._settle(now_s)]
 
     def on_load_failed(self, key: str, error: NybbleError, now_s: float) -> list[Effect]:
         """The worker is gone; all who waited for it get its reason."""
-        model = self.models.pop(key)
-        rejected: list[Effect] = [Reject(request.request_id, error) for request in model.waiting]
-        return rejected + self._make_room(now_s)
+        if isinstance(error, WorkerFailed):
+            self._breaker.on_death(key, error, now_s)
+        return self._reject_all(self.models.pop(key), error) + self._settle(now_s)
 
-    def on_exited(self, key: str, now_s: float) -> list[Effect]:
-        """A worker ended, asked for or not. Its active requests have been failed by its process's owner."""
+    def on_exited(self, key: str, now_s: float, death: NybbleError | None = None) -> list[Effect]:
+        """A worker ended; `death` is why, if nobody asked it to. Its active requests have been failed by its
+        process's owner."""
         model = self.models.pop(key)
-        if model.waiting:
-            self.models[key] = Loaded(key, Phase.WAITING_FOR_ROOM, waiting=model.waiting)
-        return self._make_room(now_s)
+        if death is not None and not model.has_answered:
+            self._breaker.on_death(key, death, now_s)
+        effects: list[Effect] = []
+        if refusal := self._breaker.refusal(key, now_s):
+            effects = self._reject_all(model, refusal)
+        elif model.waiting:
+            self.models[key] = model.successor(now_s)
+        return effects + self._settle(now_s)
 
-    def on_done(self, request_id: str, now_s: float) -> list[Effect]:
+    def on_done(self, request_id: str, now_s: float, *, succeeded: bool = True) -> list[Effect]:
         """A request ended or its client went away, in whatever phase it was."""
-        for model in self.models.values():
-            if request_id in model.active:
-                model.active.remove(request_id)
-                if not model.active:
-                    model.idle_since_s = now_s
-                return self._serve(model, now_s) + self._make_room(now_s)
-            if any(request.request_id == request_id for request in model.waiting):
-                kept = (request for request in model.waiting if request.request_id != request_id)
-                model.waiting = deque(kept)
-                return self._abandon(model) + self._make_room(now_s)
-        return []
+        model = next((model for model in self.models.values() if model.has(request_id)), None)
+        if model is None:
+            return []
+        if model.leave_queue(request_id):
+            return self._abandon(model, now_s) + self._settle(now_s)
+        model.finish(request_id, now_s)
+        if succeeded:
+            model.has_answered = True
+            self._breaker.on_success(model.key)
+        return self._settle(now_s)
 
     def on_unload(self, key: str, now_s: float) -> list[Effect]:
-        """Somebody wants the model gone: at once if idle, else when its requests are done."""
-        model = self.models.get(key)
-        if model is None or model.phase is not Phase.READY:
-            return []
-        model.keep_alive_s = 0.0
-        return self._serve(model, now_s)
+        """Somebody wants the model gone: at once if idle, else when its requests are done. A digest means all
+        instances of the weights."""
+        for model in self.models.values():
+            if key in (model.key, digest_of(model.key)):
+                model.keep_alive_s = 0.0
+        return self._settle(now_s)
 
     def on_tick(self, now_s: float) -> list[Effect]:
         """Unload what has been idle for its keep-alive."""
-        return [effect for model in list(self.models.values()) for effect in self._serve(model, now_s)]
+        return self._settle(now_s)
 
     def on_drain(self) -> None:
         """From now on no request is accepted."""
         self._draining = True
 
-    # Decisions
+    # Decisions: requests
+
+    def _refusal(self, request: Request, now_s: float) -> NybbleError | None:
+        if self._draining:
+            return Overloaded("nybble is shutting down")
+        if refusal := self._breaker.refusal(request.key, now_s):
+            return refusal
+        model = self.models.get(request.key)
+        if model is not None and model.placement is not None and not model.can_serve(request):
+            placed = place(self._demand(request), self._room(), self._residents(now_s))
+            if isinstance(placed, Refusal):
+                return _does_not_fit(placed)
+        queued = sum(each.queue_length for each in self.models.values())
+        if queued < self._max_queue or (model is not None and model.has_free_slot):
+            return None
+        return Overloaded(
+            f"{queued} requests are waiting already, and max_queue is {self._max_queue}",
+            hint="try again later, or raise max_queue",
+            retry_after_s=self._next_place_s(now_s),
+        )
+
+    def _next_place_s(self, now_s: float) -> float | None:
+        """When the queue is likely to have a place again: after the rest of a load that is waited for, and as
+        long as the next request takes to end, at the pace of late. None if nothing is known."""
+        estimates = []
+        for model in self.models.values():
+            measured = self._measured.get(model.key)
+            if model.phase is Phase.LOADING and measured:
+                estimates.append(max(0.0, model.phase_since_s + measured.load_s - now_s))
+            elif model.queue_length and model.departure_gap_s is not None:
+                estimates.append(model.departure_gap_s)
+        return min(estimates, default=None)
+
+    def _reload_notice(self, model: Loaded, request: Request) -> list[Effect]:
+        if model.phase not in (Phase.LOADING, Phase.READY) or model.can_serve(request):
+            return []
+        has = model.placement.context_length if model.placement else 0
+        reason = f"the request needs a context of {request.least_context_length} tokens, {has} are loaded"
+        return [AnnounceReload(request.request_id, reason)]
+
+    def _reject_all(self, model: Loaded, error: NybbleError) -> list[Effect]:
+        return [Reject(request.request_id, error) for request in model.waiting]
+
+    # Decisions: models
+
+    def _settle(self, now_s: float) -> list[Effect]:
+        """All that follows from the state as it is now. Serving again at the end, because placing may have
+        found that a model need not give way any more."""
+        effects = self._serve_all(now_s) + self._place_waiting(now_s) + self._serve_all(now_s)
+        for model in self.models.values():
+            effects += [Enqueued(*moved) for moved in model.moved()]
+        return effects
+
+    def _serve_all(self, now_s: float) -> list[Effect]:
+        return [effect for model in list(self.models.values()) for effect in self._serve(model, now_s)]
 
     def _serve(self, model: Loaded, now_s: float) -> list[Effect]:
         """Start what a ready model can; then unload it if it is too small for the rest, or expired."""
         if model.phase is not Phase.READY:
             return []
         effects: list[Effect] = []
-        while model.waiting and model.can_serve(model.waiting[0]):
-            request = model.waiting.popleft()
-            model.active.add(request.request_id)
-            model.keep_alive_s = request.keep_alive_s
-            model.idle_since_s = None
-            effects.append(Start(request.request_id, model.key))
-        expires = model.expires_at_s()
-        is_too_small = bool(model.waiting)
-        if not model.active and (is_too_small or (expires is not None and expires <= now_s)):
-            effects.append(self._unload(model))
+        gives_way = model.key in self._giving_way
+        while model.waiting and model.can_serve(model.waiting[0]) and not gives_way:
+            effects.append(Start(model.start_next(now_s).request_id, model.key))
+        expires_s = model.expires_at_s()
+        is_too_small = bool(model.waiting) and not gives_way
+        if not model.active and (is_too_small or (expires_s is not None and expires_s <= now_s)):
+            effects.append(self._unload(model, now_s))
         return effects
 
-    def _abandon(self, model: Loaded) -> list[Effect]:
+    def _abandon(self, model: Loaded, now_s: float) -> list[Effect]:
         """Stop loading a model that nobody waits for any more."""
         if model.waiting:
             return []
         if model.phase is Phase.WAITING_FOR_ROOM:
             del self.models[model.key]
         if model.phase is Phase.LOADING:
-            return [self._unload(model)]
+            return [self._unload(model, now_s)]
         return []
 
-    def _unload(self, model: Loaded) -> Effect:
-        model.phase = Phase.UNLOADING
+    def _unload(self, model: Loaded, now_s: float) -> Effect:
+        model.enter(Phase.UNLOADING, now_s)
         return Unload(model.key)
 
-    def _make_room(self, now_s: float) -> list[Effect]:
+    def _place_waiting(self, now_s: float) -> list[Effect]:
         """Place models that wait for room, in order of arrival."""
-        effects: list[Effect] = []
-        waiting = [m for m in self.models.values() if m.phase is Phase.WAITING_FOR_ROOM and m.waiting]
-        for model in waiting:
-            effects += self._place(model, now_s)
-        return effects
+        self._giving_way.clear()
+        waiting = [model for model in self.models.values() if model.phase is Phase.WAITING_FOR_ROOM]
+        return [effect for model in waiting for effect in self._place(model, now_s)]
 
     def _place(self, model: Loaded, now_s: float) -> list[Effect]:
-        request = _most_demanding(model.waiting)
-        placed = place(request.header, request.wish, self._room(), list(self._residents(now_s)))
-        if isinstance(placed, Refusal):
-            del self.models[model.key]
-            hint = "a smaller quantization or a shorter context needs less"
-            error = DoesNotFit(placed.reason, hint=hint)
-            return [Reject(waiting.request_id, error) for waiting in model.waiting]
-        if isinstance(placed, Placement) and not placed.victims:
-            model.phase, model.placement = Phase.LOADING, placed
-            return [StartLoad(model.key, placed)]
-        victims = placed.victims if isinstance(placed, Placement) else ()
-        return [self._unload(self.models[key]) for key in victims]
+        """One load must serve all who wait: those whose needs do not fit are refused, largest first."""
+        effects: list[Effect] = []
+        while model.waiting:
+            request = max(model.waiting, key=lambda each: each.least_context_length)
+            placed = place(self._demand(request), self._room(), self._residents(now_s))
+            if not isinstance(placed, Refusal):
+                return effects + self._follow(model, placed, now_s)
+            model.leave_queue(request.request_id)
+            effects.append(Reject(request.request_id, _does_not_fit(placed)))
+        del self.models[model.key]
+        return effects
+
+    def _follow(self, model: Loaded, placed: Placement | Wait, now_s: float) -> list[Effect]:
+        if isinstance(placed, Wait):
+            if now_s - model.phase_since_s >= PATIENCE_S:
+                self._giving_way.update(placed.busy)
+            return []
+        if placed.victims:
+            return [self._unload(self.models[key], now_s) for key in placed.victims]
+        model.placement, model.memory_bytes = placed, placed.memory_bytes
+        model.enter(Phase.LOADING, now_s)
+        return [StartLoad(model.key, placed)]
+
+    def _demand(self, request: Request) -> Demand:
+        measured = self._measured.get(request.key)
+        return replace(request.demand, surplus_bytes=measured.surplus_bytes if measured else 0)
 
     def _room(self) -> Machine:
         """The machine, less what is promised but not yet visible: models that are loading, and all of ours on
         the GPUs, whose free memory was measured before they came."""
         machine = self._machine()
-        placed = [(m.phase, m.placement) for m in self.models.values() if m.placement]
-        loading = sum(p.memory_bytes for phase, p in placed if phase is Phase.LOADING and not p.gpu_layers)
-        on_gpu = sum(p.memory_bytes for _, p in placed if p.gpu_layers)
+        models = [(model, model.placement.gpu_layers) for model in self.models.values() if model.placement]
+        loading = sum(m.memory_bytes for m, layers in models if m.phase is Phase.LOADING and not layers)
+        on_gpu = sum(m.memory_bytes for m, layers in models if layers)
+        budget = self._budget_bytes
+        if budget is not None:
+            budget -= sum(model.memory_bytes for model, _ in models)
         return replace(
             machine,
             ram_available_bytes=machine.ram_available_bytes - loading,
             gpu_available_bytes=machine.gpu_available_bytes - on_gpu,
+            budget_bytes=budget,
         )
 
-    def _residents(self, now_s: float) -> Iterator[Resident]:
-        for model in self.models.values():
-            if model.placement is not None:
-                is_idle = model.phase is Phase.READY and model.idle_since_s is not None
-                idle_s = now_s - (model.idle_since_s or 0.0) if is_idle else None
-                is_leaving = model.phase is Phase.UNLOADING
-                yield Resident(model.key, model.placement.memory_bytes, idle_s, is_leaving)
+    def _residents(self, now_s: float) -> list[Resident]:
+        return [model.resident(now_s) for model in self.models.values() if model.placement is not None]
 
 
-def _most_demanding(waiting: deque[Request]) -> Request:
-    """The request with the largest least context: a load that serves it serves all."""
-    return max(waiting, key=lambda request: request.wish.least_context_length or 0)
+def _does_not_fit(refusal: Refusal) -> DoesNotFit:
+    return DoesNotFit(refusal.reason, hint="a smaller quantization or a shorter context needs less")

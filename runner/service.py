@@ -19,18 +19,19 @@ from modelstore import quantize as quantizing
 from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
 from modelstore.progress import Emit, Progress
-from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
 from runner import wire
-from runner.settings import Settings
+from runner.claims import Claims
 from runner.generation import Generations
 from runner.history import History
 from runner.jobs import Jobs, Run
 from runner.listing import detail, info, loaded_model
+from runner.lookup import Lookup
 from runner.machine import MachineReader
 from runner.paths import Paths
 from runner.prep.pool import Prep
 from runner.report import Event
+from runner.settings import Settings
 from runner.supervisor import Supervisor
 
 Updates = AsyncGenerator[wire.JobProgress | wire.JobDone]
@@ -49,7 +50,9 @@ class Service:
         self._machine = MachineReader()
         self._supervisor = Supervisor(settings, self._machine)
         self._prep = Prep()
-        self._generations = Generations(settings, self.store, self._supervisor, self._prep)
+        self._lookup = Lookup(self.store)
+        claims = Claims(settings, self.store, self._lookup, paths.cache)
+        self._generations = Generations(settings, self._lookup, claims, self._supervisor, self._prep)
         self._jobs = Jobs()
         self._started_at = datetime.now(UTC)
 
@@ -100,7 +103,7 @@ class Service:
     async def show(self, name: str) -> wire.ModelDetail:
         """Raises NotFound, Unusable."""
         manifest = await asyncio.to_thread(self.store.get, name)
-        header = await self._generations.header(manifest)
+        header = await self._lookup.header(manifest)
         return detail(manifest, header, self.store.blob_path(manifest.digest))
 
     def loaded(self) -> list[wire.LoadedModel]:
@@ -126,8 +129,14 @@ class Service:
     # Jobs
 
     def pull(self, request: wire.PullRequest) -> Updates:
+        settings = self.settings
+
         def run(emit: Emit, cancelled: threading.Event) -> Manifest:
-            return pull(self.store, request.name, request.alias, self._pull_options(), emit, cancelled)
+            # Brings the HTTP client, which would make the daemon start later.
+            from modelstore.pull import PullOptions, pull
+
+            options = PullOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
+            return pull(self.store, request.name, request.alias, options, emit, cancelled)
 
         return self._follow(f"pull {name_key(request.name)} {request.alias}", run)
 
@@ -150,10 +159,6 @@ class Service:
         async with aclosing(self._jobs.follow(key, run)) as updates:
             async for update in updates:
                 yield _job_event(update)
-
-    def _pull_options(self) -> PullOptions:
-        settings = self.settings
-        return PullOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
 
     # Generation
 

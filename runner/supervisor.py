@@ -11,28 +11,33 @@ import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from modelstore.errors import NybbleError
-from native.topology import physical_cores
-from runner.settings import Settings
+from runner import wire
+from runner.claims import Target, load_command
 from runner.errors import Overloaded, WorkerFailed
+from runner.loaded import Loaded, Request
 from runner.machine import MachineReader
 from runner.placement import Placement
 from runner.process import Worker
-from runner.protocol import Load
-from runner.scheduler import Effect, Loaded, Reject, Request, Scheduler, Start, StartLoad, Unload
+from runner.scheduler import (
+    AnnounceReload,
+    Effect,
+    Enqueued,
+    Reject,
+    Scheduler,
+    Start,
+    StartLoad,
+    Unload,
+)
+from runner.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+Waiting = wire.Queued | wire.Reloading | wire.Loading
+"""What a request can be told before its worker is ready."""
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The file behind a scheduler key, and what to call it in messages."""
-
-    name: str
-    path: Path
-    size_bytes: int
+_Update = Waiting | Worker | NybbleError
 
 
 @dataclass(slots=True)
@@ -42,10 +47,10 @@ class Lease:
     request: Request
     target: Target
     worker: Worker | None = None
-    updates: asyncio.Queue[float | Worker | NybbleError] = field(default_factory=asyncio.Queue)
+    updates: asyncio.Queue[_Update] = field(default_factory=asyncio.Queue)
 
-    async def until_ready(self) -> AsyncIterator[float]:
-        """Load progress, 0…1, while there is any. Raises what stands in the way."""
+    async def until_ready(self) -> AsyncIterator[Waiting]:
+        """What is being waited for, if anything. Raises what stands in the way."""
         while self.worker is None:
             update = await self.updates.get()
             if isinstance(update, NybbleError):
@@ -60,7 +65,7 @@ class Supervisor:
     """Starts, watches and ends workers, and hands them to requests."""
 
     def __init__(self, settings: Settings, machine: MachineReader) -> None:
-        self.scheduler = Scheduler(settings.max_queue, machine.read)
+        self.scheduler = Scheduler(settings.max_queue, settings.memory_budget_bytes, machine.read)
         self._settings = settings
         self._machine = machine
         self._leases: dict[str, Lease] = {}
@@ -80,17 +85,20 @@ class Supervisor:
         self._leases[request.request_id] = lease
         self._targets[request.key] = target
         self.idle.clear()
+        succeeded = False
         try:
             self._apply(self.scheduler.on_request(request, time.monotonic()))
             yield lease
+            succeeded = True
         finally:
             del self._leases[request.request_id]
             if not self._leases:
                 self.idle.set()
-            self._apply(self.scheduler.on_done(request.request_id, time.monotonic()))
+            done = self.scheduler.on_done(request.request_id, time.monotonic(), succeeded=succeeded)
+            self._apply(done)
 
     def unload(self, key: str) -> None:
-        """Unload a model once its requests are done."""
+        """Unload what `Scheduler.on_unload` says once its requests are done."""
         self._apply(self.scheduler.on_unload(key, time.monotonic()))
 
     def loaded(self) -> Iterable[tuple[Loaded, Target, Worker | None]]:
@@ -127,9 +135,13 @@ class Supervisor:
                 self._tell(effect.request_id, self._workers[effect.key])
             elif isinstance(effect, Reject):
                 self._tell(effect.request_id, effect.error)
+            elif isinstance(effect, Enqueued):
+                self._tell(effect.request_id, wire.Queued(position=effect.position))
+            elif isinstance(effect, AnnounceReload):
+                self._tell(effect.request_id, wire.Reloading(reason=effect.reason))
         self._set_timer()
 
-    def _tell(self, request_id: str, update: float | Worker | NybbleError) -> None:
+    def _tell(self, request_id: str, update: _Update) -> None:
         if lease := self._leases.get(request_id):
             lease.updates.put_nowait(update)
 
@@ -141,7 +153,7 @@ class Supervisor:
     def _start(self, key: str, placement: Placement) -> None:
         target = self._targets[key]
         _log.info("loading %s: %s", target.name, placement.reason)
-        command = self._command(target, placement)
+        command = load_command(target, placement, self._settings, self._machine.read().ram_total_bytes)
         start = Worker.start(target.name, command, lambda fraction: self._progress(key, fraction))
         task = self._loads[key] = asyncio.create_task(start)
         task.add_done_callback(lambda _task: self._started(key, task))
@@ -162,30 +174,18 @@ class Supervisor:
             worker = self._workers[key] = load.result()
             _log.info("%s is ready: %s", name, worker.description)
             self._spawn(self._watch(key, worker))
-            self._apply(self.scheduler.on_loaded(key, now_s))
+            self._apply(self.scheduler.on_loaded(key, worker.memory_bytes, worker.load_s, now_s))
 
     async def _watch(self, key: str, worker: Worker) -> None:
         await worker.exited.wait()
         _log.info("%s[%d] has ended", worker.name, worker.pid)
         del self._workers[key]
-        self._apply(self.scheduler.on_exited(key, time.monotonic()))
-
-    def _command(self, target: Target, placement: Placement) -> Load:
-        threads = self._settings.threads or physical_cores()
-        return Load(
-            model_path=str(target.path),
-            context_length=placement.context_length,
-            slots=placement.slots,
-            gpu_layers=placement.gpu_layers,
-            threads=threads,
-            prefill_threads=threads,
-            prefill_step_s=self._settings.prefill_step_s,
-        )
+        self._apply(self.scheduler.on_exited(key, time.monotonic(), worker.death))
 
     def _progress(self, key: str, fraction: float) -> None:
         for lease in self._leases.values():
             if lease.request.key == key:
-                lease.updates.put_nowait(fraction)
+                lease.updates.put_nowait(wire.Loading(fraction=fraction))
 
     def _unload(self, key: str) -> None:
         if worker := self._workers.get(key):

@@ -198,10 +198,12 @@ class TensorInfo(Wire):
 
 
 class LoadedModel(Wire):
-    """One model with a worker. `devices` says where its layers are and `reason` why they are there."""
+    """One model with a worker. `devices` says where its layers are and `reason` why they are there. `variant`
+    are the settings that set it apart from another load of the same weights; `waiting` have no slot yet."""
 
     name: str
     digest: str
+    variant: str | None = None
     state: Literal["loading", "ready", "unloading"]
     pid: int | None = None
     size_bytes: int
