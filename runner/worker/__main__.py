@@ -6,11 +6,23 @@ import sys
 import time
 from pathlib import Path
 
+from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from native.offload import placed_on
-from runner.protocol import Cancel, Generate, Load, LoadFailed, LoadProgressed, Ready, Shutdown
+from runner.protocol import (
+    Cancel,
+    Embed,
+    Generate,
+    Load,
+    LoadFailed,
+    LoadProgressed,
+    ProtocolError,
+    Ready,
+    Shutdown,
+)
+from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
 from runner.worker.pipes import Inbox, Outbox, take_over_stdin, take_over_stdout
 from runner.worker.speculate import draft_tokens
@@ -32,14 +44,14 @@ def main() -> int:
         outbox.put(LoadFailed("model_invalid", f"llama.cpp refused the model: {error}"))
         outbox.close()
         return 1
-    _serve(Engine(context, load.prefill_step_s), Threads(context), inbox, outbox)
+    _serve(_engine(context, load), Threads(context), inbox, outbox)
     outbox.close()
     context.close()
     context.model.close()
     return 0
 
 
-def _load(load: Load, outbox: Outbox) -> Context:
+def _load(load: Load, outbox: Outbox) -> Context | EmbeddingContext:
     started = time.perf_counter()
     log = Log()
     reported = 0.0
@@ -52,6 +64,12 @@ def _load(load: Load, outbox: Outbox) -> Context:
         return True
 
     model = Model(Path(load.model_path), load.gpu_layers, progress, log)
+    context = _embedding_context(model, load) if load.is_embedding else _context(model, load)
+    outbox.put(_ready(load, model, log, time.perf_counter() - started))
+    return context
+
+
+def _context(model: Model, load: Load) -> Context:
     options = ContextOptions(
         load.context_length,
         load.slots,
@@ -60,9 +78,17 @@ def _load(load: Load, outbox: Outbox) -> Context:
         load.prefill_threads,
         draft_tokens=draft_tokens(model, load.slots) if load.speculation else 0,
     )
-    context = Context(model, options)
-    outbox.put(_ready(load, model, log, time.perf_counter() - started))
-    return context
+    return Context(model, options)
+
+
+def _embedding_context(model: Model, load: Load) -> EmbeddingContext:
+    return EmbeddingContext(model, load.context_length, load.slots, load.threads, load.prefill_threads)
+
+
+def _engine(context: Context | EmbeddingContext, load: Load) -> Engine | Embedder:
+    if isinstance(context, EmbeddingContext):
+        return Embedder(context)
+    return Engine(context, load.prefill_step_s)
 
 
 def _ready(load: Load, model: Model, log: Log, load_s: float) -> Ready:
@@ -78,21 +104,32 @@ def _ready(load: Load, model: Model, log: Log, load_s: float) -> Ready:
     )
 
 
-def _serve(engine: Engine, threads: Threads, inbox: Inbox, outbox: Outbox) -> None:
+def _serve(engine: Engine | Embedder, threads: Threads, inbox: Inbox, outbox: Outbox) -> None:
     """Take commands between steps; rest when there is nothing to do."""
     while True:
-        command = inbox.take(wait=engine.is_idle and not engine.use_idle_time())
+        has_idle_work = isinstance(engine, Engine) and engine.is_idle and engine.use_idle_time()
+        command = inbox.take(wait=engine.is_idle and not has_idle_work)
         while command is not None:
             if isinstance(command, Shutdown):
                 return
-            if isinstance(command, Generate):
-                engine.submit(command)
+            if isinstance(command, Generate | Embed):
+                _submit(engine, command)
             elif isinstance(command, Cancel):
                 engine.cancel(command.request_id)
             command = inbox.take(wait=False)
         if not engine.is_idle:
             outbox.put(engine.step())
             threads.adapt()
+
+
+def _submit(engine: Engine | Embedder, command: Generate | Embed) -> None:
+    match engine, command:
+        case Engine(), Generate():
+            engine.submit(command)
+        case Embedder(), Embed():
+            engine.submit(command)
+        case _:
+            raise ProtocolError(f"the model was not loaded to {type(command).__name__.lower()}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from native.embedding import EmbeddingContext
 from native.llama import Context
 
 _INTERVAL_S = 0.25
@@ -67,7 +68,7 @@ class Governor:
 class Threads:
     """Keeps a context at the thread count that the machine has room for."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context | EmbeddingContext) -> None:
         self._context = context
         self._governor = Governor(context.options.threads, psutil.cpu_count() or context.options.threads)
         self._next_s = 0.0
