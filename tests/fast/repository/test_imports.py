@@ -21,7 +21,10 @@ HEAVY = [
     "jinja2",
     "prompt_toolkit",
 ]
-HELP = "from runner.cli import main; import sys; sys.argv = ['nybble', '--help']; main()"
+RUN = "from runner.cli import main; import sys; sys.argv = ['nybble', {}]; main()"
+HELP = RUN.format("'--help'")
+# Ends where it would ask the daemon, with all that it asks and reads the answer with.
+LIST = RUN.format("'list', '--no-start'")
 
 REPORT = """
 import atexit, json, sys
@@ -44,10 +47,11 @@ def test_contracts_between_rooms() -> None:
 @pytest.mark.parametrize(
     "code, forbidden",
     [
-        (HELP, HEAVY),
+        (HELP, [*HEAVY, "pydantic", "runner.client"]),
+        (LIST, [*HEAVY, "httpx", "anyio", "rich", "modelstore.store"]),
         (
-            "import runner.daemon, runner.service, runner.supervisor",
-            ["llama_cpp", "numpy", "textual", "jinja2"],
+            "import runner.daemon, runner.service, runner.supervisor, runner.api.app",
+            ["llama_cpp", "numpy", "textual", "jinja2", "httpx", "rich"],
         ),
         ("import runner.client", [*HEAVY, "modelstore.store"]),
         ("import modelstore.pull, modelstore.quantize", ["llama_cpp", "numpy", "huggingface_hub"]),
