@@ -7,9 +7,11 @@ Prints tokens a second.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from native.llama import Context, ContextOptions, Model
@@ -18,10 +20,12 @@ from native.sampler import SamplerChain
 from tests.bench.stream import words
 
 
-def decode_tps(path: Path, threads: int, tokens: int) -> float:
-    """Measured in a process of its own."""
+def decode_tps(path: Path, threads: int, tokens: int, environment: Mapping[str, str] | None = None) -> float:
+    """Measured in a process of its own, with these variables besides ours."""
     command = [sys.executable, "-m", "tests.bench.bare", str(path), str(threads), str(tokens)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    variables = {**os.environ, **(environment or {})}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=variables)
+    return float(done.stdout)
 
 
 def _loop(path: Path, threads: int, tokens: int) -> float:

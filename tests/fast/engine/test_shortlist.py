@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from native.shortlist import best, shortlist
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20_000), st.integers(0, 200), st.integers(1, 60))
+def test_the_shortlist_holds_the_most_likely(seed: int, size: int, count: int, distinct: int) -> None:
+    """Few distinct values make ties, also at the border."""
+    logits = np.random.default_rng(seed).integers(0, distinct, size).astype(np.float32)
+    found = shortlist(logits, count)
+    assert (logits[found["id"]] == found["logit"]).all()
+    assert len(set(found["id"].tolist())) == len(found)
+    if count:
+        least = np.sort(logits)[-min(count, size)]
+        assert set(np.flatnonzero(logits > least).tolist()) <= set(found["id"].tolist())
+        assert sorted(found["logit"])[-min(count, size) :] == sorted(logits)[-min(count, size) :]
+
+
+def test_a_shortlist_is_short() -> None:
+    logits = np.random.default_rng(1).normal(size=262_144).astype(np.float32)
+    assert 40 <= len(shortlist(logits, 40)) < 400
+
+
+def test_forbidden_tokens_are_listed_only_if_nothing_else_is_left() -> None:
+    logits = np.full(65_536, -np.inf, np.float32)
+    logits[[7, 40_000]] = 1.0, 2.0
+    found = shortlist(logits, 2)
+    assert set(found["id"].tolist()) == {7, 40_000}
+    assert best(logits) == 40_000
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 4096])
+def test_small_vocabularies_are_listed_whole_or_right(size: int) -> None:
+    logits = np.arange(size, dtype=np.float32)
+    assert shortlist(logits, 40)["id"][-1] == size - 1
