@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelstore.header import Header
+from modelstore.kv_types import F16, KvTypes
 
 # What the worker decodes at most in one step.
 BATCH_TOKENS = 512
@@ -44,12 +45,12 @@ def memory_need(
     context_length: int,
     slots: int,
     batch_tokens: int = BATCH_TOKENS,
-    kv_type_bytes: float = 2.0,
+    kv: KvTypes = F16,
 ) -> MemoryNeed:
     """Memory of a loaded model with `slots` sequences of `context_length` tokens each."""
     return MemoryNeed(
         header.weights_bytes,
-        kv_cache_bytes(header, context_length, slots, kv_type_bytes, batch_tokens),
+        kv_cache_bytes(header, context_length, slots, kv, batch_tokens),
         _compute_bytes(header, context_length, slots, batch_tokens),
     )
 
@@ -58,17 +59,17 @@ def kv_cache_bytes(
     header: Header,
     context_length: int,
     slots: int,
-    type_bytes: float = 2.0,
+    kv: KvTypes = F16,
     batch_tokens: int = BATCH_TOKENS,
 ) -> int:
-    """Keys, values and recurrent states of all slots. `type_bytes` is the size of one cached number."""
+    """Keys, values and recurrent states of all slots."""
     full_cells, window_cells = _cells(header, context_length, batch_tokens)
     slides = _sliding_layers(header)
     recurrent, attending = _layer_kinds(header)
     total = 0.0
     for layer in attending:
         sliding = layer < len(slides) and slides[layer]
-        total += (window_cells if sliding else full_cells) * _row_width(header, layer, sliding) * type_bytes
+        total += (window_cells if sliding else full_cells) * _row_bytes(header, layer, sliding, kv)
     return slots * (int(total) + len(recurrent) * _state_bytes(header))
 
 
@@ -96,14 +97,14 @@ def _shared_layers(header: Header) -> int:
     return header.integer("{}.attention.shared_kv_layers") or 0
 
 
-def _row_width(header: Header, layer: int, sliding: bool) -> int:
-    """Numbers cached for one token in one layer."""
+def _row_bytes(header: Header, layer: int, sliding: bool, kv: KvTypes) -> float:
+    """What is cached for one token in one layer."""
     heads = header.head_count_kv
     key_length, value_length = header.key_length or 0, header.value_length or 0
     if sliding:
         key_length = header.integer("{}.attention.key_length_swa") or key_length
         value_length = header.integer("{}.attention.value_length_swa") or value_length
-    return (heads[layer] if heads else 0) * (key_length + value_length)
+    return (heads[layer] if heads else 0) * (key_length * kv.k_bytes + value_length * kv.v_bytes)
 
 
 def _sliding_layers(header: Header) -> tuple[bool, ...]:

@@ -6,19 +6,40 @@ Not thread-safe: one thread owns a Context. All calls release the GIL while llam
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from native.batch import Batch
 from native.binding import api
 from native.errors import LlamaError, LoadCancelled
 from native.log import Log
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# ggml's numbers; the binding lacks some.
+_KV_TYPES = {
+    "f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2, "iq4_nl": 20,
+}  # fmt: skip
+_FLASH_ATTENTION = {
+    None: api.LLAMA_FLASH_ATTN_TYPE_AUTO,
+    True: api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
+    False: api.LLAMA_FLASH_ATTN_TYPE_DISABLED,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """`context_length` tokens for each of `sequences`; at most `batch_tokens` in one decode."""
+    """`context_length` tokens for each of `sequences`; at most `batch_tokens` in one decode.
+
+    `kv_type_k` and `kv_type_v` are ggml's names of types; `flash_attention` None lets llama.cpp decide.
+    `kv_unified` False gives each sequence its own part of the cache, without others' tokens to skip: measured
+    on CPUs, `tests/bench/kv_streams.py`.
+    """
 
     context_length: int
     sequences: int
@@ -26,6 +47,10 @@ class ContextOptions:
     threads: int
     prefill_threads: int
     draft_tokens: int = 0
+    kv_type_k: str = "f16"
+    kv_type_v: str = "f16"
+    flash_attention: bool | None = None
+    kv_unified: bool = False
 
     @property
     def outputs(self) -> int:
@@ -72,6 +97,11 @@ class Model:
     @property
     def handle(self) -> object:
         return self._handle
+
+    @property
+    def vocabulary(self) -> object:
+        """llama.cpp's pointer to it, which lives as long as the model."""
+        return self._vocab
 
     @property
     def vocabulary_size(self) -> int:
@@ -135,6 +165,10 @@ class Model:
         """Whether generation ends with this token (end of text, of turn, of message)."""
         return bool(api.llama_vocab_is_eog(self._vocab, token))
 
+    @functools.cached_property
+    def end_tokens(self) -> list[int]:
+        return [token for token in range(self.vocabulary_size) if self.is_end(token)]
+
     def control_tokens(self) -> Iterator[str]:
         for token in range(self.vocabulary_size):
             if api.llama_vocab_is_control(self._vocab, token):
@@ -175,8 +209,9 @@ class Context:
         params.n_batch = params.n_ubatch = options.batch_tokens
         params.n_threads = options.threads
         params.n_threads_batch = options.prefill_threads
-        # Separate streams: each sequence has its own part of the cache and no other's tokens to skip.
-        params.kv_unified = False
+        params.kv_unified = options.kv_unified
+        params.type_k, params.type_v = _KV_TYPES[options.kv_type_k], _KV_TYPES[options.kv_type_v]
+        params.flash_attn_type = _FLASH_ATTENTION[options.flash_attention]
         # A full-size cache for sliding-window layers costs memory only to make prefix reuse simpler.
         params.swa_full = False
         # Only the last token of a prompt and each sampled one need logits; room for more costs hundreds of
@@ -219,10 +254,12 @@ class Context:
         if status != 0:
             raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
 
-    def logits(self, row: int) -> Sequence[float]:
-        """Logits of batch row `row` (one per vocabulary entry), valid until the next decode."""
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
+        import numpy as np  # most workers never need it
+
         pointer = api.llama_get_logits_ith(self._handle, row)
-        return pointer[: self.model.vocabulary_size]  # type: ignore[no-any-return]
+        return np.ctypeslib.as_array(pointer, (self.model.vocabulary_size,))
 
     # Memory of one sequence
 
@@ -230,7 +267,8 @@ class Context:
         """Drop all but the first `length` tokens. False, with the sequence emptied, if the model cannot:
         recurrent state has no past, and a sliding window may have let go of what is needed."""
         oldest = int(api.llama_memory_seq_pos_min(self._memory, sequence))
-        reach = max(0, length - self.model.sliding_window) if self.model.sliding_window else length
+        # A token sees itself and `sliding_window` - 1 before it.
+        reach = max(0, length + 1 - self.model.sliding_window) if self.model.sliding_window else length
         kept = oldest <= reach and api.llama_memory_seq_rm(self._memory, sequence, length, -1)
         if not kept:
             api.llama_memory_seq_rm(self._memory, sequence, -1, -1)

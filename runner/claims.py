@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelstore.errors import NotFound
-from modelstore.gguf_types import TENSOR_TYPES
 from modelstore.header import Header
+from modelstore.kv_types import KvTypes
 from modelstore.manifests import Manifest
 from modelstore.store import Store
 from native.topology import physical_cores
@@ -18,7 +18,6 @@ from runner.placement import Demand, Placement, Wish
 from runner.protocol import Load
 from runner.settings import ModelSettings, Settings
 
-_TYPE_BYTES = {each.name.lower(): each.bits_per_weight / 8 for each in TENSOR_TYPES.values()}
 _MOST_PREFIX_RAM_BYTES = 2**30
 
 
@@ -135,11 +134,11 @@ def _instance(manifest: Manifest, settings: ModelSettings, ask: Ask, draft: Mani
 
 
 def _wish(settings: ModelSettings, instance: Instance, ask: Ask) -> Wish:
-    types = (instance.kv_type_k, instance.kv_type_v)
     return Wish(
         context_length=settings.context_length,
         least_context_length=ask.least_context_length,
         slots=settings.num_parallel,
         gpu_layers=settings.gpu_layers,
-        kv_type_bytes=sum(_TYPE_BYTES[each] for each in types) / len(types),
+        kv=KvTypes(instance.kv_type_k, instance.kv_type_v),
+        flash_attention=instance.flash_attention,
     )

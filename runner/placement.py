@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from modelstore.fit import MemoryNeed, memory_need
 from modelstore.header import Header
+from modelstore.kv_types import F16, KvTypes, obstacle
 
 # What auto tries, largest first. More is for those who ask: the KV cache takes its memory at once.
 _CONTEXT_LENGTHS = (8192, 4096, 2048, 1024)
@@ -45,13 +47,14 @@ class Machine:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What settings or the request ask for; None means: decide. `least_context_length` is what the request
-    needs at least. `gpu_layers` 0 is the CPU. `kv_type_bytes` is the size of one number in the KV cache."""
+    needs at least. `gpu_layers` 0 is the CPU. `kv` are the types of the KV cache."""
 
     context_length: int | None = None
     least_context_length: int | None = None
     slots: int | None = None
     gpu_layers: int | None = None
-    kv_type_bytes: float = 2.0
+    kv: KvTypes = F16
+    flash_attention: Literal["auto", "on", "off"] = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,7 @@ class Demand:
     def need(self, context_length: int, slots: int) -> MemoryNeed:
         """The arithmetic, corrected by measurement where there is one."""
         headers = [self.header] if self.draft is None else [self.header, self.draft]
-        kv_type_bytes = self.wish.kv_type_bytes
-        needs = [memory_need(each, context_length, slots, kv_type_bytes=kv_type_bytes) for each in headers]
+        needs = [memory_need(each, context_length, slots, kv=self.wish.kv) for each in headers]
         return MemoryNeed(
             weights_bytes=sum(need.weights_bytes for need in needs),
             kv_bytes=sum(need.kv_bytes for need in needs),
@@ -122,9 +124,10 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """It does not fit this machine, whatever is unloaded."""
+    """It does not fit this machine, whatever is unloaded; or the machine cannot do what is wished."""
 
     reason: str
+    hint: str = "a smaller quantization or a shorter context needs less"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,10 @@ class _Pool:
 def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Placement | Wait | Refusal:
     """The first shape that fits without a victim; else the smallest one, with victims. GPUs before the CPU;
     waiting for a busy model only if nothing else helps."""
+    wish = demand.wish
+    gpu_names = () if wish.gpu_layers == 0 else machine.gpu_names
+    if reason := obstacle(demand.header, wish.kv, wish.flash_attention, gpu_names):
+        return Refusal(reason, "the settings `kv_type`, `flash_attention` and `gpu_layers` decide this")
     shapes = [(*shape, demand.need(*shape).total_bytes) for shape in _shapes(demand, machine)]
     last_resort: Wait | None = None
     for pool in _pools(demand, machine, residents):

@@ -312,4 +312,4 @@ class Scheduler:
 
 
 def _does_not_fit(refusal: Refusal) -> DoesNotFit:
-    return DoesNotFit(refusal.reason, hint="a smaller quantization or a shorter context needs less")
+    return DoesNotFit(refusal.reason, hint=refusal.hint)

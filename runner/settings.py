@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from modelstore.kv_types import KV_TYPES
 from runner import config_values as values
-
-KV_TYPES = ("f32", "f16", "bf16", "q8_0", "q5_1", "q5_0", "q4_1", "q4_0", "iq4_nl")
-"""ggml's types that llama.cpp can keep keys and values in."""
 
 PREFILL_STEPS_S = {"smooth": 0.25, "balanced": 0.5, "fast": 0.0}
 """Longest step while somebody generates; 0 is as long as a full batch takes."""
