@@ -30,6 +30,7 @@ class Shape:
     inner: int = 48
     context_length: int = 64
     pooling: gguf.PoolingType = gguf.PoolingType.MEAN
+    rerank_template: str | None = None
     epsilon: float = 1e-12
 
 
@@ -66,7 +67,7 @@ def write_encoder(path: Path, shape: Shape | None = None, seed: int = 1) -> Path
     random = np.random.default_rng(seed)
     weights = {
         name: (
-            np.ones(dimensions) if name.endswith("norm.weight") else random.normal(0, 0.5, dimensions)
+            np.ones(dimensions) if name.endswith("norm.weight") else random.normal(0, 0.2, dimensions)
         ).astype(np.float32)
         for name, dimensions in _tensors(shape, len(vocabulary)).items()
     }
@@ -85,6 +86,8 @@ def _write(path: Path, shape: Shape, vocabulary: list[str], weights: Weights) ->
     writer.add_pooling_type(shape.pooling)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_token_type_count(2)
+    if shape.rerank_template:
+        writer.add_chat_template([{"name": "rerank", "template": shape.rerank_template}])
     _add_vocabulary(writer, vocabulary)
     for name, values in weights.items():
         writer.add_tensor(name, values)

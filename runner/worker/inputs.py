@@ -24,9 +24,11 @@ class Input:
         return len(self.before) + len(self.text) + len(self.after)
 
     def cut(self, limit: int) -> list[int] | None:
-        """At most `limit` tokens; None if that leaves nothing of the text."""
-        room = limit - len(self.before) - len(self.after)
-        return self.before + self.text[:room] + self.after if room > 0 else None
+        """At most `limit` tokens; None if that takes all of the text."""
+        excess = max(0, len(self) - limit)
+        if excess and excess >= len(self.text):
+            return None
+        return self.before + self.text[: len(self.text) - excess] + self.after
 
 
 class Inputs:
@@ -43,9 +45,12 @@ class Inputs:
         tokens = self._model.tokenize(text, add_special=True, parse_special=False)
         if not tokens:
             # Nothing to read is nothing to embed; a token that ends texts stands for it.
-            tokens = [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token]
-        end = len(tokens) - (len(tokens) > 1 and tokens[-1] in self._closing)
-        return Input([], tokens[:end], tokens[end:])
+            return Input(
+                [], [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token], []
+            )
+        begin = int(tokens[0] == self._model.bos_token)
+        end = len(tokens) - (len(tokens) > begin and tokens[-1] in self._closing)
+        return Input(tokens[:begin], tokens[begin:end], tokens[end:])
 
     def pair(self, query: str, document: str) -> Input:
         """A document to score as an answer to `query`, as the file's template or its vocabulary has it.
