@@ -19,6 +19,7 @@ from runner.worker.detokenize import TextAssembler
 from runner.worker.outcome import Outcome
 from runner.worker.pace import Pace
 from runner.worker.picking import Picker
+from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.sequence import Sequence
 from runner.worker.shifting import shift
 from runner.worker.slots import Slot
@@ -28,14 +29,14 @@ from runner.worker.speculate import Speculation
 class Engine:
     """Runs the requests of one model. Single-threaded: the thread that made it owns it."""
 
-    def __init__(self, context: Context, prefill_step_s: float) -> None:
+    def __init__(self, context: Context, prefill_step_s: float, prefixes: PrefixLimits | None = None) -> None:
         options = context.options
         self._context = context
         self._model = context.model
         self._context_length = min(options.context_length, context.sequence_context_length)
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
-        self._admission = Admission(context, self._slots)
+        self._admission = Admission(context, self._slots, prefixes)
         self._speculation = Speculation(context)
         self._pace = Pace(prefill_step_s, options.batch_tokens)
         self._outcome = Outcome()
@@ -127,7 +128,7 @@ class Engine:
                 self._speculation.ended(slot.sequence)
         self._speculation.draft(self._busy())
         pending = [
-            Pending(slot.index, sequence.pending + len(sequence.draft), sequence.is_prefilling)
+            Pending(slot.index, sequence.due + len(sequence.draft), sequence.is_prefilling)
             for slot in self._slots
             if (sequence := slot.sequence) is not None
         ]
@@ -152,6 +153,7 @@ class Engine:
             started = time.perf_counter()
             self._context.decode()
             step_s = time.perf_counter() - started
+            self._admission.take_checkpoints()
             self._pace.observe(step_s, generating, prompt_tokens)
             if not prompt_tokens:
                 self._speculation.observe(batch.struct.n_tokens, step_s)
@@ -166,7 +168,7 @@ class Engine:
         outputs = guesses + 1 if count >= pending else 0
         end = self._context.batch.add(slot.index, start, chunk + sequence.draft, outputs)
         sequence.computed += len(chunk)
-        slot.cached += chunk
+        slot.cached.extend(chunk)
         return end - outputs if outputs else None
 
     def _advance(self, slot: Slot, sequence: Sequence, row: int) -> None:
@@ -218,9 +220,10 @@ class Engine:
         """Guesses that were right are part of the sequence now; the others leave the cache."""
         kept = guesses[: min(right, sequence.pending)]
         sequence.computed += len(kept)
-        slot.cached += kept
+        slot.cached.extend(kept)
         if len(kept) < len(guesses) and not self._context.keep_prefix(slot.index, sequence.computed):
-            sequence.computed, slot.cached = 0, []
+            sequence.computed = 0
+            del slot.cached[:]
         sequence.drafted += len(guesses)
         sequence.accepted += right
 
@@ -243,7 +246,7 @@ class Engine:
         text: str = "",
         logprobs: list[TokenLogprob] | None = None,
     ) -> None:
-        slot.sequence = None
+        self._admission.release(slot)
         text += sequence.text.flush()
         if text or logprobs:
             self._outcome.text(sequence, text, logprobs or [])
@@ -255,4 +258,5 @@ class Engine:
         self._outcome.finished(sequence, reason)
 
     def close(self) -> None:
-        """No more steps will come."""
+        """No more steps will come: what slots and memory hold goes to disk, as far as there is time."""
+        self._admission.close()

@@ -13,8 +13,9 @@ from runner.worker.picking import Picker
 class Sequence:
     """`tokens` is the prompt, then what was generated; the first `computed` of them are in the KV cache.
 
-    `draft` are guesses of what follows `tokens`, decoded along with them in the current step. Times are
-    readings of one monotonic clock, in seconds; None until they happen.
+    `draft` are guesses of what follows `tokens`, decoded along with them in the current step. The
+    prompt is read up to `checkpoint_at` before the rest of it. Times are readings of one monotonic clock, in
+    seconds; None until they happen.
     """
 
     request: Generate
@@ -25,6 +26,7 @@ class Sequence:
     submitted_at: float
     draft: list[int] = field(default_factory=list)
     computed: int = 0
+    checkpoint_at: int = 0
     cached: int = 0
     drafted: int = 0
     accepted: int = 0
@@ -49,3 +51,9 @@ class Sequence:
     def pending(self) -> int:
         """Tokens that wait to be decoded: the rest of the prompt, or what was picked last."""
         return len(self.tokens) - self.computed
+
+    @property
+    def due(self) -> int:
+        """Pending tokens that the next step may decode: up to the checkpoint, if that lies ahead."""
+        ahead = self.checkpoint_at - self.computed
+        return ahead if ahead > 0 else self.pending

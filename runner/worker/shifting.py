@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from array import array
+
 from native.llama import Context, Model
 from runner.protocol import Generate
 from runner.worker.slots import Slot
 
 _KEPT_PART = 4
 """At most one part in so many of the context is never forgotten, however long the system prompt is."""
-_FORGOTTEN = -1
+FORGOTTEN = -1
 """In the place of tokens in `Slot.cached`: no prompt has it, so nothing from here on is ever reused."""
 
 
@@ -27,7 +29,7 @@ def shift(context: Context, slot: Slot) -> None:
     del sequence.tokens[kept : kept + count]
     sequence.computed -= count
     sequence.shifted += count
-    slot.cached[kept:] = [_FORGOTTEN] * (sequence.computed - kept)
+    slot.cached[kept:] = array("i", [FORGOTTEN]) * (sequence.computed - kept)
 
 
 def _kept_tokens(model: Model, request: Generate, most: int) -> int:

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from runner.worker.prefix.snapshot import Checkpoint
 from runner.worker.sequence import Sequence
+
+WORTH_TOKENS = 64
+"""Fewer are computed again about as fast as they are copied."""
+_WORTH_PART = 8
+"""What is lost must be at least one part in so many of what is copied to save it."""
+
+
+def _no_tokens() -> array[int]:
+    return array("i")
 
 
 @dataclass(slots=True)
 class Slot:
-    """One llama.cpp sequence. `cached` are the tokens in its KV cache; a free slot keeps them for reuse."""
+    """One llama.cpp sequence. `cached` are the tokens in its KV cache; a free slot keeps them for reuse.
+
+    `checkpoints`, in order of length, are where its memory can go back to. `used` counts up with the requests
+    of all slots: the highest ended last.
+    """
 
     index: int
-    cached: list[int] = field(default_factory=list)
+    cached: array[int] = field(default_factory=_no_tokens)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
     sequence: Sequence | None = None
+    used: int = 0
 
 
-def choose(slots: list[Slot], prompt: list[int]) -> tuple[Slot, int] | None:
-    """The free slot for `prompt`, and how many of its tokens are reusable; None if all are busy.
+def loss(slot: Slot, kept: int) -> int:
+    """Tokens that go if all but the first `kept` are overwritten; 0 if that is not worth a copy."""
+    lost = len(slot.cached) - kept
+    return lost if lost >= WORTH_TOKENS and lost * _WORTH_PART >= len(slot.cached) else 0
 
-    The longest common prefix wins, but only where it is most of what the slot would lose: a chat that shares
-    its first words with another must not take the other's slot while an empty one is free. Then the lowest
-    index: llama.cpp is fastest when busy sequences are gapless from 0.
+
+def cheapest(slots: Iterable[Slot]) -> Slot:
+    """The free slot to overwrite: one with nothing to lose, else the least recently used. Raises ValueError
+    if all are busy.
+
+    Among equals the lowest: llama.cpp is fastest when the busy sequences are gapless from 0.
     """
     free = [slot for slot in slots if slot.sequence is None]
-    if not free:
-        return None
-    best = max(free, key=lambda slot: (common_prefix(slot.cached, prompt), -slot.index))
-    shared = common_prefix(best.cached, prompt)
-    if 2 * shared < len(best.cached):
-        best = min(free, key=lambda slot: (len(slot.cached) > 0, slot.index))
-        shared = common_prefix(best.cached, prompt)
-    # The last prompt token is decoded again in any case: its logits pick the first new token.
-    return best, min(shared, len(prompt) - 1)
-
-
-def common_prefix(a: list[int], b: list[int]) -> int:
-    """Length of the longest common prefix, in tokens."""
-    longest = min(len(a), len(b))
-    if a[:longest] == b[:longest]:
-        return longest
-    return next(i for i in range(longest) if a[i] != b[i])
+    return min(free, key=lambda slot: (loss(slot, 0) and slot.used, slot.index))

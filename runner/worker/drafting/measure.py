@@ -49,5 +49,5 @@ class CostMeasurement:
         self._context.decode()
         seconds = time.perf_counter() - started
         if not self._context.keep_prefix(slot.index, len(slot.cached)):
-            slot.cached = []
+            del slot.cached[:]
         return seconds

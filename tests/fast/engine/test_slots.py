@@ -1,40 +1,35 @@
+from array import array
+
+import pytest
+
 from runner.worker.sequence import Sequence
-from runner.worker.slots import Slot, choose, common_prefix
+from runner.worker.slots import Slot, cheapest, loss
+
+
+def slot(index: int, tokens: int, used: int = 0) -> Slot:
+    return Slot(index, array("i", range(tokens)), used=used)
 
 
 def busy(index: int) -> Slot:
-    slot = Slot(index)
-    slot.sequence = Sequence.__new__(Sequence)
-    return slot
+    return Slot(index, sequence=Sequence.__new__(Sequence))
 
 
 def test_no_slot_when_all_are_busy() -> None:
-    assert choose([busy(0), busy(1)], [1, 2, 3]) is None
+    with pytest.raises(ValueError):
+        cheapest([busy(0), busy(1)])
 
 
-def test_the_lowest_empty_slot_comes_first() -> None:
-    slot, shared = choose([busy(0), Slot(1), Slot(2)], [1, 2, 3]) or (None, None)
-    assert (slot and slot.index, shared) == (1, 0)
+def test_the_lowest_slot_with_nothing_to_lose_comes_first() -> None:
+    assert cheapest([busy(0), slot(1, 500, 1), slot(2, 10, 2), slot(3, 0)]).index == 2
 
 
-def test_the_longest_prefix_wins_over_a_lower_slot() -> None:
-    slots = [Slot(0, [1, 9, 9]), Slot(1), Slot(2, [1, 2, 3])]
-    slot, shared = choose(slots, [1, 2, 3, 4]) or (None, None)
-    assert (slot and slot.index, shared) == (2, 3)
+def test_of_slots_that_lose_something_the_least_recently_used_goes() -> None:
+    assert cheapest([slot(0, 500, 7), slot(1, 900, 3), slot(2, 70, 5)]).index == 1
 
 
-def test_a_short_common_start_does_not_take_anothers_cache_while_a_slot_is_empty() -> None:
-    slots = [Slot(0, [1, 2, 9, 9, 9, 9]), Slot(1)]
-    slot, shared = choose(slots, [1, 2, 3, 4]) or (None, None)
-    assert (slot and slot.index, shared) == (1, 0)
-
-
-def test_the_last_prompt_token_is_always_decoded_again() -> None:
-    slot, shared = choose([Slot(0, [1, 2, 3, 4])], [1, 2, 3]) or (None, None)
-    assert (slot and slot.index, shared) == (0, 2)
-
-
-def test_common_prefix() -> None:
-    assert common_prefix([], [1]) == 0
-    assert common_prefix([1, 2, 3], [1, 2, 4]) == 2
-    assert common_prefix([1, 2], [1, 2, 3]) == 2
+@pytest.mark.parametrize(
+    ("tokens", "kept", "lost"),
+    [(63, 0, 0), (64, 0, 64), (1000, 900, 0), (1000, 800, 200), (1000, 950, 0), (5000, 0, 5000)],
+)
+def test_a_loss_counts_if_it_is_worth_copying_the_whole(tokens: int, kept: int, lost: int) -> None:
+    assert loss(slot(0, tokens), kept) == lost

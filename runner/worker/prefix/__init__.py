@@ -1,0 +1,1 @@
+"""Prefix reuse: what was computed for one request and need not be computed for the next."""

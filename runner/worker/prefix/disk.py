@@ -1,0 +1,173 @@
+"""Snapshots on disk, for after this process: written and read by threads, never by a step.
+
+Only the thread of the engine knows which files there are; jobs tell it by their results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.worker.prefix import files
+from runner.worker.prefix.files import DamagedFile, Head
+from runner.worker.prefix.history import History
+from runner.worker.prefix.index import TOKEN_BYTES, PrefixIndex
+from runner.worker.prefix.snapshot import Snapshot
+
+# Less is computed again faster than a user can start a daemon.
+_LEAST_TOKENS = 256
+# Writes that are slower than evictions must not pile up what memory had no room for.
+_MOST_PENDING_WRITES = 2
+_ABANDONED_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a job did to the folder: `head` is None if it could not write."""
+
+    head: Head | None
+    removed: list[Path]
+
+
+class DiskCache:
+    """The files of one layout in `folder`, which with those of other layouts takes at most `limit_bytes`."""
+
+    def __init__(self, folder: Path, limit_bytes: int, layout: str, history: History) -> None:
+        self.limit_bytes = limit_bytes
+        self._folder = folder
+        self._layout = hashlib.blake2b(layout.encode(), digest_size=16).digest()
+        self._history = history
+        self._index: PrefixIndex[Head] = PrefixIndex()
+        self._tokens: dict[Path, bytes] = {}
+        self._threads = ThreadPoolExecutor(2, "prefix")
+        self._writes: dict[bytes, Future[_Written]] = {}
+        self._reads: dict[bytes, Future[Snapshot | None]] = {}
+        with suppress(OSError):  # without a folder nothing is found, and every write fails
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._scan()
+
+    def find(self, tokens: bytes) -> tuple[int, Head | None]:
+        """The file with the longest beginning of `tokens`, and how many of them it gives."""
+        return self._index.longest(tokens, lambda each, shared: each.reach(self._history, shared))
+
+    def is_wanted(self, tokens: bytes) -> bool:
+        """Whether a snapshot of `tokens` would be worth a file."""
+        is_new = not self._index.covers(tokens) and tokens not in self._writes
+        return is_new and len(tokens) >= _LEAST_TOKENS * TOKEN_BYTES
+
+    def start_reading(self, head: Head) -> Future[Snapshot | None]:
+        """Read a file, once however often it is asked for; None if it is damaged or gone. `take_read` has the
+        result."""
+        if head.tokens not in self._reads:
+            self._reads[head.tokens] = self._threads.submit(_read, head.path, self._layout)
+        return self._reads[head.tokens]
+
+    def take_read(self) -> list[Snapshot]:
+        """What has been read since the last time."""
+        for tokens in [tokens for tokens, write in self._writes.items() if write.done()]:
+            self._note(self._writes.pop(tokens).result())
+        snapshots = []
+        for tokens in [tokens for tokens, read in self._reads.items() if read.done()]:
+            snapshot = self._reads.pop(tokens).result()
+            if snapshot is None:
+                self._index.remove(tokens)
+            else:
+                snapshots.append(snapshot)
+        return snapshots
+
+    def start_writing(self, snapshot: Snapshot) -> None:
+        if self.is_wanted(snapshot.tokens) and len(self._writes) < _MOST_PENDING_WRITES:
+            superseded = self._superseded(snapshot)
+            self._writes[snapshot.tokens] = self._threads.submit(self._write, snapshot, superseded)
+
+    def close(self, snapshots: Iterable[Snapshot], deadline_s: float) -> None:
+        """Write what is not there yet, as far as there is time; `deadline_s` is a reading of `monotonic`."""
+        for snapshot in snapshots:
+            if time.monotonic() >= deadline_s:
+                break
+            if self.is_wanted(snapshot.tokens):
+                self._note(self._write(snapshot, self._superseded(snapshot)))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _superseded(self, snapshot: Snapshot) -> list[Path]:
+        return [head.path for head in self._index.beginnings(snapshot.tokens)]
+
+    def _note(self, written: _Written) -> None:
+        for path in written.removed:
+            if tokens := self._tokens.pop(path, None):
+                self._index.remove(tokens)
+        if written.head:
+            self._know(written.head)
+
+    def _know(self, head: Head) -> None:
+        self._index.add(head.tokens, head)
+        self._tokens[head.path] = head.tokens
+
+    # Files
+
+    def _scan(self) -> None:
+        for path in self._folder.glob("*.tmp"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
+        for path in self._folder.glob(f"{self._prefix}-*.kv"):
+            try:
+                self._know(files.read_head(path, self._layout))
+            except DamagedFile as error:
+                _discard(path, error)
+
+    @property
+    def _prefix(self) -> str:
+        return self._layout.hex()[:8]
+
+    def _write(self, snapshot: Snapshot, superseded: list[Path]) -> _Written:
+        name = hashlib.blake2b(snapshot.tokens, digest_size=16).hexdigest()
+        try:
+            head = files.write(self._folder / f"{self._prefix}-{name}.kv", snapshot, self._layout)
+        except OSError as error:
+            sys.stderr.write(f"prefix cache: cannot write {self._folder}: {error}\n")
+            return _Written(None, [])
+        for path in superseded:
+            with suppress(OSError):
+                path.unlink()
+        return _Written(head, superseded + self._trim())
+
+    def _trim(self) -> list[Path]:
+        """Remove the least recently used files until the folder fits its limit."""
+        found = [(entry.stat(), Path(entry.path)) for entry in os.scandir(self._folder)]
+        excess = sum(stat.st_size for stat, _ in found) - self.limit_bytes
+        removed = []
+        for stat, path in sorted(found, key=lambda each: each[0].st_mtime_ns):
+            if excess <= 0:
+                break
+            with suppress(OSError):
+                path.unlink()
+                excess -= stat.st_size
+                removed.append(path)
+        return removed
+
+
+def _read(path: Path, layout: bytes) -> Snapshot | None:
+    try:
+        snapshot = files.read(path, layout)
+        os.utime(path)
+    except DamagedFile as error:
+        _discard(path, error)
+    except OSError:
+        return None
+    else:
+        return snapshot
+    return None
+
+
+def _discard(path: Path, error: DamagedFile) -> None:
+    sys.stderr.write(f"prefix cache: removing {error}\n")
+    with suppress(OSError):
+        path.unlink()
