@@ -21,13 +21,20 @@ def tiny_header() -> Header:
 
 
 HEADER = tiny_header()
-NEED = Demand(HEADER).need(1024, 1).total_bytes
+
+
+def need(context_length: int) -> int:
+    """Bytes of the model with one slot."""
+    return Demand(HEADER).need(context_length, 1).total_bytes
+
+
+NEED = need(1024)
 
 
 class Desk:
     """On a machine with room for `models` models of any context."""
 
-    def __init__(self, models: int = 10, max_queue: int = 100, budget_bytes: int | None = None) -> None:
+    def __init__(self, models: float = 10, max_queue: int = 100, budget_bytes: int | None = None) -> None:
         self.now_s = 0.0
         self.taken = 0
         self.room = models

@@ -7,17 +7,21 @@ import pytest
 from modelstore.errors import InvalidModel
 from runner.breaker import DEATHS, PAUSE_S
 from runner.errors import DoesNotFit, KeepsCrashing, Overloaded, WorkerFailed
-from runner.scheduler import PATIENCE_S, AnnounceReload, Effect, Reject, StartLoad
-from tests.fast.scheduler.desk import NEED, Desk, kinds, positions
+from runner.scheduler import PATIENCE_S, AnnounceReload, Effect, Enqueued, Reject, StartLoad
+from tests.fast.scheduler.desk import NEED, Desk, kinds, need, positions
 
 DIED = WorkerFailed("the process was ended by SIGSEGV")
 
 
-def rejected(effects: list[Effect], kind: type[Exception]) -> Overloaded | DoesNotFit:
-    (reject,) = [effect for effect in effects if isinstance(effect, Reject)]
-    assert isinstance(reject.error, kind)
-    assert isinstance(reject.error, Overloaded | DoesNotFit)
+def overloaded(effects: list[Effect]) -> Overloaded:
+    (reject,) = effects
+    assert isinstance(reject, Reject) and isinstance(reject.error, Overloaded)
     return reject.error
+
+
+def does_not_fit(effects: list[Effect]) -> bool:
+    (reject,) = effects
+    return isinstance(reject, Reject) and isinstance(reject.error, DoesNotFit)
 
 
 def test_a_request_loads_its_model_and_those_that_follow_wait_for_the_same_load() -> None:
@@ -100,10 +104,8 @@ def test_a_larger_context_reloads_once_announced_after_the_requests_that_run() -
     desk = Desk()
     desk.request("r1", "a", keep_alive_s=-1)
     desk.loaded("a")
-    (announced, queued) = desk.request("r2", "a", least=1000)
-    assert announced == AnnounceReload(
-        "r2", "the request needs a context of 1000 tokens, 256 are loaded"
-    )
+    announced, _ = desk.request("r2", "a", least=1000)
+    assert announced == AnnounceReload("r2", "the request needs a context of 1000 tokens, 256 are loaded")
     assert kinds(desk.request("r3", "a", least=500)) == []
     assert kinds(desk.request("r4", "a")) == []
     assert kinds(desk.done("r1")) == [("Unload", "a")]
@@ -134,18 +136,19 @@ def test_a_context_that_cannot_fit_is_refused_and_the_loaded_model_stays() -> No
     desk = Desk(models=1)
     desk.ready("a")
     desk.room = -3
-    rejected(desk.request("r1", "a", least=1000), DoesNotFit)
+    assert does_not_fit(desk.request("r1", "a", least=1000))
     assert kinds(desk.request("r2", "a")) == [("Start", "r2")]
 
 
 def test_only_the_requests_that_cannot_fit_are_refused() -> None:
-    desk = Desk(models=0)
-    desk.request("r1", "b", keep_alive_s=0)
-    desk.room = 1
-    desk.request("r2", "a")
-    desk.request("r3", "a", least=1000)
-    assert desk.scheduler.models["a"].phase.name == "LOADING"
-    desk.scheduler.on_exited("a", 0)
+    desk = Desk(models=1)
+    desk.request("b1", "busy")
+    desk.loaded("busy")
+    desk.request("small", "a")
+    desk.request("large", "a", least=1000)
+    assert kinds(desk.done("b1")) == [("Unload", "busy")]
+    desk.room = need(256) / NEED - 0.5
+    assert kinds(desk.exited("busy")) == [("Reject", "large"), ("StartLoad", "a")]
 
 
 # Memory
@@ -185,7 +188,7 @@ def test_the_second_load_is_placed_by_what_the_first_one_took() -> None:
     desk.loaded("a", memory_bytes=5 * NEED)
     desk.done("r1")
     desk.exited("a")
-    rejected(desk.request("r2", "a"), DoesNotFit)
+    assert does_not_fit(desk.request("r2", "a"))
     assert kinds(desk.request("r3", "b")) == [("StartLoad", "b")]
 
 
@@ -202,7 +205,7 @@ def test_a_budget_counts_measured_memory_and_not_models() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     desk = Desk(models=-5)
-    rejected(desk.request("r1", "a"), DoesNotFit)
+    assert does_not_fit(desk.request("r1", "a"))
     assert desk.scheduler.models == {}
 
 
@@ -239,21 +242,111 @@ def test_nobody_gives_way_any_more_when_the_one_that_waited_has_left() -> None:
 
 def test_places_in_the_queue_count_those_in_the_worker_and_are_told_when_they_change() -> None:
     desk = Desk()
-    assert positions(desk.request("r1", "a", slots=1)) == {"r1": 1}
+    assert positions(desk.request("r1", "a")) == {"r1": 1}
     assert positions(desk.request("r2", "a")) == {"r2": 2}
     assert positions(desk.loaded("a")) == {}
-    assert desk.scheduler.models["a"].queue_length == 1
-    assert positions(desk.request("r3", "a", least=1000)) == {"r3": 2}
+    assert positions(desk.request("large", "a", least=1000)) == {"large": 2}
     assert positions(desk.request("r4", "a")) == {"r4": 3}
-    assert positions(desk.done("r1")) == {"r3": 1, "r4": 2}
-    assert positions(desk.done("r3", succeeded=False)) == {"r4": 1} or desk.scheduler.models["a"].active
+    assert positions(desk.done("r1")) == {"large": 1, "r4": 2}
+    assert positions(desk.done("large", succeeded=False)) == {}
+    assert desk.scheduler.models["a"].queue_length == 1
 
 
 def test_a_full_queue_refuses_with_its_limit_and_the_pace_at_which_places_come_free() -> None:
     desk = Desk(max_queue=2)
-    for name in ("r1", "r2", "r3", "r4"):
-        desk.request(name, "a", slots=1)
-        if name == "r1":
-            desk.loaded("a")
-    full = rejected(desk.request("r5", "a"), Overloaded) if False else None
-    assert full is None
+    desk.ready("b")
+    desk.request("r1", "a")
+    desk.loaded("a")
+    for name in ("r2", "r3"):
+        assert kinds(desk.request(name, "a")) == [("Start", name)]
+    full = overloaded(desk.request("r4", "a"))
+    assert full.message == "2 requests are waiting already, and max_queue is 2"
+    assert kinds(desk.request("r5", "b")) == [("Start", "r5")], "it need not wait"
+    desk.now_s = 6.5
+    desk.done("r1")
+    desk.request("r6", "a")
+    assert overloaded(desk.request("r7", "a")).retry_after_s == 7
+
+
+def test_retry_after_a_load_that_took_20_s_before_says_when_it_will_have_ended() -> None:
+    desk = Desk(max_queue=1)
+    desk.ready("a", load_s=20)
+    desk.scheduler.on_unload("a", 0)
+    desk.exited("a")
+    desk.request("r1", "a")
+    desk.now_s = 5
+    assert overloaded(desk.request("r2", "a")).retry_after_s == 15
+
+
+def test_a_drain_refuses() -> None:
+    desk = Desk()
+    desk.scheduler.on_drain()
+    assert "shutting down" in overloaded(desk.request("r4", "b")).message
+
+
+# Failures
+
+
+def test_a_failed_load_fails_all_who_wait_and_the_next_request_tries_again() -> None:
+    desk = Desk()
+    desk.request("r1", "a")
+    desk.request("r2", "a")
+    failed = desk.scheduler.on_load_failed("a", InvalidModel("broken"), 1)
+    assert kinds(failed) == [("Reject", "r1"), ("Reject", "r2")]
+    assert kinds(desk.request("r3", "a")) == [("StartLoad", "a")]
+
+
+def test_a_load_that_nobody_waits_for_any_more_is_stopped_even_if_it_has_just_ended() -> None:
+    desk = Desk()
+    desk.request("r1", "a")
+    desk.request("r2", "a")
+    assert desk.done("r1", succeeded=False) == [Enqueued("r2", 1)]
+    assert kinds(desk.done("r2", succeeded=False)) == [("Unload", "a")]
+    assert kinds(desk.loaded("a")) == [("Unload", "a")]
+
+
+def die(desk: Desk, name: str, answers: int = 0) -> list[Effect]:
+    """One load, so many answers, one request that ends with the process."""
+    desk.request(name, "a")
+    desk.loaded("a")
+    for number in range(answers):
+        desk.request(f"{name}.{number}", "a")
+        desk.done(f"{name}.{number}")
+    desk.done(name, succeeded=False)
+    return desk.exited("a", DIED)
+
+
+def test_a_model_that_keeps_dying_is_refused_for_a_while_with_the_last_reason() -> None:
+    desk = Desk()
+    for number in range(DEATHS - 1):
+        die(desk, f"r{number}")
+    desk.request("last", "a")
+    desk.scheduler.on_load_failed("a", DIED, desk.now_s)
+    desk.now_s = 10
+    refused = overloaded(desk.request("r8", "a"))
+    assert isinstance(refused, KeepsCrashing) and "SIGSEGV" in refused.message
+    assert refused.retry_after_s == PAUSE_S - 10
+    assert kinds(desk.request("r9", "a#embedding")) == [("StartLoad", "a#embedding")]
+    desk.now_s = PAUSE_S
+    assert kinds(desk.request("r10", "a")) == [("StartLoad", "a")]
+
+
+def test_deaths_after_an_answer_or_far_apart_do_not_count() -> None:
+    desk = Desk()
+    for number in range(DEATHS * 2):
+        die(desk, f"r{number}", answers=1)
+    for number in range(DEATHS * 2):
+        desk.now_s += 40
+        die(desk, f"s{number}")
+    assert kinds(desk.request("r9", "a")) == [("StartLoad", "a")]
+
+
+def test_those_who_wait_for_a_reload_are_refused_when_the_model_dies_once_too_often() -> None:
+    desk = Desk()
+    for number in range(DEATHS - 1):
+        die(desk, f"r{number}")
+    desk.request("r8", "a")
+    desk.loaded("a")
+    desk.request("large", "a", least=1000)
+    desk.done("r8", succeeded=False)
+    assert kinds(desk.exited("a", DIED)) == [("Reject", "large")]
