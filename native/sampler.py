@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+from typing import TYPE_CHECKING, Any
+
 from native.binding import api
 from native.llama import Context, Model
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 
 class SamplerChain:
-    """Samplers applied in the order they were added; the last one must pick (`greedy` or `draw`)."""
+    """Samplers applied in the order they were added; the last one must pick (`greedy`, `draw`, `mirostat`).
+
+    Numbers must be in the ranges of `runner.wire.Options`: llama.cpp checks none. `last_tokens` of memory are
+    allocated as they are asked for.
+    """
 
     def __init__(self, model: Model) -> None:
+        self._model = model
         self._vocabulary_size = model.vocabulary_size
         self._handle = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
 
@@ -18,20 +29,49 @@ class SamplerChain:
             api.llama_sampler_free(self._handle)
             self._handle = None
 
+    def bias(self, biases: list[tuple[int, float]]) -> None:
+        """Add to the logits of tokens; minus infinity forbids one."""
+        array = (api.llama_logit_bias * len(biases))(*biases)
+        self._add(api.llama_sampler_init_logit_bias(self._vocabulary_size, len(biases), array))
+
     def penalties(self, last_tokens: int, repeat: float, frequency: float, presence: float) -> None:
         """Penalise tokens seen in the `last_tokens` latest ones: `repeat` 1 is off, the others 0."""
         self._add(
             api.llama_sampler_init_penalties(self._vocabulary_size, last_tokens, repeat, frequency, presence)
         )
 
+    def dry(
+        self, last_tokens: int, multiplier: float, base: float, allowed_length: int, breakers: tuple[str, ...]
+    ) -> None:
+        """Penalise what would continue a repetition of more than `allowed_length` tokens, by
+        `multiplier` * `base` ** (its length - `allowed_length`). None goes past one of `breakers`."""
+        texts = (ctypes.c_char_p * len(breakers))(*[text.encode("utf-8", "replace") for text in breakers])
+        self._add(
+            api.llama_sampler_init_dry(
+                self._model.vocabulary, multiplier, base, allowed_length, last_tokens, texts, len(breakers)
+            )
+        )
+
+    def top_n_sigma(self, deviations: float) -> None:
+        """Keep tokens whose logit is within so many standard deviations of the best."""
+        self._add(api.llama_sampler_init_top_n_sigma(deviations))
+
     def top_k(self, count: int) -> None:
         self._add(api.llama_sampler_init_top_k(count))
+
+    def typical(self, probability: float) -> None:
+        """Keep the tokens with the most typical information, up to this probability together."""
+        self._add(api.llama_sampler_init_typical(probability, 1))
 
     def top_p(self, probability: float) -> None:
         self._add(api.llama_sampler_init_top_p(probability, 1))
 
     def min_p(self, ratio: float) -> None:
         self._add(api.llama_sampler_init_min_p(ratio, 1))
+
+    def xtc(self, probability: float, threshold: float, seed: int) -> None:
+        """With `probability`, drop all tokens above `threshold` but the least likely of them."""
+        self._add(api.llama_sampler_init_xtc(probability, threshold, 1, seed))
 
     def temperature(self, temperature: float) -> None:
         self._add(api.llama_sampler_init_temp(temperature))
@@ -43,13 +83,31 @@ class SamplerChain:
         """Pick by probability; the same 32-bit seed and logits give the same tokens."""
         self._add(api.llama_sampler_init_dist(seed))
 
+    def mirostat(self, version: int, tau: float, eta: float, seed: int) -> None:
+        """Pick so that the surprise stays near `tau` bits, learning at rate `eta`; version 1 or 2."""
+        if version == 1:
+            # 100 tokens to estimate the slope of the distribution from, as in the paper.
+            self._add(api.llama_sampler_init_mirostat(self._vocabulary_size, seed, tau, eta, 100))
+        else:
+            self._add(api.llama_sampler_init_mirostat_v2(seed, tau, eta))
+
     def _add(self, sampler: object) -> None:
         api.llama_sampler_chain_add(self._handle, sampler)
 
     def accept(self, token: int) -> None:
-        """Tell the penalties about a token that was not sampled here, such as the prompt's."""
+        """Tell the penalties about a token that `sample` did not pick, such as the prompt's."""
         api.llama_sampler_accept(self._handle, token)
 
     def sample(self, context: Context, row: int) -> int:
         """Pick a token from the logits of batch row `row` and accept it."""
         return int(api.llama_sampler_sample(self._handle, context.handle, row))
+
+    def sample_from(self, candidates: NDArray[Any]) -> int:
+        """Pick one of `candidates`, at least one record of (int32 token, float32 logit, float32 zero), and
+        accept it. The array is scratch memory from then on."""
+        data = candidates.ctypes.data_as(api.llama_token_data_p)
+        choice = api.llama_token_data_array(data, len(candidates), -1, False)
+        api.llama_sampler_apply(self._handle, ctypes.byref(choice))
+        token = int(choice.data[choice.selected].id)
+        self.accept(token)
+        return token

@@ -21,19 +21,20 @@ def conversation(request: wire.GenerateRequest, header: Header) -> list[wire.Mes
 
 
 def generate(
-    request_id: str, request: wire.GenerateRequest, prompt: tuple[str, ...], ready: Ready
+    request_id: str,
+    request: wire.GenerateRequest,
+    prompt: tuple[str, ...],
+    ready: Ready,
+    constraint: Constraint | None,
 ) -> Generate:
-    """`prompt` is what became of the request's messages, in text segments."""
-    constraint = request.constraint
+    """`prompt` is what became of the request's messages, in text segments; `constraint` of its constraint."""
     return Generate(
         request_id,
         prompt,
         sampling(request.options),
         # A template that writes the BOS token itself must not get a second one.
         add_bos=not (ready.bos_text and prompt[0].startswith(ready.bos_text)),
-        constraint=Constraint(constraint.kind, constraint.source, tuple(constraint.triggers))
-        if constraint
-        else None,
+        constraint=constraint,
         top_logprobs=request.top_logprobs,
         overflow="shift" if request.overflow == "shift" else "error",
         room_tokens=_room_tokens(request, ready),

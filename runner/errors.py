@@ -4,6 +4,7 @@ NybbleError
 ├── UserError
 │   ├── PromptTooLong        prompt does not fit the context (400)
 │   ├── CannotShift          the model cannot forget a part of its context (400)
+│   ├── InvalidConstraint    a grammar or JSON Schema that cannot be used (400)
 │   └── NoChatTemplate       the model has none (400)
 ├── NotFound
 │   └── SessionNotFound      no such chat session (404)
@@ -39,6 +40,10 @@ class PromptTooLong(UserError):
 
 class CannotShift(UserError):
     code = "shift_not_supported"
+
+
+class InvalidConstraint(UserError):
+    code = "invalid_constraint"
 
 
 class NoChatTemplate(UserError):

@@ -15,7 +15,7 @@ from runner.lookup import Lookup
 from runner.prep.pool import Prep
 from runner.process import Worker
 from runner.prompts import RenderJob
-from runner.protocol import Ready
+from runner.protocol import Constraint, Ready
 from runner.report import Event, Report
 from runner.settings import Settings
 from runner.supervisor import Supervisor
@@ -48,6 +48,7 @@ class Generations:
                 f"{manifest.name} has no chat template: it continues text, and does not chat",
                 hint="`nybble run` with a prompt, /api/generate or /v1/completions continue text",
             )
+        constraint = await self._prep.constraint(request.constraint)
         ask = Ask(request_id, request.options.context_length, request.keep_alive_s)
         claimed, target = await self._claims.claim(manifest, ask)
         async with self._supervisor.lease(claimed, target) as lease:
@@ -63,7 +64,7 @@ class Generations:
                 yield wire.Done(model=manifest.name, reason="load", timings=timings)
                 return
             report = Report(manifest.name, arrived_s, load_s)
-            job = _Job(request_id, manifest.name, header, lease.worker.ready, lease.worker)
+            job = _Job(request_id, manifest.name, header, lease.worker.ready, lease.worker, constraint)
             async with aclosing(self._answer(job, self._spelled_out(request, job), report)) as events:
                 async for event in events:
                     yield event
@@ -87,7 +88,8 @@ class Generations:
     ) -> AsyncGenerator[Event]:
         """Ask the worker; while it counts too many tokens and turns may go, ask again without the oldest."""
         while True:
-            asked = command.generate(job.request_id, request, await self._prompt(request, job), job.ready)
+            prompt = await self._prompt(request, job)
+            asked = command.generate(job.request_id, request, prompt, job.ready, job.constraint)
             try:
                 async with aclosing(job.worker.generate(asked)) as updates:
                     async for update in updates:
@@ -117,6 +119,7 @@ class _Job:
     header: Header
     ready: Ready
     worker: Worker
+    constraint: Constraint | None
 
 
 def _is_empty(request: wire.GenerateRequest) -> bool:

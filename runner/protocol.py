@@ -98,11 +98,11 @@ class Sampling(_Part, frozen=True):
 
 
 class Constraint(_Part, frozen=True):
-    """What the output must match. `source` is empty for "json", which is any JSON object. With `triggers` it
-    applies from the first of these texts on, the trigger included in the match; before, output is free."""
+    """What the output must match: `grammar` as llguidance has it, made by `runner.prep.constraints`. With
+    `triggers` it applies from the first of these texts on, the trigger included in the match; before, output
+    is free."""
 
-    kind: Literal["json", "json_schema", "regex", "lark", "gbnf"]
-    source: str = ""
+    grammar: str
     triggers: tuple[str, ...] = ()
 
 

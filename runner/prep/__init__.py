@@ -1,1 +1,1 @@
-"""Rendering of untrusted chat templates in a child process under limits of memory and time."""
+"""Reading of chat templates and grammars, which are not trusted, under limits of memory and time."""

@@ -1,8 +1,8 @@
 """The prep child: one JSON object a line on stdin, one answer a line on stdout, until stdin ends.
 
 A line is `{"model": number, "messages": [...]}`; the first one with a number also has `define`, the fields
-of RenderJob that stay the same for a model. The answer is `{"segments": [...]}` or
-`{"failed": {"message", "hint"}}`.
+of RenderJob that stay the same for a model. Or it is `{"constraint": {"kind", "source"}}`. The answer is
+`{"segments": [...]}`, `{"grammar": text}` or `{"failed": {"message", "hint"}}`.
 """
 
 from __future__ import annotations
@@ -42,14 +42,26 @@ def main() -> None:
 
 
 def _answer(question: dict[str, Any], models: dict[int, RenderJob]) -> dict[str, Any]:
+    try:
+        if constraint := question.get("constraint"):
+            return {"grammar": _compiled(**constraint)}
+        return {"segments": _rendered(question, models)}
+    except NybbleError as error:
+        return {"failed": {"message": error.message, "hint": error.hint}}
+
+
+def _rendered(question: dict[str, Any], models: dict[int, RenderJob]) -> tuple[str, ...]:
     number = question["model"]
     if defined := question.get("define"):
         tokens = tuple(defined.pop("control_tokens"))
         models[number] = RenderJob(**defined, messages=[], control_tokens=tokens)
-    try:
-        return {"segments": render(dataclasses.replace(models[number], messages=question["messages"]))}
-    except NybbleError as error:
-        return {"failed": {"message": error.message, "hint": error.hint}}
+    return render(dataclasses.replace(models[number], messages=question["messages"]))
+
+
+def _compiled(kind: str, source: str) -> str:
+    from runner.prep.constraints import compiled  # a child for templates needs no llguidance
+
+    return compiled(kind, source)
 
 
 def _say(answer: dict[str, Any]) -> None:

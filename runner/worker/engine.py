@@ -20,6 +20,7 @@ from runner.worker.outcome import Outcome
 from runner.worker.pace import Pace
 from runner.worker.picking import Picker
 from runner.worker.prefix.caches import PrefixLimits
+from runner.worker.refused import Refused
 from runner.worker.sequence import Sequence
 from runner.worker.shifting import shift
 from runner.worker.slots import Slot
@@ -55,6 +56,8 @@ class Engine:
                 self._waiting.append(self._sequence(request, tokens))
         except LlamaError as error:
             self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
+        except Refused as error:
+            self._outcome.failed(Failed(request.request_id, error.code, str(error), 400))
 
     def cancel(self, request_id: str) -> None:
         """End a request where it stands. One that already ended is not an error: messages cross."""
@@ -184,6 +187,9 @@ class Engine:
         right = 0
         while True:
             token = sequence.picker.pick(self._context, row + right)
+            if token is None:
+                reason = "length"
+                break
             is_guessed = right < len(guesses) and token == guesses[right]
             if self._model.is_end(token) and not sequence.request.sampling.ignore_eos:
                 reason = "stop"
@@ -207,14 +213,14 @@ class Engine:
     def _take(self, sequence: Sequence, tokens: list[int]) -> tuple[str, Reason | None]:
         """Append picked tokens: their text, and why the request ends with them."""
         text = ""
-        for token in tokens:
+        for taken, token in enumerate(tokens, 1):
             sequence.tokens.append(token)
             text += sequence.text.feed(self._model.piece(token))
-            if sequence.text.stopped:
+            if sequence.text.stopped or (taken == len(tokens) and sequence.picker.is_complete):
                 return text, "stop"
             if self._is_full(sequence):
                 return text, "length"
-        return text, "stop" if sequence.picker.is_complete else None
+        return text, None
 
     def _settle(self, slot: Slot, sequence: Sequence, guesses: list[int], right: int) -> None:
         """Guesses that were right are part of the sequence now; the others leave the cache."""

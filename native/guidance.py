@@ -1,0 +1,49 @@
+"""Grammars as masks over a vocabulary, by llguidance: its settings in one place."""
+
+from __future__ import annotations
+
+import json
+
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer
+
+_LIMITS = LLParserLimits(
+    # Alternatives open at one place: an object of 1,000 optional properties has 4,000.
+    max_items_in_row=10_000,
+    # A rule that only repeats a text without end is written out up to this limit, in one step.
+    step_max_items=10_000,
+    verbose_errors=False,
+)
+_LONGEST_MESSAGE = 400
+
+
+class GrammarError(Exception):
+    """llguidance does not accept a grammar; the message says where and why."""
+
+
+def tokenizer(vocabulary: object, end_tokens: list[int]) -> LLTokenizer:
+    """A llama.cpp vocabulary for matchers: 0.3 s for 49,152 tokens. It calls llama.cpp's tokenizer, so that
+    the model must stay loaded."""
+    from llguidance.llamacpp import lltokenizer_from_vocab
+
+    return lltokenizer_from_vocab(vocabulary, eos_token=end_tokens)
+
+
+def byte_tokenizer() -> LLTokenizer:
+    """A vocabulary of all bytes: enough to check a grammar with."""
+    return LLTokenizer("byte")
+
+
+def matcher(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
+    """`grammar` in llguidance's own form. Raises GrammarError."""
+    made = LLMatcher(tokenizer, grammar, log_level=0, limits=_LIMITS)
+    if made.is_error():
+        raise GrammarError(_sentence(made.get_error()))
+    return made
+
+
+def _sentence(message: str) -> str:
+    marker = "Unimplemented keys: "
+    if (at := message.find(marker)) >= 0:
+        keywords, _ = json.JSONDecoder().raw_decode(message[at + len(marker) :])
+        return f"JSON Schema keywords that are not supported: {', '.join(keywords)}"
+    return message[:_LONGEST_MESSAGE].strip()

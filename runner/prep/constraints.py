@@ -1,0 +1,85 @@
+"""From a constraint as users write it to a grammar that a worker can use without surprises."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+
+from llguidance import JsonCompileOptions, LLMatcher
+from llguidance.gbnf_to_lark import gbnf_to_lark
+
+from native import guidance
+from runner.errors import InvalidConstraint
+from runner.grammar import check
+
+# A grammar as deep as this stack leaves workers, whose stacks are larger, room to spare; deeper ones end this
+# process.
+STACK_BYTES = 1024 * 1024
+_ANY_OBJECT = '{"type": "object"}'
+# Runs of white space end: a model that has nothing to say may otherwise go on with it up to the last token.
+_SCHEMA_OPTIONS: JsonCompileOptions = {
+    "lenient": False,
+    "coerce_one_of": False,
+    "whitespace_flexible": True,
+    "whitespace_pattern": r" |(\r?\n){1,2}[ \t]{0,40}",
+}
+
+
+def compiled(kind: str, source: str) -> str:
+    """The constraint as llguidance's grammar. Raises InvalidConstraint."""
+    if kind == "json":
+        kind, source = "json_schema", _ANY_OBJECT
+    check(kind, source)
+    return _on_a_small_stack(lambda: _compiled(kind, source))
+
+
+def _compiled(kind: str, source: str) -> str:
+    try:
+        grammar = _grammar(kind, source)
+        matcher = guidance.matcher(guidance.byte_tokenizer(), grammar)
+        matcher.compute_bitmask()
+    except guidance.GrammarError as error:
+        raise InvalidConstraint(str(error)) from error
+    if matcher.is_error() or (matcher.is_stopped() and not matcher.is_accepting()):
+        raise InvalidConstraint(
+            "no text meets the constraint, or too much must be computed for its beginning"
+        )
+    return grammar
+
+
+def _grammar(kind: str, source: str) -> str:
+    if kind == "json_schema":
+        schema = json.loads(source)
+        if schema is True:
+            schema = {}
+        if schema is False:
+            raise InvalidConstraint("no JSON meets the schema false")
+        return LLMatcher.grammar_from_json_schema(schema, overrides=_SCHEMA_OPTIONS)
+    if kind == "regex":
+        return LLMatcher.grammar_from_regex(source)
+    if kind == "gbnf":
+        try:
+            source = gbnf_to_lark(source)
+        except Exception as error:  # what the converter raises is of no particular class
+            raise InvalidConstraint(f"GBNF: {error}") from error
+    return LLMatcher.grammar_from_lark(source)
+
+
+def _on_a_small_stack(work: Callable[[], str]) -> str:
+    results: list[str] = []
+    refusals: list[InvalidConstraint] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except InvalidConstraint as error:
+            refusals.append(error)
+
+    threading.stack_size(STACK_BYTES)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if refusals:
+        raise refusals[0]
+    return results[0]

@@ -1,0 +1,114 @@
+"""Output that must match a grammar: which tokens may come next."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from llguidance import LLTokenizer
+from numpy.typing import NDArray
+
+from native import guidance
+from native.llama import Context, Model
+from native.sampler import SamplerChain
+from runner.protocol import Constraint
+from runner.worker.refused import Refused
+from runner.worker.trigger import Tail, Trigger
+
+_CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+# Free output that runs into a trigger with the wrong characters behind it is picked again so many times.
+_MOST_REPICKS = 32
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(model: Model) -> LLTokenizer:
+    """Made at the first request that needs it: 0.3 s for 49,152 tokens."""
+    return guidance.tokenizer(model.vocabulary, model.end_tokens)
+
+
+class Guide:
+    """The grammar of one request and how far its output has come in it."""
+
+    def __init__(self, model: Model, constraint: Constraint) -> None:
+        """Raises Refused if the grammar cannot be used, or does not begin with its triggers."""
+        self._model = model
+        self._tokenizer = _tokenizer(model)
+        try:
+            self._matcher = guidance.matcher(self._tokenizer, constraint.grammar)
+        except guidance.GrammarError as error:
+            raise Refused(str(error), "invalid_constraint") from error
+        self._trigger = Trigger(constraint.triggers) if constraint.triggers else None
+        self._candidates = np.zeros(model.vocabulary_size, _CANDIDATE)
+        for text in constraint.triggers:
+            if not self._accepted(Tail(text.encode())):
+                raise Refused(
+                    f"no text of the constraint begins with its trigger {text!r}", "invalid_constraint"
+                )
+
+    @property
+    def is_complete(self) -> bool:
+        """The output matches, and nothing can follow."""
+        return self._trigger is None and self._matcher.is_stopped() and self._matcher.is_accepting()
+
+    def pick(self, chain: SamplerChain, context: Context, row: int) -> int | None:
+        """The next token, accepted by the chain and the grammar. None if no token can follow: the output does
+        not match and never will, or that would take too long to compute."""
+        if self._trigger is not None:
+            return self._pick_freely(chain, context, row, self._trigger)
+        if self._matcher.is_stopped():
+            return None
+        # One byte for each token: 0 forbids it.
+        allowed = np.frombuffer(self._matcher.compute_logit_bias(), np.uint8)
+        if self._matcher.is_error():
+            return None
+        token = self._pick_among(np.flatnonzero(allowed), chain, context.logits(row))
+        return token if token is not None and self._matcher.consume_token(token) else None
+
+    def forced(self) -> list[int]:
+        """Tokens that must follow, accepted by the grammar."""
+        if self._trigger is not None or self._matcher.is_stopped():
+            return []
+        tokens = self._matcher.compute_ff_tokens()
+        return tokens if tokens and self._matcher.consume_tokens(tokens) else []
+
+    def _pick_among(
+        self, tokens: NDArray[np.intp], chain: SamplerChain, logits: NDArray[np.float32]
+    ) -> int | None:
+        """The chain sees no other tokens: some samplers go wrong with logits of minus infinity."""
+        if not len(tokens):
+            return None
+        candidates: NDArray[Any] = self._candidates[: len(tokens)]
+        candidates["id"], candidates["logit"], candidates["p"] = tokens, logits[tokens], 0
+        return chain.sample_from(candidates)
+
+    def _pick_freely(self, chain: SamplerChain, context: Context, row: int, trigger: Trigger) -> int | None:
+        """Any token, but none that ends a trigger with characters that the grammar does not allow there."""
+        token: int | None = chain.sample(context, row)
+        banned: list[int] = []
+        while token is not None and len(banned) < _MOST_REPICKS:
+            if self._model.is_end(token):
+                return token
+            tail = trigger.feed(token, self._model.piece(token) or self._model.token_text(token).encode())
+            if tail is None:
+                return token
+            if tokens := self._accepted(tail):
+                self._trigger = None
+                return token if self._matcher.consume_tokens(tokens) else None
+            trigger.forget()
+            banned.append(token)
+            others = np.delete(np.arange(self._model.vocabulary_size), banned)
+            token = self._pick_among(others, chain, context.logits(row))
+        return None
+
+    def _accepted(self, tail: Tail) -> list[int] | None:
+        """The tail of the output as tokens that the grammar can begin with: as they came, so that it may name
+        control tokens, or else as plain text."""
+        for tokens in (
+            tail.tokens,
+            self._tokenizer.tokenize_bytes(tail.text, parse_special=True),
+            self._tokenizer.tokenize_bytes(tail.text),
+        ):
+            if tokens and self._matcher.validate_tokens(tokens) == len(tokens):
+                return tokens
+        return None
