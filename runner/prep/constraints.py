@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from llguidance import JsonCompileOptions, LLMatcher
+from llguidance import LLMatcher
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from native import guidance
 from runner.errors import InvalidConstraint
 from runner.grammar import check
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions  # for type checkers only: the library has no such name
 
 # A grammar as deep as this stack leaves workers, whose stacks are larger, room to spare; deeper ones end this
 # process.
