@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from fastapi import Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from runner import wire
 from runner.api.errors import BadField, Unsupported, says, spell
 from runner.config_values import duration
+from runner.errors import InvalidConstraint
 
 if TYPE_CHECKING:
+    from runner.report import Event
     from runner.service import Service
 
 FOREVER_S = -1.0
 _LONGEST_S = 10 * 365 * 86400.0
+TOP_LOGPROBS_LIMIT = 20
 
 
 class Body(BaseModel):
@@ -47,20 +52,79 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def by_token(value: Any) -> Any:
+    """The keys of a JSON object, which are always texts, as numbers of tokens. Raises ValueError."""
+    if not isinstance(value, dict):
+        return value
+    keys = [str(key) for key in value]
+    if wrong := [key for key in keys if not (key.isascii() and key.isdecimal() and len(key) < 10)]:
+        raise ValueError(f"{wrong[0][:40]!r} is not the number of a token")
+    return dict(zip(map(int, keys), value.values(), strict=True))
+
+
 KeepAlive = Annotated[float | None, BeforeValidator(keep_alive_s, json_schema_input_type=float | str | None)]
 Strings = Annotated[list[str] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str] | None)]
+LogitBias = Annotated[
+    dict[int, float] | None, BeforeValidator(by_token, json_schema_input_type=dict[str, float] | None)
+]
 
 
-def options(values: Mapping[str, Any], names: Mapping[str, str], prefix: str = "") -> wire.Options:
-    """Our options. `names` maps our names to the dialect's, under which the values are found and problems are
-    reported. None is as if absent. Raises BadField."""
-    given = {ours: values[theirs] for ours, theirs in names.items() if values.get(theirs) is not None}
-    try:
-        return wire.Options(**given)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        ours, *rest = problem["loc"]
-        raise BadField(prefix + spell([names[str(ours)], *rest]), says(problem)) from error
+class Sampling(Body):
+    """The options that all dialects spell as we do. None is as if absent; `wire.Options` has the ranges."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    top_n_sigma: float | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    mirostat: int | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: int | None = None
+    dry_penalty_last_n: int | None = None
+    dry_sequence_breakers: list[str] | None = None
+    logit_bias: LogitBias = None
+    ignore_eos: bool | None = None
+    seed: int | None = None
+    stop: Strings = None
+
+    def options(self, spelled: Mapping[str, tuple[str, Any]], prefix: str = "") -> wire.Options:
+        """Our options. `spelled` has those that the dialect calls or means otherwise: our name, its name, the
+        value in our terms. Problems are reported under its name, after `prefix`. Raises BadField."""
+        given = {name: getattr(self, name) for name in Sampling.model_fields}
+        given |= {ours: value for ours, (_, value) in spelled.items()}
+        try:
+            return wire.Options(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            problem = error.errors()[0]
+            ours, *rest = problem["loc"]
+            theirs = spelled[str(ours)][0] if ours in spelled else ours
+            raise BadField(prefix + spell([theirs, *rest]), says(problem)) from error
+
+
+def limited(field: str, value: int, limit: int, least: int = 0) -> int:
+    """`value`, if it is in `least`…`limit`. Raises BadField."""
+    if least <= value <= limit:
+        return value
+    raise BadField(field, f"{value} is not in the limits of {least} to {limit}")
+
+
+def schema(field: str, value: Any) -> wire.Constraint:
+    """Output must match this JSON Schema, or any object if there is none. Raises BadField."""
+    if value is None:
+        return wire.Constraint(kind="json")
+    if not isinstance(value, dict | bool):
+        raise BadField(field, "a JSON Schema is needed, which is an object")
+    return wire.Constraint(kind="json_schema", source=msgspec.json.encode(value).decode())
 
 
 def refuse(body: BaseModel, model: str, absent: Mapping[str, str], prefix: str = "") -> None:
@@ -68,3 +132,20 @@ def refuse(body: BaseModel, model: str, absent: Mapping[str, str], prefix: str =
     for field, what in absent.items():
         if getattr(body, field):
             raise Unsupported(prefix + field, model, what)
+
+
+def events_of(request: Request, asked: wire.GenerateRequest, field: str) -> AsyncGenerator[Event]:
+    """The events of `asked`, whose constraint the client put into `field`."""
+    events = service_of(request).generate(asked)
+    return events if asked.constraint is None else _naming(field, events)
+
+
+async def _naming(field: str, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    async with aclosing(events) as running:
+        try:
+            async for event in running:
+                yield event
+        except InvalidConstraint as error:
+            named = BadField(field, error.message, hint=error.hint)
+            named.code = error.code
+            raise named from error

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from modelstore.errors import NybbleError
 from runner import wire
-from runner.api import ollama_types as types
+from runner.api import ollama_records as records
+from runner.api import ollama_requests as requests
 from runner.api.errors import BadField, ollama_answer
-from runner.api.fields import refuse, service_of
-from runner.api.stream import Stream, until_done, whole, whole_text
+from runner.api.fields import events_of, refuse
+from runner.api.stream import Stream, until_done, whole
+from runner.report import Event
 
 router = APIRouter(tags=["ollama"])
 
-_Events = AsyncGenerator[wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta | wire.Done]
-_Shape = Callable[..., types.Record]
+_Shape = Callable[[str, str], records.GenerateRecord | records.ChatRecord]
+_Records = AsyncGenerator[records.GenerateRecord | records.ChatRecord]
 
-_ABSENT = {
-    "format": "structured outputs",
-    "think": "thinking",
-    "logprobs": "logprobs",
-    "top_logprobs": "logprobs",
-}
+_ABSENT = {"think": "thinking"}
 ABSENT_IN_GENERATE = _ABSENT | {
     "suffix": "insert",
     "images": "images",
@@ -41,62 +37,65 @@ class OllamaStream(Stream):
         return self.frame(ollama_answer(error))
 
 
-@router.post("/api/generate", response_model=types.GenerateRecord, response_class=OllamaStream)
-async def generate(request: Request, body: types.GenerateBody) -> Response:
+@router.post("/api/generate", response_model=records.GenerateRecord, response_class=OllamaStream)
+async def generate(request: Request, body: requests.GenerateBody) -> Response:
     refuse(body, body.model, ABSENT_IN_GENERATE)
     if body.raw and body.system:
         raise BadField("raw", "raw mode does not support system")
-    asked = _asked(body, prompt=body.prompt, system=body.system or None, raw=bool(body.raw))
-    return await _answer(request, asked, body, _generate_record)
+    asked = body.asked(prompt=body.prompt, system=body.system or None, raw=bool(body.raw))
+    return await _answer(request, asked, body, records.generate_record)
 
 
-@router.post("/api/chat", response_model=types.ChatRecord, response_class=OllamaStream)
-async def chat(request: Request, body: types.ChatBody) -> Response:
+@router.post("/api/chat", response_model=records.ChatRecord, response_class=OllamaStream)
+async def chat(request: Request, body: requests.ChatBody) -> Response:
     refuse(body, body.model, ABSENT_IN_CHAT)
     messages = body.messages or []
     for index, message in enumerate(messages):
         refuse(message, body.model, _ABSENT_IN_MESSAGE, f"messages[{index}].")
-    asked = _asked(
-        body, messages=[wire.Message(role=each.role, content=each.content or "") for each in messages]
+    asked = body.asked(
+        messages=[wire.Message(role=each.role, content=each.content or "") for each in messages]
     )
-    return await _answer(request, asked, body, _chat_record)
-
-
-def _asked(body: types.Generation, **what: Any) -> wire.GenerateRequest:
-    options = body.options or types.Options()
-    return wire.GenerateRequest(
-        model=body.model, options=options.ours(), keep_alive_s=body.keep_alive, **what
-    )
+    return await _answer(request, asked, body, records.chat_record)
 
 
 async def _answer(
-    request: Request, asked: wire.GenerateRequest, body: types.Generation, shape: _Shape
+    request: Request, asked: wire.GenerateRequest, body: requests.Generation, shape: _Shape
 ) -> Response:
-    events = service_of(request).generate(asked)
+    events = events_of(request, asked, "format")
     if body.stream is False:
         return await whole(request, _collected(events, body.model, shape))
     return OllamaStream(_records(events, body.model, shape))
 
 
-async def _records(events: _Events, model: str, shape: _Shape) -> AsyncGenerator[types.Record]:
+async def _records(events: AsyncGenerator[Event], model: str, shape: _Shape) -> _Records:
     """One record for each piece of text and one for the end; waiting has no record in this dialect."""
     async with aclosing(until_done(events)) as running:
         async for event in running:
-            if isinstance(event, wire.TextDelta) and event.text:
-                yield shape(event.text, model=model, done=False)
+            if isinstance(event, wire.TextDelta) and (event.text or event.logprobs):
+                record = shape(event.text, model)
+                if event.logprobs:
+                    record["logprobs"] = records.logprobs(event.logprobs)
+                yield record
             elif isinstance(event, wire.Done):
-                yield shape("", model=model, done=True, **types.metrics(event))
+                record = shape("", model)
+                records.close(record, event)
+                yield record
 
 
-async def _collected(events: _Events, model: str, shape: _Shape) -> types.Record:
-    text, done = await whole_text(events)
-    return shape(text, model=model, done=True, **types.metrics(done))
-
-
-def _generate_record(text: str, **rest: Any) -> types.Record:
-    return types.GenerateRecord(response=text, created_at=types.now(), **rest)
-
-
-def _chat_record(text: str, **rest: Any) -> types.Record:
-    message = types.AssistantMessage(content=text)
-    return types.ChatRecord(message=message, created_at=types.now(), **rest)
+async def _collected(
+    events: AsyncGenerator[Event], model: str, shape: _Shape
+) -> records.GenerateRecord | records.ChatRecord:
+    text: list[str] = []
+    tokens: list[wire.TokenLogprob] = []
+    async with aclosing(until_done(events)) as running:
+        async for event in running:
+            if isinstance(event, wire.TextDelta):
+                text.append(event.text)
+                tokens += event.logprobs or ()
+            elif isinstance(event, wire.Done):
+                done = event
+    record = shape("".join(text), model)
+    records.close(record, done)
+    if tokens:
+        record["logprobs"] = records.logprobs(tokens)
+    return record

@@ -1,97 +1,19 @@
-"""What Ollama's clients send and expect: sizes in bytes, durations in ns, digests as bare hex."""
+"""What Ollama's clients send and expect about models: sizes in bytes, digests as bare hex."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from runner import wire
-from runner.api.fields import Body, KeepAlive, Strings, options
+from runner.api.fields import Body
 
 API_VERSION = "0.33.0"
 """The version of Ollama whose API this dialect follows: clients compare it before they use a feature."""
 
-# Ours: theirs.
-_OPTION_NAMES = {
-    "temperature": "temperature",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "min_p": "min_p",
-    "repeat_penalty": "repeat_penalty",
-    "repeat_last_n": "repeat_last_n",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "seed": "seed",
-    "max_tokens": "num_predict",
-    "stop": "stop",
-    "context_length": "num_ctx",
-}
-
-
 # Requests
-
-
-class Options(Body):
-    """What the engine has; everything else that Ollama knows is ignored like an unknown option."""
-
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repeat_penalty: float | None = None
-    repeat_last_n: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: int | None = None
-    num_predict: int | None = None
-    stop: Strings = None
-    num_ctx: int | None = None
-
-    def ours(self) -> wire.Options:
-        """Negative seeds mean random, negative `num_predict` no limit, `num_ctx` 0 auto. Raises BadField."""
-        values = self.model_dump()
-        for name in ("seed", "num_predict"):
-            if values[name] is not None and values[name] < 0:
-                values[name] = None
-        return options(values | {"num_ctx": self.num_ctx or None}, _OPTION_NAMES, "options.")
-
-
-class Generation(Body):
-    """What `/api/generate` and `/api/chat` share. Fields typed Any are refused unless empty."""
-
-    model: str
-    stream: bool | None = None
-    options: Options | None = None
-    keep_alive: KeepAlive = None
-    format: Any = None
-    think: Any = None
-    logprobs: Any = None
-    top_logprobs: Any = None
-
-
-class GenerateBody(Generation):
-    prompt: str | None = None
-    system: str | None = None
-    raw: bool | None = None
-    suffix: Any = None
-    images: Any = None
-    template: Any = None
-    context: Any = None
-
-
-class Message(Body):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | None = None
-    images: Any = None
-    tool_calls: Any = None
-
-
-class ChatBody(Generation):
-    messages: list[Message] | None = None
-    tools: Any = None
 
 
 class NameBody(Body):
@@ -182,35 +104,6 @@ class Progress(_Answer):
     completed: int | None = None
 
 
-class Record(_Answer):
-    """One line of a generation; the fields from `done_reason` on are in its last line, durations in ns."""
-
-    model: str
-    created_at: datetime
-    done: bool
-    done_reason: str | None = None
-    total_duration: int | None = None
-    load_duration: int | None = None
-    prompt_eval_count: int | None = None
-    prompt_eval_cached_count: int | None = None
-    prompt_eval_duration: int | None = None
-    eval_count: int | None = None
-    eval_duration: int | None = None
-
-
-class GenerateRecord(Record):
-    response: str
-
-
-class AssistantMessage(_Answer):
-    role: Literal["assistant"] = "assistant"
-    content: str
-
-
-class ChatRecord(Record):
-    message: AssistantMessage
-
-
 def details(info: wire.ModelInfo | None) -> Details:
     """Empty texts for what is not known: clients expect all fields."""
     if info is None:
@@ -231,25 +124,6 @@ def short_count(count: int | None) -> str:
         if count >= size:
             return f"{count / size:.{digits}f}{letter}"
     return str(count)
-
-
-def metrics(done: wire.Done) -> Mapping[str, Any]:
-    """How a generation ended, as fields of Record; what is zero is left out."""
-    times, usage = done.timings, done.usage
-    values = {
-        "total_duration": _ns(times.total_s),
-        "load_duration": _ns(times.load_s),
-        "prompt_eval_count": usage.prompt_tokens,
-        "prompt_eval_cached_count": usage.cached_tokens,
-        "prompt_eval_duration": _ns(times.prefill_s),
-        "eval_count": usage.completion_tokens,
-        "eval_duration": _ns(times.decode_s),
-    }
-    return {"done_reason": done.reason} | {name: value for name, value in values.items() if value}
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1e9)
 
 
 def now() -> datetime:

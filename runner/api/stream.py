@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
+import msgspec
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
@@ -38,24 +39,24 @@ async def until_done(events: AsyncGenerator[_Event]) -> AsyncGenerator[_Event]:
     raise WorkerFailed("the work ended without a result")
 
 
-async def whole_text(events: AsyncGenerator[Any]) -> tuple[str, wire.Done]:
-    """The generated text and how it ended."""
-    pieces: list[str] = []
-    async with aclosing(until_done(events)) as running:
-        async for event in running:
-            if isinstance(event, wire.TextDelta):
-                pieces.append(event.text)
-    return "".join(pieces), cast("wire.Done", event)
+Record = BaseModel | Mapping[str, object]
+"""What is sent once a token is a mapping, built and encoded in a fraction of a model's time; in it, what is
+not there is not said, while a model leaves out what is None."""
 
 
-async def whole(
-    request: Request, answer: Coroutine[Any, Any, BaseModel], *, exclude_none: bool = True
-) -> Response:
+def encoded(record: Record) -> bytes:
+    """JSON."""
+    if isinstance(record, BaseModel):
+        return record.model_dump_json(exclude_none=True).encode()
+    return msgspec.json.encode(record)
+
+
+async def whole(request: Request, answer: Coroutine[Any, Any, Record]) -> Response:
     """One JSON object, when `answer` has it; the work is cancelled if the client goes away."""
     result = await while_connected(request.receive, answer)
     if result is None:
         return Response(status_code=_CLIENT_GONE)
-    return Response(result.model_dump_json(exclude_none=exclude_none), media_type="application/json")
+    return Response(encoded(result), media_type="application/json")
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result | None:
@@ -89,15 +90,15 @@ class Stream(JSONResponse, ABC):
     waiting = b""
     """Sent for each second without a record."""
 
-    def __init__(self, records: AsyncGenerator[BaseModel], status_code: int = 200) -> None:
+    def __init__(self, records: AsyncGenerator[Record], status_code: int = 200) -> None:
         self.status_code = status_code
         self.background = None
         self._records = records
         self._is_silent = True
         self.init_headers({"Cache-Control": "no-cache"})
 
-    def frame(self, record: BaseModel) -> bytes:
-        return record.model_dump_json(exclude_none=True).encode() + b"\n"
+    def frame(self, record: Record) -> bytes:
+        return encoded(record) + b"\n"
 
     @abstractmethod
     def failure(self, error: NybbleError) -> bytes:
@@ -118,7 +119,7 @@ class Stream(JSONResponse, ABC):
                 beating.cancel()
             await send({"type": "http.response.body", "body": last, "more_body": False})
 
-    async def _send_records(self, first: BaseModel, rest: AsyncGenerator[BaseModel], send: Send) -> bytes:
+    async def _send_records(self, first: Record, rest: AsyncGenerator[Record], send: Send) -> bytes:
         """All records; returns what ends the stream."""
         try:
             await self._put(self.frame(first), send)

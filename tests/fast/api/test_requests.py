@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from runner import wire
+from runner.errors import InvalidConstraint
 from tests.fast.api.scripted import ScriptedService, serving
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
+GENERATE, CHAT = "/api/generate", "/api/chat"
+V1_CHAT, V1_TEXT = "/v1/chat/completions", "/v1/completions"
+OURS = "/nybble/generate"
 
 
 async def asked(path: str, body: dict[str, Any]) -> wire.GenerateRequest:
@@ -24,15 +28,25 @@ async def asked(path: str, body: dict[str, Any]) -> wire.GenerateRequest:
     return request
 
 
+EXOTIC: dict[str, Any] = {
+    "typical_p": 0.7, "top_n_sigma": 2, "xtc_probability": 0.4, "xtc_threshold": 0.2, "mirostat": 2,
+    "mirostat_tau": 4, "mirostat_eta": 0.2, "dry_multiplier": 0.8, "dry_base": 1.5, "dry_allowed_length": 3,
+    "dry_penalty_last_n": 99, "dry_sequence_breakers": ["."], "ignore_eos": True,
+    "logit_bias": {"15": -100, "7": 1.5},
+}  # fmt: skip
+EXOTIC_OURS = EXOTIC | {"logit_bias": {15: -100, 7: 1.5}}
+
+
 async def test_ollamas_options() -> None:
     given = {
         "temperature": 0, "top_k": 7, "top_p": 0.5, "min_p": 0.1, "repeat_penalty": 1.1, "repeat_last_n": -1,
         "presence_penalty": 0.2, "frequency_penalty": 0.3, "seed": 42, "num_predict": 9, "stop": "\n",
-        "num_ctx": 256, "num_gpu": 99, "mirostat": 2, "no_such_option": "x",
+        "num_ctx": 256, "num_gpu": 99, "tfs_z": 0.5, "no_such_option": "x", "draft_num_predict": 0,
     }  # fmt: skip
-    request = await asked("/api/generate", {"prompt": "Hi", "options": given})
+    request = await asked("/api/generate", {"prompt": "Hi", "options": given | EXOTIC})
+    assert not request.speculation
     assert request.options == wire.Options(
-        temperature=0, top_k=7, top_p=0.5, min_p=0.1, repeat_penalty=1.1, repeat_last_n=-1,
+        **EXOTIC_OURS, temperature=0, top_k=7, top_p=0.5, min_p=0.1, repeat_penalty=1.1, repeat_last_n=-1,
         presence_penalty=0.2, frequency_penalty=0.3, seed=42, max_tokens=9, stop=["\n"], context_length=256,
     )  # fmt: skip
 
@@ -89,17 +103,17 @@ async def test_openais_chat() -> None:
     body = {
         "messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}],
         "max_tokens": 3, "max_completion_tokens": 4, "seed": -1, "stop": ["x", "y"], "temperature": 0.5,
-        "top_p": 0.6, "presence_penalty": -1, "frequency_penalty": 1, "n": 1,
+        "top_p": 0.6, "presence_penalty": -1, "frequency_penalty": 1, "n": 1, "top_k": 3, "min_p": 0.1,
         "response_format": {"type": "text"}, "tools": None, "user": "me", "logprobs": False, "store": False,
     }  # fmt: skip
-    request = await asked("/v1/chat/completions", body)
+    request = await asked("/v1/chat/completions", body | EXOTIC)
     assert request.messages == [
         wire.Message(role="system", content="Be brief."),
         wire.Message(role="user", content="a\nb"),
     ]
     assert request.options == wire.Options(
-        max_tokens=4, seed=2**32 - 1, stop=["x", "y"], temperature=0.5, top_p=0.6, presence_penalty=-1,
-        frequency_penalty=1,
+        **EXOTIC_OURS, max_tokens=4, seed=2**32 - 1, stop=["x", "y"], temperature=0.5, top_p=0.6,
+        presence_penalty=-1, frequency_penalty=1, top_k=3, min_p=0.1,
     )  # fmt: skip
     assert (await asked("/v1/chat/completions", {"messages": MESSAGES})).options == wire.Options()
 
@@ -110,9 +124,85 @@ async def test_openais_completion_continues_the_text_itself() -> None:
     assert (await asked("/v1/completions", {"prompt": "a", "max_tokens": None})).options.max_tokens is None
 
 
-GENERATE, CHAT = "/api/generate", "/api/chat"
-V1_CHAT, V1_TEXT = "/v1/chat/completions", "/v1/completions"
-OURS = "/nybble/generate"
+SCHEMA = {"type": "object", "properties": {"b": {"type": "integer"}, "a": {}}}
+SPELLED = '{"type":"object","properties":{"b":{"type":"integer"},"a":{}}}'
+JSON = wire.Constraint(kind="json")
+TO_SCHEMA = wire.Constraint(kind="json_schema", source=SPELLED)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "constraint"),
+    [
+        ("/api/generate", {"format": "json"}, JSON),
+        ("/api/chat", {"format": SCHEMA}, TO_SCHEMA),
+        ("/api/chat", {"format": {}}, wire.Constraint(kind="json_schema", source="{}")),
+        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, JSON),
+        ("/v1/chat/completions", {"response_format": {"type": "json_object", "schema": SCHEMA}}, TO_SCHEMA),
+        (
+            "/v1/chat/completions",
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "strict": True, "schema": SCHEMA},
+                }
+            },
+            TO_SCHEMA,
+        ),
+        ("/v1/completions", {"grammar": "root ::= a"}, wire.Constraint(kind="gbnf", source="root ::= a")),
+        ("/v1/completions", {"guided_regex": "a+"}, wire.Constraint(kind="regex", source="a+")),
+        ("/v1/completions", {"guided_grammar": "start: A"}, wire.Constraint(kind="lark", source="start: A")),
+        ("/v1/completions", {"grammar": "", "response_format": {"type": "text"}}, None),
+    ],
+)
+async def test_constraints(path: str, body: dict[str, Any], constraint: wire.Constraint | None) -> None:
+    text = {"prompt": "Hi"} if path in (GENERATE, V1_TEXT) else {"messages": MESSAGES}
+    assert (await asked(path, text | body)).constraint == constraint
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "alternatives"),
+    [
+        ("/api/chat", {"logprobs": False, "top_logprobs": 0}, None),
+        ("/api/chat", {"logprobs": True}, 0),
+        ("/api/chat", {"top_logprobs": 20}, 20),
+        ("/v1/chat/completions", {"logprobs": False, "top_logprobs": 0}, None),
+        ("/v1/chat/completions", {"logprobs": True, "top_logprobs": 3}, 3),
+        ("/v1/completions", {"prompt": "a"}, None),
+        ("/v1/completions", {"prompt": "a", "logprobs": 0}, 0),
+        ("/v1/completions", {"prompt": "a", "logprobs": 5}, 5),
+    ],
+)
+async def test_how_many_alternatives(path: str, body: dict[str, Any], alternatives: int | None) -> None:
+    assert (await asked(path, {"messages": MESSAGES} | body)).top_logprobs == alternatives
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "overflow"),
+    [
+        ("/api/chat", {}, None),
+        ("/api/chat", {"truncate": False, "shift": True}, "error"),
+        ("/api/chat", {"truncate": True}, "truncate"),
+        ("/api/chat", {"shift": False}, "truncate"),
+        ("/api/chat", {"truncate": True, "shift": True}, "shift"),
+        ("/api/chat", {"truncate": False, "options": {"overflow": "shift"}}, "shift"),
+        ("/v1/chat/completions", {}, None),
+        ("/v1/chat/completions", {"truncation": "auto"}, "truncate"),
+        ("/v1/chat/completions", {"truncation": "disabled"}, "error"),
+    ],
+)
+async def test_what_a_full_context_does(path: str, body: dict[str, Any], overflow: str | None) -> None:
+    assert (await asked(path, {"messages": MESSAGES} | body)).overflow == overflow
+
+
+async def test_each_choice_has_the_next_seed() -> None:
+    service = ScriptedService()
+    async with serving(service) as client:
+        body = {"model": "tiny", "messages": MESSAGES, "n": 3, "seed": 2**32 - 1}
+        await client.post(V1_CHAT, json=body)
+        await client.post(V1_TEXT, json={"model": "tiny", "prompt": "a", "n": 2})
+    assert [request.options.seed for request in service.requests] == [2**32 - 1, 0, 1, None, None]
+
+
 HUGE = b'{"model": "tiny", "prompt": ' + b"1" * 10**5 + b"}"
 
 
@@ -152,6 +242,18 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (GENERATE, {"options": {"stop": ["x", 5]}}, "options.stop[1]: "),
     (GENERATE, {"options": {"stop": ["x"] * 10_000}}, "options.stop: "),
     (GENERATE, {"options": {"stop": "x" * 2**20}}, "options.stop[0]: "),
+    (GENERATE, {"options": {"mirostat": 7}}, "options.mirostat: "),
+    (GENERATE, {"options": {"logit_bias": {"x": 1}}}, "options.logit_bias: 'x' is not the number of a token"),
+    (GENERATE, {"options": {"logit_bias": {"-1": 1}}}, "options.logit_bias: '-1' is not"),
+    (GENERATE, {"options": {"logit_bias": {"9" * 5000: 1}}}, "is not the number of a token"),
+    (GENERATE, {"options": {"logit_bias": {"5": 101}}}, "options.logit_bias[5]: "),
+    (GENERATE, {"options": {"logit_bias": {str(token): 1 for token in range(5000)}}}, "at most 1024"),
+    (GENERATE, {"options": {"dry_sequence_breakers": ["x"] * 65}}, "options.dry_sequence_breakers: "),
+    (GENERATE, {"options": {"overflow": "forget"}}, "options.overflow: "),
+    (GENERATE, {"format": "yaml"}, 'format: "json" or a JSON Schema'),
+    (GENERATE, {"format": ["json"]}, "format: a JSON Schema is needed"),
+    (GENERATE, {"top_logprobs": 21}, "top_logprobs: 21 is not in the limits of 0 to 20"),
+    (GENERATE, {"top_logprobs": -1}, "top_logprobs: -1 is not in the limits of 0 to 20"),
     (GENERATE, {"keep_alive": ""}, "keep_alive: "),
     (GENERATE, {"keep_alive": "1e9h"}, "keep_alive: "),
     (GENERATE, {"keep_alive": []}, "keep_alive: "),
@@ -162,10 +264,7 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (GENERATE, {"images": ["aGk="]}, "`images`"),
     (GENERATE, {"template": "{{ .Prompt }}"}, "`template`"),
     (GENERATE, {"context": [1, 2]}, "`context`"),
-    (GENERATE, {"format": "json"}, "`format`"),
-    (CHAT, {"format": {"type": "object"}}, "`format`"),
     (CHAT, {"think": "high"}, '"tiny" does not support thinking'),
-    (CHAT, {"logprobs": True}, "`logprobs`"),
     (CHAT, {"tools": [{"type": "function"}]}, '"tiny" does not support tools'),
     (CHAT, {"messages": "Hi"}, "messages: "),
     (CHAT, {"messages": ["Hi"]}, "messages[0]: "),
@@ -178,12 +277,22 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (V1_CHAT, {"messages": []}, "messages: "),
     (V1_CHAT, {"messages": [{"role": "user", "content": {}}]}, "messages[0].content: "),
     (V1_CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content: "),
-    (V1_CHAT, {"messages": MESSAGES, "n": 2}, "`n`"),
-    (V1_CHAT, {"messages": MESSAGES, "n": 0}, "`n`"),
+    (V1_CHAT, {"messages": MESSAGES, "n": 17}, "n: 17 is not in the limits of 1 to 16"),
+    (V1_CHAT, {"messages": MESSAGES, "n": 0}, "n: 0 is not in the limits of 1 to 16"),
+    (V1_CHAT, {"messages": MESSAGES, "top_logprobs": 2}, "top_logprobs: needs logprobs"),
+    (V1_CHAT, {"messages": MESSAGES, "logprobs": True, "top_logprobs": 21}, "limits of 0 to 20"),
+    (V1_CHAT, {"messages": MESSAGES, "logit_bias": {"5": "much"}}, "logit_bias[5]: "),
+    (V1_CHAT, {"messages": MESSAGES, "truncation": "yes"}, "truncation: "),
+    (V1_CHAT, {"messages": MESSAGES, "response_format": {"type": "xml"}}, "response_format.type: "),
+    (V1_CHAT, {"messages": MESSAGES, "response_format": {"type": "json_schema"}}, "json_schema.schema: "),
+    (
+        V1_CHAT,
+        {"messages": MESSAGES, "response_format": {"type": "json_schema", "json_schema": {"schema": 5}}},
+        "response_format.json_schema.schema: a JSON Schema is needed",
+    ),
+    (V1_TEXT, {"prompt": "a", "grammar": "x", "guided_regex": "y"}, "grammar: only one constraint"),
+    (V1_TEXT, {"prompt": "a", "logprobs": True}, "logprobs: "),
     (V1_CHAT, {"messages": MESSAGES, "tools": [{}]}, "`tools`"),
-    (V1_CHAT, {"messages": MESSAGES, "logprobs": True}, "`logprobs`"),
-    (V1_CHAT, {"messages": MESSAGES, "logit_bias": {"5": 1}}, "`logit_bias`"),
-    (V1_CHAT, {"messages": MESSAGES, "response_format": {"type": "json_object"}}, "`response_format`"),
     (V1_CHAT, {"messages": MESSAGES, "reasoning_effort": "high"}, "`reasoning_effort`"),
     (V1_CHAT, {"messages": MESSAGES, "modalities": ["audio"]}, "`modalities`"),
     (V1_CHAT, {"messages": MESSAGES, "max_tokens": -5}, "max_tokens: "),
@@ -232,6 +341,20 @@ def message(path: str, error: Any) -> str:
         assert error.keys() == {"message", "hint", "code", "status"}
     sentence: str = error if isinstance(error, str) else error["message"]
     return sentence
+
+
+async def test_what_is_wrong_with_a_constraint_names_the_field_that_holds_it() -> None:
+    service = ScriptedService([InvalidConstraint("unknown keyword")])
+    async with serving(service) as client:
+        for path, body, field in [
+            (GENERATE, {"format": SCHEMA}, "format"),
+            (V1_TEXT, {"prompt": "a", "guided_regex": "("}, "guided_regex"),
+            (V1_TEXT, {"prompt": "a", "response_format": {"type": "json_object"}}, "response_format"),
+        ]:
+            answer = await client.post(path, json={"model": "tiny"} | body)
+            assert answer.status_code == 400
+            assert message(path, answer.json()["error"]) == f"{field}: unknown keyword"
+        assert answer.json()["error"]["code"] == "invalid_constraint"
 
 
 async def test_a_bug_is_a_500_that_tells_nothing_of_the_inside() -> None:
