@@ -335,6 +335,11 @@ def test_deaths_after_an_answer_or_far_apart_do_not_count() -> None:
     desk = Desk()
     for number in range(DEATHS * 2):
         die(desk, f"r{number}", answers=1)
+    for number in range(DEATHS - 1):
+        die(desk, f"q{number}")
+    assert kinds(desk.request("r8", "a")) == [("StartLoad", "a")]
+    desk.scheduler.on_load_failed("a", InvalidModel("broken"), desk.now_s)
+    desk.now_s = 100
     for number in range(DEATHS * 2):
         desk.now_s += 40
         die(desk, f"s{number}")
