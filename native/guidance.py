@@ -10,7 +10,7 @@ _LIMITS = LLParserLimits(
     # Alternatives open at one place: an object of 1,000 optional properties has 4,000.
     max_items_in_row=10_000,
     # A rule that only repeats a text without end is written out up to this limit, in one step.
-    step_max_items=10_000,
+    step_max_items=5_000,
     verbose_errors=False,
 )
 _LONGEST_MESSAGE = 400

@@ -34,6 +34,7 @@ def compiled(kind: str, source: str) -> str:
     """The constraint as llguidance's grammar. Raises InvalidConstraint."""
     if kind == "json":
         kind, source = "json_schema", _ANY_OBJECT
+    source = source.encode("utf-8", "replace").decode()  # half a surrogate pair is no character
     check(kind, source)
     return _on_a_small_stack(lambda: _compiled(kind, source))
 

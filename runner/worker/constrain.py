@@ -39,6 +39,7 @@ class Guide:
         except guidance.GrammarError as error:
             raise Refused(str(error), "invalid_constraint") from error
         self._trigger = Trigger(constraint.triggers) if constraint.triggers else None
+        self._ids = np.arange(model.vocabulary_size, dtype=np.int32)
         self._candidates = np.zeros(model.vocabulary_size, _CANDIDATE)
         for text in constraint.triggers:
             if not self._accepted(Tail(text.encode())):
@@ -58,11 +59,11 @@ class Guide:
             return self._pick_freely(chain, context, row, self._trigger)
         if self._matcher.is_stopped():
             return None
-        # One byte for each token: 0 forbids it.
-        allowed = np.frombuffer(self._matcher.compute_logit_bias(), np.uint8)
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
             return None
-        token = self._pick_among(np.flatnonzero(allowed), chain, context.logits(row))
+        allowed = np.unpackbits(bits, count=len(self._ids), bitorder="little").view(np.bool_)
+        token = self._pick_among(allowed, chain, context.logits(row))
         return token if token is not None and self._matcher.consume_token(token) else None
 
     def forced(self) -> list[int]:
@@ -73,21 +74,22 @@ class Guide:
         return tokens if tokens and self._matcher.consume_tokens(tokens) else []
 
     def _pick_among(
-        self, tokens: NDArray[np.intp], chain: SamplerChain, logits: NDArray[np.float32]
+        self, allowed: NDArray[np.bool_], chain: SamplerChain, logits: NDArray[np.float32]
     ) -> int | None:
         """The chain sees no other tokens: some samplers go wrong with logits of minus infinity."""
-        if not len(tokens):
+        ids = self._ids[allowed]
+        if not len(ids):
             return None
-        candidates: NDArray[Any] = self._candidates[: len(tokens)]
-        candidates["id"], candidates["logit"], candidates["p"] = tokens, logits[tokens], 0
+        candidates: NDArray[Any] = self._candidates[: len(ids)]
+        candidates["id"], candidates["logit"], candidates["p"] = ids, logits[allowed], 0
         return chain.sample_from(candidates)
 
     def _pick_freely(self, chain: SamplerChain, context: Context, row: int, trigger: Trigger) -> int | None:
         """Any token, but none that ends a trigger with characters that the grammar does not allow there."""
         token: int | None = chain.sample(context, row)
-        banned: list[int] = []
-        while token is not None and len(banned) < _MOST_REPICKS:
-            if self._model.is_end(token):
+        allowed = np.ones(len(self._ids), np.bool_)
+        for _ in range(_MOST_REPICKS):
+            if token is None or self._model.is_end(token):
                 return token
             tail = trigger.feed(token, self._model.piece(token) or self._model.token_text(token).encode())
             if tail is None:
@@ -96,9 +98,8 @@ class Guide:
                 self._trigger = None
                 return token if self._matcher.consume_tokens(tokens) else None
             trigger.forget()
-            banned.append(token)
-            others = np.delete(np.arange(self._model.vocabulary_size), banned)
-            token = self._pick_among(others, chain, context.logits(row))
+            allowed[token] = False
+            token = self._pick_among(allowed, chain, context.logits(row))
         return None
 
     def _accepted(self, tail: Tail) -> list[int] | None:
