@@ -15,7 +15,7 @@ from native.binding import api
 from native.llama import Context
 
 # What may differ between the context that saved a state and the one that takes it.
-_FREE_OPTIONS = frozenset({"context_length", "batch_tokens", "threads", "prefill_threads", "longest_draft"})
+_FREE_OPTIONS = frozenset({"context_length", "batch_tokens", "threads", "prefill_threads", "draft_tokens"})
 
 
 def layout(context: Context) -> str:

@@ -16,6 +16,7 @@ from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
 from runner.worker.admission import Admission
 from runner.worker.batcher import Pending, plan
 from runner.worker.detokenize import TextAssembler
+from runner.worker.drafting.draft_model import DraftModel
 from runner.worker.outcome import Outcome
 from runner.worker.pace import Pace
 from runner.worker.picking import Picker
@@ -30,7 +31,13 @@ from runner.worker.speculate import Speculation
 class Engine:
     """Runs the requests of one model. Single-threaded: the thread that made it owns it."""
 
-    def __init__(self, context: Context, prefill_step_s: float, prefixes: PrefixLimits | None = None) -> None:
+    def __init__(
+        self,
+        context: Context,
+        prefill_step_s: float,
+        prefixes: PrefixLimits | None = None,
+        draft_model: DraftModel | None = None,
+    ) -> None:
         options = context.options
         self._context = context
         self._model = context.model
@@ -38,7 +45,7 @@ class Engine:
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
         self._admission = Admission(context, self._slots, prefixes)
-        self._speculation = Speculation(context)
+        self._speculation = Speculation(context, draft_model)
         self._pace = Pace(prefill_step_s, options.batch_tokens)
         self._outcome = Outcome()
 
@@ -266,3 +273,4 @@ class Engine:
     def close(self) -> None:
         """No more steps will come: what slots and memory hold goes to disk, as far as there is time."""
         self._admission.close()
+        self._speculation.close()

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence as Seq
+from dataclasses import dataclass, field
 
 from native.llama import Context, Model
+from runner.worker.drafting.draft_model import DraftModel, Wish
 from runner.worker.drafting.gain import Step, StepCosts, best_length, expected
 from runner.worker.drafting.lookup import Lookup
 from runner.worker.drafting.measure import CostMeasurement
 from runner.worker.drafting.ngrams import NgramPool
+from runner.worker.drafting.trust import Trust
 from runner.worker.sequence import Sequence
 from runner.worker.slots import Slot
 
 LONGEST_DRAFT = 15
 """Guesses for one sequence in one step: 16 rows with the token they follow."""
 
+_LONGEST_MODEL_DRAFT = 8
 _LOGITS_BYTES = 16 << 20
 # New tokens that a step may spend time on: a prompt is learned while it is read, and what is left of it (its
 # reused part) bit by bit. 64 take 0.3 ms.
@@ -34,58 +38,115 @@ def draft_tokens(model: Model, slots: int) -> int:
     return min(slots * LONGEST_DRAFT, _LOGITS_BYTES // (4 * model.vocabulary_size))
 
 
+@dataclass(slots=True)
+class _Track:
+    """What is known of one sequence."""
+
+    lookup: Lookup
+    trust: Trust = field(default_factory=Trust)
+
+
 class Speculation:
     """Drafts for the sequences of one context, where the arithmetic says that they pay."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, draft_model: DraftModel | None = None) -> None:
         """Off if the context has no room for drafts."""
         self._context = context
-        self._room = context.options.draft_tokens
+        self._draft_model = draft_model
         self._costs = StepCosts()
         self._measurement = CostMeasurement(context, self._costs)
         self._pool = NgramPool()
-        self._lookups: dict[str, Lookup] = {}
+        self._tracks: dict[str, _Track] = {}
+        # The step that is being put together.
+        self._step = Step(0, 0)
+        self._room = 0
 
     def draft(self, slots: Seq[Slot]) -> None:
         """Set `draft` of every sequence that generates; call once a step, before it is planned."""
-        if not self._room:
+        if not self._context.options.draft_tokens:
             return
-        sequences = [s for slot in slots if (s := slot.sequence) is not None and s.request.speculation]
-        for sequence in sequences:
+        busy = [(slot.index, sequence) for slot in slots if (sequence := slot.sequence) is not None]
+        wanted = [(slot, sequence) for slot, sequence in busy if sequence.request.speculation]
+        for _, sequence in wanted:
             limit = _LEARNED_READING if sequence.is_prefilling else _LEARNED_GENERATING
-            self._lookup(sequence).learn(sequence.tokens, limit)
-        busy = sum(1 for slot in slots if slot.sequence is not None)
-        step, room = Step(busy, busy), self._room
-        for sequence in sequences:
-            if not sequence.is_prefilling and self._costs.is_known:
-                most = min(room, LONGEST_DRAFT, self._left(sequence))
-                guesses, chances = self._lookup(sequence).guess(sequence.tokens, most)
-                length = best_length(chances, step, self._costs)
-                sequence.draft = guesses[:length]
-                step = Step(step.rows + length, step.tokens + expected(chances[:length]))
-                room -= length
+            self._track(sequence).lookup.learn(sequence.tokens, limit)
+        if not self._costs.is_known:
+            return
+        self._step = Step(len(busy), len(busy))
+        self._room = self._context.options.draft_tokens
+        generating = [(slot, sequence) for slot, sequence in wanted if not sequence.is_prefilling]
+        for _, sequence in generating:
+            most = min(LONGEST_DRAFT, self._left(sequence))
+            self._choose(sequence, *self._track(sequence).lookup.guess(sequence.tokens, most))
+        if self._draft_model is not None:
+            self._ask(
+                self._draft_model, [(slot, sequence) for slot, sequence in generating if not sequence.draft]
+            )
 
     def observe(self, rows: int, step_s: float) -> None:
         """A step without prompt tokens decoded `rows` in `step_s`."""
         self._costs.observe(rows, step_s)
 
     def ended(self, sequence: Sequence) -> None:
-        """No more tokens will come."""
-        self._lookups.pop(sequence.request_id, None)
+        """No more tokens will come, or they stand elsewhere now."""
+        self._tracks.pop(sequence.request_id, None)
+        if self._draft_model is not None:
+            self._draft_model.forget(sequence.request_id)
 
     def use_idle_time(self, slots: Seq[Slot]) -> bool:
         """Spend one decode on measuring what steps cost. False if that is done."""
-        return bool(self._room) and self._measurement.advance(slots)
+        return bool(self._context.options.draft_tokens) and self._measurement.advance(slots)
 
-    def _lookup(self, sequence: Sequence) -> Lookup:
-        lookup = self._lookups.get(sequence.request_id)
-        if lookup is None:
-            lookup = self._lookups[sequence.request_id] = Lookup(self._pool, secrets.randbits(62))
-        return lookup
+    def close(self) -> None:
+        if self._draft_model is not None:
+            self._draft_model.close()
+
+    def _choose(self, sequence: Sequence, guesses: list[int], chances: list[float]) -> None:
+        """Take as many of the guesses into the step as pay."""
+        length = best_length(chances, self._step, self._costs)
+        sequence.draft = guesses[:length]
+        self._step = Step(self._step.rows + length, self._step.tokens + expected(chances[:length]))
+        self._room -= length
+
+    def _ask(self, model: DraftModel, candidates: list[tuple[int, Sequence]]) -> None:
+        """Have the draft model guess for those sequences for which that pays, or may pay again."""
+        wishes = {}
+        for slot, sequence in candidates:
+            trust = self._track(sequence).trust
+            trust.learn(sequence.tokens)
+            most = min(_LONGEST_MODEL_DRAFT, self._left(sequence))
+            if length := self._length(model, trust, Wish(slot, sequence.request_id, sequence.tokens, most)):
+                wishes[slot] = sequence, Wish(slot, sequence.request_id, sequence.tokens, length)
+        model.context.set_threads(self._context.threads, self._context.threads)
+        main_s = self._costs.seconds(1)
+        a_guess_s = model.token_s(main_s) + self._costs.seconds(2) - main_s
+        drafts = model.draft([wish for _, wish in wishes.values()], a_guess_s / main_s)
+        for slot, drafted in drafts.items():
+            sequence, _ = wishes[slot]
+            trust = self._track(sequence).trust
+            trust.guessed(len(sequence.tokens), drafted.tokens, drafted.confidences)
+            self._choose(sequence, drafted.tokens, trust.chances(drafted.confidences))
+
+    def _length(self, model: DraftModel, trust: Trust, wish: Wish) -> int:
+        """How many guesses to ask for."""
+        main_s = self._costs.seconds(1)
+        token_s = model.token_s(main_s)
+        if length := best_length([trust.acceptance] * wish.most, self._step, self._costs, token_s):
+            return length
+        price_s = token_s + model.read_s(wish, main_s)
+        return int(wish.most > 0 and trust.may_try(self._costs.seconds(self._step.rows), price_s))
+
+    def _track(self, sequence: Sequence) -> _Track:
+        track = self._tracks.get(sequence.request_id)
+        if track is None:
+            track = _Track(Lookup(self._pool, secrets.randbits(62)))
+            self._tracks[sequence.request_id] = track
+        return track
 
     def _left(self, sequence: Sequence) -> int:
-        """Guesses that the sequence has room for: one token comes anyway."""
-        left = self._context.sequence_context_length - len(sequence.tokens)
+        """Guesses that there is room for: in the step, and in the sequence, which gets one token anyway."""
+        options = self._context.options
+        left = min(options.context_length, self._context.sequence_context_length) - len(sequence.tokens)
         if (limit := sequence.request.sampling.max_tokens) is not None:
             left = min(left, limit - sequence.completion_length)
-        return max(0, left - 1)
+        return max(0, min(self._room, left - 1))

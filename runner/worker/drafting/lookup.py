@@ -29,9 +29,7 @@ class Lookup:
     def learn(self, tokens: Sequence[int], most: int) -> None:
         """Take in up to `most` tokens that are new since the last call."""
         self._score(tokens)
-        # A context that forgot its oldest part has fewer tokens than before: what is new begins at the end.
-        start = min(self._learned, len(tokens))
-        self._learned = min(start + most, len(tokens))
+        start, self._learned = self._learned, min(self._learned + most, len(tokens))
         self._pool.add(tokens, start, self._learned, self._salt)
 
     def guess(self, tokens: Sequence[int], most: int) -> tuple[list[int], list[float]]:
