@@ -10,7 +10,17 @@ _PASSED = {
     "PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TMP", "TEMP", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH",
     "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GGML_VK_VISIBLE_DEVICES",
     "VK_ICD_FILENAMES", "VK_DRIVER_FILES", "HSA_OVERRIDE_GFX_VERSION", "XDG_RUNTIME_DIR",
+    "GOMP_SPINCOUNT", "OMP_WAIT_POLICY",
 }  # fmt: skip
+
+_DEFAULTS = {
+    # ggml would start a debugger for a backtrace when it aborts, which takes seconds.
+    "GGML_NO_BACKTRACE": "1",
+    # Compute threads wait for each other some hundred times a token. libgomp lets them spin for milliseconds,
+    # in which a thread that lost its core to another program cannot get it back: decoding becomes ten times
+    # slower. After so many turns they sleep. (`python -m tests.bench.spinning`)
+    "GOMP_SPINCOUNT": "1000",
+}
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -19,6 +29,6 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What a child may see of this environment; ggml must not start a debugger (seconds) when it aborts."""
+    """What a child may see of this environment, and what suits llama.cpp where nothing else is set."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in _PASSED}
-    return kept | {"GGML_NO_BACKTRACE": "1"}
+    return _DEFAULTS | kept

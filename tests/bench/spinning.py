@@ -1,4 +1,4 @@
-"""How long compute threads should spin before they sleep: decode speed on a free machine and beside a busy process.
+"""How long compute threads should spin before they sleep: decoding on a free machine and beside a busy process.
 
     python -m tests.bench.spinning MODEL.gguf [ROUNDS]
 
@@ -31,9 +31,8 @@ def main(model: Path, rounds: int) -> None:
                     found[count].append(decode_tps(model, threads, TOKENS, environment))
         for count, speeds in found.items():
             spread = f"{min(speeds):.1f}-{max(speeds):.1f}"
-            print(
-                f"{busy} busy, spin {count or 'default':>7}: {statistics.median(speeds):6.1f} tok/s ({spread})"
-            )
+            median = statistics.median(speeds)
+            print(f"{busy} busy, spin {count or 'default':>7}: {median:6.1f} tok/s ({spread})")
 
 
 if __name__ == "__main__":
