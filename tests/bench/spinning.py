@@ -1,4 +1,4 @@
-"""How long compute threads should spin before they sleep: decoding on a free machine and beside a busy process.
+"""How long compute threads should spin before they sleep: decoding alone, and beside a busy process.
 
     python -m tests.bench.spinning MODEL.gguf [ROUNDS]
 
