@@ -221,9 +221,8 @@ class Scheduler:
         """All that follows from the state as it is now. Serving again at the end, because placing may have
         found that a model need not give way any more."""
         effects = self._serve_all(now_s) + self._place_waiting(now_s) + self._serve_all(now_s)
-        for model in self.models.values():
-            effects += [Enqueued(*moved) for moved in model.moved()]
-        return effects
+        # News of the queue first: what is told last, as that a load begins, is what clients show.
+        return [Enqueued(*moved) for model in self.models.values() for moved in model.moved()] + effects
 
     def _serve_all(self, now_s: float) -> list[Effect]:
         return [effect for model in list(self.models.values()) for effect in self._serve(model, now_s)]

@@ -153,6 +153,7 @@ class Supervisor:
     def _start(self, key: str, placement: Placement) -> None:
         target = self._targets[key]
         _log.info("loading %s: %s", target.name, placement.reason)
+        self._progress(key, 0.0)
         command = load_command(target, placement, self._settings, self._machine.read().ram_total_bytes)
         start = Worker.start(target.name, command, lambda fraction: self._progress(key, fraction))
         task = self._loads[key] = asyncio.create_task(start)

@@ -1,4 +1,4 @@
-"""Making text from models, hubs and files safe to show in a terminal."""
+"""Text for terminals: making safe what comes from models, hubs and files; words that clients share."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ def clean(text: str) -> str:
     """`text` without control characters and escape sequences; newlines and tabs stay."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def in_line(position: int | None) -> str:
+    """A place in a queue for people: "next in line", "3rd in line"; None is unknown."""
+    if position is None:
+        return "waiting"
+    if position == 1:
+        return "next in line"
+    teen = position % 100 in (11, 12, 13)
+    ending = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
+    return f"{position:,}{ending} in line"
 
 
 def clean_name(text: str) -> str:

@@ -10,16 +10,18 @@ from runner import wire
 FIRST_MODEL = "smollm2"
 """Offered when there is no model: the smallest that can chat, and it needs no hub account."""
 
-Phase = Literal["queued", "loading", "prefill", "decode"]
-Progressing = wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta
+Phase = Literal["queued", "loading", "reloading", "prefill", "decode"]
+Progressing = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An answer on its way. `fraction` is how far loading or prefill is; times are `Clock.elapsed_s`."""
+    """An answer on its way. `position` is its place in the queue, 1 is next; `fraction` is how far loading or
+    prefill is; times are `Clock.elapsed_s`."""
 
     model: str
     phase: Phase = "queued"
+    position: int | None = None
     fraction: float | None = None
     prompt_tokens: int | None = None
     completion_tokens: int = 0
@@ -28,7 +30,9 @@ class Turn:
 
     def after(self, event: Progressing, now_s: float) -> Turn:
         if isinstance(event, wire.Queued):
-            return replace(self, phase="queued", fraction=None)
+            return replace(self, phase="queued", position=event.position, fraction=None)
+        if isinstance(event, wire.Reloading):
+            return replace(self, phase="reloading", fraction=None)
         if isinstance(event, wire.Loading):
             return replace(self, phase="loading", fraction=event.fraction)
         if isinstance(event, wire.Prefilling):

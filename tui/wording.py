@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner import wire
-from runner.text import clean, clean_name
+from runner.text import clean, clean_name, in_line
 from tui.keys import first_key
 from tui.state import Pull, State, Turn
 
@@ -46,7 +46,9 @@ def turn_state(turn: Turn) -> str:
     if turn.phase == "prefill":
         total = "" if turn.prompt_tokens is None else f" of {turn.prompt_tokens:,} tokens"
         return f"reading the prompt{share}{total}"
-    return "waiting" if turn.phase == "queued" else "writing"
+    if turn.phase == "queued":
+        return in_line(turn.position)
+    return "loading again, for more context" if turn.phase == "reloading" else "writing"
 
 
 def progress(turn: Turn) -> str:

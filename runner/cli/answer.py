@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner.cli import human, output
-from runner.text import StreamCleaner
-from runner.wire import Done, GenerateRequest, Loading, Message, Options, Prefilling, Queued, TextDelta
+from runner.text import StreamCleaner, in_line
+from runner.wire import (
+    Done,
+    GenerateRequest,
+    Loading,
+    Message,
+    Options,
+    Prefilling,
+    Queued,
+    Reloading,
+    TextDelta,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +90,7 @@ class _Printer:
         self._cleaner = StreamCleaner()
         self._is_line_open = False
 
-    def take(self, event: Queued | Loading | Prefilling | TextDelta | Done) -> None:
+    def take(self, event: Queued | Loading | Reloading | Prefilling | TextDelta | Done) -> None:
         match event:
             case TextDelta(text=text):
                 self._status.clear()
@@ -102,15 +112,19 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _describe(event: Queued | Loading | Prefilling) -> str:
+def _describe(event: Queued | Loading | Reloading | Prefilling) -> str:
     match event:
+        case Queued(position=position):
+            return in_line(position)
+        case Reloading(reason=reason):
+            return f"loading the model again: {reason}"
         case Loading(fraction=float(fraction)):
             return f"loading the model, {fraction:.0%}"
         case Loading():
             return "loading the model"
         case Prefilling(done_tokens=done, total_tokens=total):
-            return f"reading the prompt, {done} of {total} tokens"
-    return "waiting"
+            share = f", {done / total:.0%} of" if total else ","
+            return f"reading the prompt{share} {total:,} tokens"
 
 
 class _Status:

@@ -22,18 +22,20 @@ async def ps(session: Session, json: Json = False) -> None:
     if json:
         output.write_models(models)
     else:
-        columns = ("NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL", "WHY")
+        columns = ("NAME", "ID", "SIZE", "PROCESSOR", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY")
         output.write_table(columns, [_row(model) for model in models])
 
 
 def _row(model: LoadedModel) -> tuple[str, ...]:
     return (
-        model.name,
+        f"{model.name} ({model.variant})" if model.variant else model.name,
         short_id(model.digest),
         human.size(model.memory_bytes or model.size_bytes),
         model.devices or "-",
+        "-" if model.threads is None else str(model.threads),
         str(model.context_length),
-        f"{model.busy_slots}/{model.slots} busy" + (f", {model.waiting} wait" if model.waiting else ""),
+        f"{model.busy_slots}/{model.slots} busy",
+        str(model.waiting),
         _until(model),
         model.reason,
     )

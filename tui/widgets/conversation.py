@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from runner import wire
 from tui.desk import Desk
-from tui.state import State, Turn
+from tui.state import Progressing, State, Turn
 from tui.turn import Heard, hear
 from tui.widgets.messages import STOPPED, Answer, UserMessage, shown
 from tui.widgets.prompt import Prompt
@@ -123,7 +123,7 @@ class Conversation(Vertical):
         return True
 
     async def _hear(self, model: wire.ModelInfo, answer: Answer, heard: Heard) -> None:
-        def note(event: wire.Queued | wire.Loading | wire.Prefilling | wire.TextDelta) -> None:
+        def note(event: Progressing) -> None:
             self._desk.note(event)
             if (turn := self._desk.state.turn) is not None:
                 answer.show_footer(progress(turn))

@@ -94,7 +94,9 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_said(shared: Daemon) -> None:
 def test_ps_and_stop(shared: Daemon) -> None:
     ok(nybble_here("run", "tiny", "Once", *GREEDY, "--keep-alive", "-1"))
     header, row = cells(ok(nybble_here("ps")))
-    assert header == ["NAME", "ID", "SIZE", "PROCESSOR", "CONTEXT", "SLOTS", "UNTIL", "WHY"]
+    assert header == [
+        "NAME", "ID", "SIZE", "PROCESSOR", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY"
+    ]  # fmt: skip
     assert row[0] == "tiny:latest" and "forever" in row
     (loaded,) = json.loads(ok(nybble_here("ps", "--json")))
     assert loaded["state"] == "ready" and loaded["context_length"] <= 1024

@@ -54,6 +54,9 @@ def test_two_messages_without_answer_are_one_question() -> None:
     ("event", "line"),
     [
         (wire.Queued(), "waiting · Esc stops"),
+        (wire.Queued(position=1), "next in line · Esc stops"),
+        (wire.Queued(position=3), "3rd in line · Esc stops"),
+        (wire.Reloading(reason="more"), "loading again, for more context · Esc stops"),
         (wire.Loading(), "loading · Esc stops"),
         (wire.Loading(fraction=0.4), "loading 40% · Esc stops"),
         (wire.Prefilling(done_tokens=1, total_tokens=4), "reading the prompt 25% of 4 tokens · Esc stops"),
