@@ -18,6 +18,10 @@ _CACHE_STEP_TOKENS = 256
 _FLOAT_BYTES = 4
 _MASK_BYTES = 2
 
+# As `native.embedding` has them.
+_EMBEDDING_LOGITS_BYTES = 128 * 2**20
+_SHORTEST_PART_TOKENS = 64
+
 # Layers that slide: all but the last of each group of so many, or but the first where `True` stands. Many
 # files leave this to the architecture, and those of two architectures the window as well.
 _WINDOW_GROUPS = {
@@ -48,10 +52,34 @@ def memory_need(
     kv: KvTypes = F16,
 ) -> MemoryNeed:
     """Memory of a loaded model with `slots` sequences of `context_length` tokens each."""
+    if header.is_encoder:
+        return embedding_need(header, context_length, slots)
     return MemoryNeed(
         header.weights_bytes,
         kv_cache_bytes(header, context_length, slots, kv, batch_tokens),
         _compute_bytes(header, context_length, slots, batch_tokens),
+    )
+
+
+def embedding_need(header: Header, context_length: int, texts: int) -> MemoryNeed:
+    """Memory of a model loaded to embed `texts` together, of at most `context_length` tokens each.
+
+    An encoder reads a text in one step, and llama.cpp keeps room for logits that it does not compute. Another
+    model reads parts; its one KV cache holds a text and a part, and it computes logits for all tokens of the
+    part, which keeps the parts of large vocabularies small.
+    """
+    logits_bytes = _FLOAT_BYTES * (header.vocabulary_size or 1)
+    if header.is_encoder:
+        compute_bytes = _compute_bytes(header, context_length, 0, context_length)
+        return MemoryNeed(header.weights_bytes, 0, compute_bytes + context_length * logits_bytes)
+    affordable = _EMBEDDING_LOGITS_BYTES // logits_bytes
+    part = min(BATCH_TOKENS, max(_SHORTEST_PART_TOKENS, affordable))
+    recurrent, _ = _layer_kinds(header)
+    return MemoryNeed(
+        header.weights_bytes,
+        kv_cache_bytes(header, context_length + part, 1)
+        + (texts - 1) * len(recurrent) * _state_bytes(header),
+        _compute_bytes(header, context_length + part, part, part),
     )
 
 

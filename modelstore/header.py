@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 from modelstore.gguf_types import FILE_TYPES, main_type
 
 Scalar = int | float | bool | str
 Value = Scalar | tuple[Scalar, ...]
+Purpose = Literal["generate", "embed", "rerank"]
+
+_RANK_POOLING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,20 @@ class Header:
     def sliding_window(self) -> int | None:
         """Tokens that sliding-window layers look back on."""
         return self.integer("{}.attention.sliding_window") or None
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether every token sees all others: such a model has no KV cache and cannot continue a text."""
+        is_causal = self.metadata.get(f"{self.architecture}.attention.causal")
+        return is_causal is False or self.architecture == "gemma-embedding"
+
+    @property
+    def purpose(self) -> Purpose:
+        """What the model was trained for: a file that pools its states is not for generating."""
+        pooling = self.integer("{}.pooling_type") or 0
+        if pooling == _RANK_POOLING:
+            return "rerank"
+        return "embed" if pooling > 0 or self.is_encoder else "generate"
 
     @property
     def vocabulary_size(self) -> int | None:

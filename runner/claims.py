@@ -19,6 +19,8 @@ from runner.protocol import Load
 from runner.settings import ModelSettings, Settings
 
 _MOST_PREFIX_RAM_BYTES = 2**30
+# More short texts in one decode gain nothing: by then it is long enough for all cores.
+_TEXTS_TOGETHER = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,10 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
 
 
 def _instance(manifest: Manifest, settings: ModelSettings, ask: Ask, draft: Manifest | None) -> Instance:
+    if ask.is_embedding:
+        return Instance(manifest.digest, is_embedding=True)
     return Instance(
         digest=manifest.digest,
-        is_embedding=ask.is_embedding,
         kv_type_k=settings.kv_type_k or settings.kv_type,
         kv_type_v=settings.kv_type_v or settings.kv_type,
         flash_attention=settings.flash_attention,
@@ -137,8 +140,9 @@ def _wish(settings: ModelSettings, instance: Instance, ask: Ask) -> Wish:
     return Wish(
         context_length=settings.context_length,
         least_context_length=ask.least_context_length,
-        slots=settings.num_parallel,
+        slots=_TEXTS_TOGETHER if instance.is_embedding else settings.num_parallel,
         gpu_layers=settings.gpu_layers,
         kv=KvTypes(instance.kv_type_k, instance.kv_type_v),
         flash_attention=instance.flash_attention,
+        is_embedding=instance.is_embedding,
     )

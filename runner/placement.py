@@ -6,10 +6,10 @@ Everything on the GPUs if it fits there, else on the CPU. Idle models make room,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from modelstore.fit import MemoryNeed, memory_need
+from modelstore.fit import MemoryNeed, embedding_need, memory_need
 from modelstore.header import Header
 from modelstore.kv_types import F16, KvTypes, obstacle
 
@@ -47,7 +47,8 @@ class Machine:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What settings or the request ask for; None means: decide. `least_context_length` is what the request
-    needs at least. `gpu_layers` 0 is the CPU. `kv` are the types of the KV cache."""
+    needs at least. `gpu_layers` 0 is the CPU. `kv` are the types of the KV cache. With `is_embedding`, `slots`
+    is how many texts are read together."""
 
     context_length: int | None = None
     least_context_length: int | None = None
@@ -55,6 +56,7 @@ class Wish:
     gpu_layers: int | None = None
     kv: KvTypes = F16
     flash_attention: Literal["auto", "on", "off"] = "auto"
+    is_embedding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,9 @@ class Demand:
 
     def need(self, context_length: int, slots: int) -> MemoryNeed:
         """The arithmetic, corrected by measurement where there is one."""
+        if self.wish.is_embedding:
+            need = embedding_need(self.header, context_length, slots)
+            return replace(need, compute_bytes=need.compute_bytes + self.surplus_bytes)
         headers = [self.header] if self.draft is None else [self.header, self.draft]
         needs = [memory_need(each, context_length, slots, kv=self.wish.kv) for each in headers]
         return MemoryNeed(
