@@ -47,8 +47,8 @@ class Machine:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What settings or the request ask for; None means: decide. `least_context_length` is what the request
-    needs at least. `gpu_layers` 0 is the CPU. `kv` are the types of the KV cache. With `is_embedding`, `slots`
-    is how many texts are read together."""
+    needs at least. `gpu_layers` 0 is the CPU. `kv` are the types of the KV cache. With `is_embedding`, as
+    many texts as `slots` are read together."""
 
     context_length: int | None = None
     least_context_length: int | None = None
