@@ -22,7 +22,7 @@ from runner.breaker import Breaker
 from runner.errors import DoesNotFit, Overloaded, WorkerFailed
 from runner.instance import digest_of
 from runner.loaded import Loaded, Phase, Request
-from runner.placement import Demand, Machine, Placement, Refusal, Resident, Wait, place
+from runner.placement import Demand, Machine, Placement, Refusal, Resident, Wait, most_wasteful, place
 
 PATIENCE_S = 10.0
 
@@ -221,6 +221,7 @@ class Scheduler:
         """All that follows from the state as it is now. Serving again at the end, because placing may have
         found that a model need not give way any more."""
         effects = self._serve_all(now_s) + self._place_waiting(now_s) + self._serve_all(now_s)
+        effects += self._keep_budget(now_s)
         # News of the queue first: what is told last, as that a load begins, is what clients show.
         return [Enqueued(*moved) for model in self.models.values() for moved in model.moved()] + effects
 
@@ -284,6 +285,17 @@ class Scheduler:
         model.placement, model.memory_bytes = placed, placed.memory_bytes
         model.enter(Phase.LOADING, now_s)
         return [StartLoad(model.key, placed)]
+
+    def _keep_budget(self, now_s: float) -> list[Effect]:
+        """Loads can turn out larger than they were predicted: idle models go then, but never the only one."""
+        staying = [each for each in self._residents(now_s) if not each.is_leaving]
+        excess = sum(each.memory_bytes for each in staying) - (self._budget_bytes or 0)
+        if self._budget_bytes is None or excess <= 0:
+            return []
+        idle = [each for each in staying if each.idle_s is not None]
+        spare = idle if len(idle) < len(staying) else sorted(idle, key=lambda each: each.waste)[1:]
+        victims = most_wasteful(spare, min(excess, sum(each.memory_bytes for each in spare)))
+        return [self._unload(self.models[key], now_s) for key in victims]
 
     def _demand(self, request: Request) -> Demand:
         measured = self._measured.get(request.key)

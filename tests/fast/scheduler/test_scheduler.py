@@ -205,6 +205,15 @@ def test_a_budget_counts_measured_memory_and_not_models() -> None:
     assert kinds(desk.request("r3", "c")) == [("Unload", "b")]
 
 
+def test_idle_models_go_when_a_load_turns_out_larger_than_the_budget_but_never_the_only_one() -> None:
+    desk = Desk(budget_bytes=3 * NEED)
+    desk.ready("a")
+    desk.request("r1", "b")
+    assert kinds(desk.loaded("b", memory_bytes=4 * NEED)) == [("Start", "r1"), ("Unload", "a")]
+    desk.exited("a")
+    assert kinds(desk.done("r1")) == []
+
+
 def test_what_does_not_fit_is_refused() -> None:
     desk = Desk(models=-5)
     assert does_not_fit(desk.request("r1", "a"))
