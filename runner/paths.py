@@ -44,6 +44,11 @@ class Paths:
         return self.state / "prompt-history"
 
     @property
+    def bench_file(self) -> Path:
+        """Results of `nybble bench`."""
+        return self.state / "bench.jsonl"
+
+    @property
     def lock_file(self) -> Path:
         return self.runtime / "daemon.lock"
 

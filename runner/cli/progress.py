@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from runner.cli import human
-from runner.cli.output import say
+from runner.cli.output import has_live_terminal, say
 from runner.text import clean_name
 
 if TYPE_CHECKING:
@@ -20,9 +18,8 @@ _STEP = 0.1
 
 async def follow(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
     """Show the job until it is done; raises what the job raised."""
-    is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     async with aclosing(events):
-        return await (_with_bar(events) if is_terminal else _with_lines(events))
+        return await (_with_bar(events) if has_live_terminal() else _with_lines(events))
 
 
 async def _with_bar(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:

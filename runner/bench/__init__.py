@@ -1,0 +1,1 @@
+"""How fast a model is here: the engine alone, and the daemon as its clients see it."""

@@ -1,0 +1,79 @@
+"""The engine alone: prefill and decode in a child of its own, without daemon, tokenizer and sampler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from modelstore.child import Child
+from runner.bench.figures import Figure, mean
+from runner.bench.plan import Plan, Test
+from runner.bench.progress import Report
+from runner.bench.steady import warm_up
+from runner.errors import WorkerFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How the child loads the model, in the words of `native.speed`."""
+
+    path: str
+    gpu_layers: int
+    context_length: int
+    threads: int
+    kv_type_k: str
+    kv_type_v: str
+    flash_attention: bool | None
+
+
+class Engine:
+    """The child. `loaded` is what it said of devices and hardware."""
+
+    def __init__(self) -> None:
+        self._child = Child("native.speed")
+        self._answers = self._child.messages()
+        self.loaded: dict[str, Any] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, order: Order) -> AsyncIterator[Engine]:
+        """An engine that has loaded the model. Raises WorkerFailed, as do its methods."""
+        engine = cls()
+        try:
+            engine.loaded = await engine._ask(asdict(order))
+            yield engine
+        finally:
+            engine._child.kill()
+
+    async def seconds(self, test: Test) -> float:
+        return float((await self._ask(asdict(test)))["seconds"])
+
+    async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        self._child.send(message)
+        answer = await asyncio.to_thread(next, self._answers, None)
+        if answer is None:
+            answer = {"error": await asyncio.to_thread(self._child.last_words)}
+        if error := answer.get("error"):
+            raise WorkerFailed(f"the engine cannot be measured: {error}")
+        return answer
+
+
+async def measure(engine: Engine, plan: Plan, report: Report) -> list[Figure]:
+    """Tokens a second of each test of the plan."""
+    figures = []
+    for test in plan.tests:
+        report.begin(test.name)
+
+        async def repeat(test: Test = test) -> float:
+            taken_s = await engine.seconds(test)
+            report.repeated(f"{test.tokens / taken_s:.1f} tok/s")
+            return taken_s
+
+        if not await warm_up(repeat):
+            report.warn(f"{test.name} did not get steady: its speed still varies by more than 5 %")
+        samples = [test.tokens / await repeat() for _ in range(plan.repetitions)]
+        figures.append(mean(test.name, "tok/s", samples))
+    return figures

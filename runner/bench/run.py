@@ -1,0 +1,101 @@
+"""One benchmark from plan to result."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from native.topology import physical_cores
+from runner.bench import alone, served
+from runner.bench.figures import Figure
+from runner.bench.neighbours import Watch, families
+from runner.bench.plan import Plan
+from runner.bench.progress import Report
+from runner.bench.runs import Run
+from runner.client import Client
+from runner.settings import Settings
+from runner.wire import ModelDetail
+
+_FLASH_ATTENTION = {"auto": None, "on": True, "off": False}
+
+
+class Benchmark:
+    """Measures one model: the engine in a child, while the daemon rests, and then the daemon."""
+
+    def __init__(self, client: Client, model: ModelDetail, settings: Settings, report: Report) -> None:
+        self._client = client
+        self._model = model
+        self._settings = settings
+        self._report = report
+
+    async def run(self, plan: Plan) -> Run:
+        """Raises UserError if the plan is not for this model, WorkerFailed, and what the daemon refuses."""
+        if limit := self._model.context_length:
+            shorter = plan.within(limit)
+            if shorter != plan:
+                gone = ", ".join(str(depth) for depth in plan.depths if depth not in shorter.depths)
+                self._report.warn(f"depth {gone} left out: the model's context is {limit} tokens")
+            plan = shorter
+        figures, setup = await self._alone(plan)
+        if plan.clients:
+            figures += await self._served(plan, setup)
+        return Run(datetime.now(UTC), setup, tuple(figures), tuple(self._report.warnings))
+
+    async def _alone(self, plan: Plan) -> tuple[list[Figure], dict[str, str]]:
+        order = self._order(plan)
+        loaded = await self._client.loaded()
+        watch = Watch()
+        async with alone.Engine.running(order) as engine:
+            figures = await alone.measure(engine, plan, self._report)
+            self._warn_of(watch.busy(families([os.getpid()])), "the engine")
+        setup = self._setup(plan, order, engine.loaded)
+        return figures, setup | {"also loaded": ", ".join(model.name for model in loaded) or "nothing"}
+
+    async def _served(self, plan: Plan, setup: dict[str, str]) -> list[Figure]:
+        watch = Watch()
+        load = served.Load(self._client, self._model.name, plan)
+        figures = await served.measure(load, plan, self._report)
+        ours = families([os.getpid(), (await self._client.health()).pid])
+        for model in await self._client.loaded():
+            if model.digest != self._model.digest and model.pid:
+                ours -= families([model.pid])
+            elif model.digest == self._model.digest:
+                setup["slots"] = f"{model.slots} of {model.context_length} tokens"
+        self._warn_of(watch.busy(ours), "the daemon")
+        return figures
+
+    def _warn_of(self, neighbours: list[str], measured: str) -> None:
+        if neighbours:
+            self._report.warn(f"beside {measured} there was at work: {', '.join(neighbours)}")
+
+    def _order(self, plan: Plan) -> alone.Order:
+        own = self._settings.of(self._model.name)
+        return alone.Order(
+            path=self._model.files[0].path,
+            gpu_layers=-1 if own.gpu_layers is None else own.gpu_layers,
+            context_length=plan.context_length,
+            threads=self._settings.threads or physical_cores(),
+            kv_type_k=own.kv_type_k or own.kv_type,
+            kv_type_v=own.kv_type_v or own.kv_type,
+            flash_attention=_FLASH_ATTENTION[own.flash_attention],
+        )
+
+    def _setup(self, plan: Plan, order: alone.Order, loaded: dict[str, Any]) -> dict[str, str]:
+        hardware = loaded["hardware"]
+        devices = [device["description"] for device in hardware["devices"]]
+        return {
+            "model": self._model.name,
+            "digest": self._model.digest,
+            "nybble": version("nybble"),
+            "llama-cpp-python": hardware["llama_cpp_python"],
+            "devices": ", ".join(devices),
+            "instructions": " ".join(hardware["instruction_sets"]),
+            "physical cores": str(hardware["physical_cores"]),
+            "memory": f"{hardware['memory']['total_bytes'] / 2**30:.1f} GiB",
+            "threads": str(order.threads),
+            "placement": loaded["devices"],
+            "KV types": f"{order.kv_type_k}/{order.kv_type_v}",
+            "tokens": f"{plan.prompt_tokens} prompt, {plan.generate_tokens} generated",
+        }

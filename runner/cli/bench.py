@@ -1,0 +1,117 @@
+"""`bench`: how fast a model is on this computer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.cli import output
+from runner.cli.session import Json, Session, client_command
+
+if TYPE_CHECKING:
+    from runner.bench.plan import Plan
+
+
+@client_command
+async def bench(  # noqa: PLR0913 (typer: one for each option)
+    session: Session,
+    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a local model.")] = None,
+    prompt_tokens: Annotated[
+        int | None, typer.Option("-p", "--prompt-tokens", metavar="N", min=1, help="Tokens to read: 512.")
+    ] = None,
+    generate_tokens: Annotated[
+        int | None, typer.Option("-n", "--generate-tokens", metavar="N", min=1, help="To generate: 128.")
+    ] = None,
+    depths: Annotated[
+        str | None, typer.Option("-d", "--depths", metavar="N,N", help="Tokens already there: 0,2048.")
+    ] = None,
+    clients: Annotated[
+        str | None,
+        typer.Option("-c", "--clients", metavar="N,N", help="Requests at once: 1,2,4,8; 0 leaves that out."),
+    ] = None,
+    repetitions: Annotated[
+        int | None, typer.Option("-r", "--repetitions", metavar="N", min=1, help="Of everything: 5.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Where nothing else is said: -p 128 -n 32 -d 0 -c 1,4 -r 3.")
+    ] = False,
+    against: Annotated[
+        str | None, typer.Option("--against", metavar="RUN", help="Compare with that run, or with the last.")
+    ] = None,
+    history: Annotated[bool, typer.Option("--history", help="List earlier runs instead.")] = False,
+    json: Json = False,
+) -> None:
+    """Measure prefill and decode as llama-bench does, and the daemon with several clients."""
+    if history:
+        _list(session, model, json)
+    elif model is None:
+        raise typer.BadParameter("give a model, or --history")
+    else:
+        given = {
+            "prompt_tokens": prompt_tokens,
+            "generate_tokens": generate_tokens,
+            "depths": _numbers("--depths", depths),
+            "clients": _numbers("--clients", clients, least=1),
+            "repetitions": repetitions,
+        }
+        await _measure(session, model, _plan(quick, given), against, json)
+
+
+def _plan(quick: bool, given: dict[str, Any]) -> Plan:
+    from runner.bench.plan import QUICK, Plan
+
+    plan = QUICK if quick else Plan()
+    return replace(plan, **{name: value for name, value in given.items() if value is not None})
+
+
+def _numbers(option: str, text: str | None, least: int = 0) -> tuple[int, ...] | None:
+    """Different numbers, ascending, without those below `least`."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,7}", part) for part in parts):
+        raise typer.BadParameter(f"{option} expects whole numbers with commas between them, as 0,2048")
+    return tuple(sorted({int(part) for part in parts if int(part) >= least}))
+
+
+async def _measure(session: Session, model: str, plan: Plan, against: str | None, json: bool) -> None:
+    from runner.bench import runs
+    from runner.bench.against import as_fields
+    from runner.bench.run import Benchmark
+    from runner.cli import bench_output as out
+
+    file = session.paths.bench_file
+    async with session.client() as client:
+        # First: a wrong name, number or file is known before minutes of measuring.
+        detail, kept = await client.show(model), runs.load(file)
+        before = runs.find(kept, against, detail.digest) if against else None
+        with out.progress() as report:
+            measured = await Benchmark(client, detail, session.settings, report).run(plan)
+    run = runs.keep(file, measured)
+    for warning in run.warnings:
+        output.say(f"warning: {warning}")
+    output.say(f"kept as run {run.number}")
+    if json:
+        compared = {"against": as_fields(before, run)} if before else {}
+        output.write_json(run.fields() | compared)
+    else:
+        out.write_run(run)
+        if before:
+            output.write("")
+            out.write_comparison(before, run)
+
+
+def _list(session: Session, model: str | None, json: bool) -> None:
+    from runner.bench import runs
+    from runner.cli import bench_output as out
+
+    found = runs.load(session.paths.bench_file)
+    if model is not None:
+        found = [run for run in found if run.model.lower().startswith(model.lower())]
+    if json:
+        output.write_json([run.fields() for run in found])
+    else:
+        out.write_history(found)
