@@ -15,7 +15,7 @@ _SLOT_BITS = 20
 _TOKEN_BITS = 22
 _MASK = (1 << 64) - 1
 # Multilinear hashing: small enough that sums stay machine words, spread over 64 bits at the end.
-_COEFFICIENTS = tuple(Random(0).getrandbits(30) | 1 for _ in range(LONG))
+_COEFFICIENTS = tuple(Random(0).sample(range(1, 1 << 30, 2), LONG))
 _SPREAD = 0x9E3779B97F4A7C15
 
 
