@@ -20,14 +20,6 @@ class GrammarError(Exception):
     """llguidance does not accept a grammar; the message says where and why."""
 
 
-def tokenizer(vocabulary: object, end_tokens: list[int]) -> LLTokenizer:
-    """A llama.cpp vocabulary for matchers: 0.3 s for 49,152 tokens. It calls llama.cpp's tokenizer, so that
-    the model must stay loaded."""
-    from llguidance.llamacpp import lltokenizer_from_vocab
-
-    return lltokenizer_from_vocab(vocabulary, eos_token=end_tokens)
-
-
 def byte_tokenizer() -> LLTokenizer:
     """A vocabulary of all bytes: enough to check a grammar with."""
     return LLTokenizer("byte")

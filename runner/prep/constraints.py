@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 # A grammar as deep as this stack leaves workers, whose stacks are larger, room to spare; deeper ones end this
 # process.
 STACK_BYTES = 1024 * 1024
+# The converter to Lark does not read these.
+_CODE_POINT = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
 _ANY_OBJECT = '{"type": "object"}'
 # Runs of white space end: a model that has nothing to say may otherwise go on with it up to the last token.
 _SCHEMA_OPTIONS: JsonCompileOptions = {
@@ -65,10 +68,16 @@ def _grammar(kind: str, source: str) -> str:
         return LLMatcher.grammar_from_regex(source)
     if kind == "gbnf":
         try:
-            source = gbnf_to_lark(source)
+            source = gbnf_to_lark(_CODE_POINT.sub(_character, source))
         except Exception as error:  # what the converter raises is of no particular class
             raise InvalidConstraint(f"GBNF: {error}") from error
     return LLMatcher.grammar_from_lark(source)
+
+
+def _character(found: re.Match[str]) -> str:
+    """The character itself, unless it means something to a grammar."""
+    code = int(found[1] or found[2], 16)
+    return chr(code) if 0x80 <= code <= 0x10FFFF and not 0xD800 <= code < 0xE000 else found[0]
 
 
 def _on_a_small_stack(work: Callable[[], str]) -> str:

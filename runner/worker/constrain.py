@@ -9,7 +9,7 @@ import numpy as np
 from llguidance import LLTokenizer
 from numpy.typing import NDArray
 
-from native import guidance
+from native import guidance, vocabulary
 from native.llama import Context, Model
 from native.sampler import SamplerChain
 from runner.protocol import Constraint
@@ -23,8 +23,8 @@ _MOST_REPICKS = 32
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(model: Model) -> LLTokenizer:
-    """Made at the first request that needs it: 0.3 s for 49,152 tokens."""
-    return guidance.tokenizer(model.vocabulary, model.end_tokens)
+    """Made at the first request that needs it."""
+    return vocabulary.tokenizer(model)
 
 
 class Guide:
