@@ -100,6 +100,9 @@ class Client:
                     raise _remote(event.error)
                 yield event
 
+    async def embed(self, request: wire.EmbedRequest) -> wire.Embeddings:
+        return await self._post("/nybble/embed", request, wire.Embeddings)
+
     # Sessions
 
     async def sessions(self) -> list[wire.SessionInfo]:

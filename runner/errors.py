@@ -5,7 +5,8 @@ NybbleError
 │   ├── PromptTooLong        prompt does not fit the context (400)
 │   ├── CannotShift          the model cannot forget a part of its context (400)
 │   ├── InvalidConstraint    a grammar or JSON Schema that cannot be used (400)
-│   └── NoChatTemplate       the model has none (400)
+│   ├── NoChatTemplate       the model has none (400)
+│   └── WrongPurpose         the model does something else than asked for (400)
 ├── NotFound
 │   └── SessionNotFound      no such chat session (404)
 ├── Unusable
@@ -48,6 +49,10 @@ class InvalidConstraint(UserError):
 
 class NoChatTemplate(UserError):
     code = "no_chat_template"
+
+
+class WrongPurpose(UserError):
+    code = "wrong_purpose"
 
 
 class SessionNotFound(NotFound):

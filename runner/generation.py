@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from modelstore.header import Header
 from runner import command, wire
 from runner.claims import Ask, Claims
-from runner.errors import CannotShift, NoChatTemplate, PromptTooLong, WorkerFailed
+from runner.errors import CannotShift, NoChatTemplate, PromptTooLong, WorkerFailed, WrongPurpose
 from runner.lookup import Lookup
 from runner.prep.pool import Prep
 from runner.process import Worker
@@ -43,6 +43,10 @@ class Generations:
             yield wire.Done(model=manifest.name, reason="unload")
             return
         header = await self._lookup.header(manifest)
+        if header.is_encoder:
+            raise WrongPurpose(
+                f'"{manifest.name}" does not support generate', hint="`/api/embed` embeds texts"
+            )
         if _needs_template(request) and header.chat_template is None:
             raise NoChatTemplate(
                 f"{manifest.name} has no chat template: it continues text, and does not chat",

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from modelstore.header import Header
 from modelstore.manifests import Manifest
 from runner import wire
@@ -27,6 +25,7 @@ def detail(manifest: Manifest, header: Header, path: Path) -> wire.ModelDetail:
     return wire.ModelDetail(
         **info(manifest).model_dump(),
         files=[wire.ModelFile(digest=manifest.digest, size_bytes=manifest.size_bytes, path=str(path))],
+        purpose=header.purpose,
         chat_template=header.chat_template,
         metadata={key: _value(value) for key, value in header.metadata.items()},
         tensors=[wire.TensorInfo(name=t.name, type=t.type, shape=list(t.shape)) for t in header.tensors],
@@ -50,7 +49,7 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
         state=_state(model.phase),
         pid=worker.pid if worker else None,
         size_bytes=target.size_bytes,
-        memory_bytes=_resident_bytes(worker),
+        memory_bytes=worker.memory_bytes if worker else None,
         gpu_memory_bytes=placement.memory_bytes if placement and placement.gpu_layers else None,
         context_length=placement.context_length if placement else 0,
         slots=placement.slots if placement else 0,
@@ -74,12 +73,3 @@ def _expires_at(model: Loaded) -> datetime | None:
     if at_s is None:
         return None
     return datetime.now(UTC) + timedelta(seconds=at_s - time.monotonic())
-
-
-def _resident_bytes(worker: Worker | None) -> int | None:
-    if worker is None:
-        return None
-    try:
-        return int(psutil.Process(worker.pid).memory_info().rss)
-    except psutil.Error:
-        return None

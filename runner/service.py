@@ -22,6 +22,7 @@ from modelstore.progress import Emit, Progress
 from modelstore.store import Store
 from runner import wire
 from runner.claims import Claims
+from runner.embeddings import EmbeddingRuns
 from runner.generation import Generations
 from runner.history import History
 from runner.jobs import Jobs, Run
@@ -53,6 +54,7 @@ class Service:
         self._lookup = Lookup(self.store)
         claims = Claims(settings, self.store, self._lookup, paths.cache)
         self._generations = Generations(settings, self._lookup, claims, self._supervisor, self._prep)
+        self._embedding_runs = EmbeddingRuns(self._lookup, claims, self._supervisor)
         self._jobs = Jobs()
         self._started_at = datetime.now(UTC)
 
@@ -168,6 +170,10 @@ class Service:
         Raises NotFound, UserError, Unusable, Overloaded, WorkerFailed.
         """
         return self._generations.run(request, uuid.uuid4().hex, time.perf_counter())
+
+    async def embed(self, request: wire.EmbedRequest) -> wire.Embeddings:
+        """Vectors, or scores of a reranker; cancelling the call cancels the work. Raises as `generate`."""
+        return await self._embedding_runs.run(request, uuid.uuid4().hex, time.perf_counter())
 
 
 def _job_event(update: Progress | Manifest) -> wire.JobProgress | wire.JobDone:

@@ -118,12 +118,17 @@ class GenerateRequest(Wire):
     speculation: bool = True
 
 
+MOST_INPUTS = 4096
+"""In one request to embed or to rank."""
+
+
 class EmbedRequest(Wire):
     """Embed each of `inputs`; with `query`, score each as an answer to it instead. An input longer than the
-    context is cut and reported if `truncate`, else refused. `dimensions` keeps the first so many numbers."""
+    context is cut and reported if `truncate`, else refused. `dimensions` keeps the first so many numbers. Of
+    `options` only `context_length` counts: it is also the most tokens that are read of an input."""
 
     model: str
-    inputs: list[str] = Field(max_length=4096)
+    inputs: list[str] = Field(max_length=MOST_INPUTS)
     query: str | None = None
     truncate: bool = True
     dimensions: int | None = Field(None, ge=1)
@@ -186,6 +191,7 @@ class ModelDetail(ModelInfo):
     """`metadata` holds the GGUF header's keys; arrays longer than 5 are None there."""
 
     files: list[ModelFile] = []
+    purpose: Literal["generate", "embed", "rerank"] = "generate"
     chat_template: str | None = None
     metadata: dict[str, str | int | float | bool | list[str] | list[int] | list[float] | None] = {}
     tensors: list[TensorInfo] = []

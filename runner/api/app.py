@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from runner.api import errors, native, ollama_generate, ollama_models, openai, sessions
+from runner.api import (
+    errors,
+    native,
+    ollama_embed,
+    ollama_generate,
+    ollama_models,
+    openai,
+    openai_embeddings,
+    sessions,
+)
 from runner.api.guards import LOOPBACK_ORIGIN, Guards
 
 if TYPE_CHECKING:
@@ -17,7 +26,9 @@ if TYPE_CHECKING:
 _DIALECTS = (
     (ollama_models, errors.OllamaAnswer),
     (ollama_generate, errors.OllamaAnswer),
+    (ollama_embed, errors.OllamaAnswer),
     (openai, errors.OpenAIAnswer),
+    (openai_embeddings, errors.OpenAIAnswer),
     (native, errors.NybbleAnswer),
     (sessions, errors.NybbleAnswer),
 )

@@ -1,4 +1,4 @@
-"""Every failure as the body its dialect expects: `/v1` OpenAI's, `/nybble` ours, everything else Ollama's."""
+"""Every failure as the body its dialect expects: OpenAI's, ours (`/nybble`), or Ollama's (all else)."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _sentence(error: NybbleError) -> str:
 def response(path: str, error: NybbleError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer to a request for `path` that failed before its answer began."""
     answer: BaseModel
-    if path.startswith("/v1/"):
+    if path.startswith("/v1/") or path == "/rerank":
         answer = openai_answer(error)
     elif path.startswith("/nybble/"):
         answer = nybble_answer(error)

@@ -8,7 +8,7 @@ from modelstore.errors import NybbleError
 from runner import wire
 from runner.api.errors import nybble_answer
 from runner.api.fields import service_of
-from runner.api.stream import Stream, until_done
+from runner.api.stream import Stream, until_done, whole
 
 router = APIRouter(prefix="/nybble", tags=["nybble"])
 
@@ -78,3 +78,8 @@ async def quantize(request: Request, body: wire.QuantizeRequest) -> Response:
 @router.post("/generate", response_model=wire.GenerationEvent, response_class=EventStream)
 async def generate(request: Request, body: wire.GenerateRequest) -> Response:
     return EventStream(until_done(service_of(request).generate(body)))
+
+
+@router.post("/embed", response_model=wire.Embeddings)
+async def embed(request: Request, body: wire.EmbedRequest) -> Response:
+    return await whole(request, service_of(request).embed(body))

@@ -21,6 +21,7 @@ router = APIRouter(tags=["ollama"])
 
 # Ollama's word for "kept loaded until told otherwise" is a date that nobody will see.
 _FOREVER = timedelta(days=100 * 365)
+_CAPABILITIES = {"generate": "completion", "embed": "embedding", "rerank": "rerank"}
 
 
 @router.head("/", include_in_schema=False)
@@ -60,7 +61,7 @@ async def show(request: Request, body: types.NameBody) -> types.Show:
         details=types.details(detail),
         model_info=dict(detail.metadata),
         tensors=detail.tensors,
-        capabilities=["completion"],
+        capabilities=[_CAPABILITIES[detail.purpose]],
         modified_at=detail.modified_at,
     )
 

@@ -72,13 +72,13 @@ def close(record: Record, done: wire.Done) -> None:
     times, usage = done.timings, done.usage
     values = {
         "done_reason": done.reason,
-        "total_duration": _ns(times.total_s),
-        "load_duration": _ns(times.load_s),
+        "total_duration": nanoseconds(times.total_s),
+        "load_duration": nanoseconds(times.load_s),
         "prompt_eval_count": usage.prompt_tokens,
         "prompt_eval_cached_count": usage.cached_tokens,
-        "prompt_eval_duration": _ns(times.prefill_s),
+        "prompt_eval_duration": nanoseconds(times.prefill_s),
         "eval_count": usage.completion_tokens,
-        "eval_duration": _ns(times.decode_s),
+        "eval_duration": nanoseconds(times.decode_s),
         "draft_count": usage.drafted_tokens,
         "draft_accepted_count": usage.accepted_tokens,
         "dropped_messages": usage.dropped_messages,
@@ -103,5 +103,5 @@ def _alternative(token: wire.Alternative) -> TokenLogprob:
     return {"token": token.text, "logprob": token.logprob, "bytes": token.data}
 
 
-def _ns(seconds: float) -> int:
+def nanoseconds(seconds: float) -> int:
     return round(seconds * 1e9)

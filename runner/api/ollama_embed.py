@@ -1,0 +1,94 @@
+"""Ollama's dialect: `/api/embed`, and `/api/embeddings` as it was before."""
+
+from __future__ import annotations
+
+from typing import Annotated, NotRequired
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+# The standard library's lacks what pydantic needs to describe it, before Python 3.12.
+from typing_extensions import TypedDict
+
+from runner import wire
+from runner.api.fields import Body, KeepAlive, Strings, service_of
+from runner.api.ollama_records import nanoseconds
+from runner.api.ollama_requests import Options
+from runner.api.stream import whole
+
+router = APIRouter(tags=["ollama"])
+
+Texts = Annotated[Strings, Field(max_length=wire.MOST_INPUTS)]
+
+
+class LegacyBody(Body):
+    model: str
+    prompt: str | None = None
+    options: Options | None = None
+    keep_alive: KeepAlive = None
+
+    def asked(self) -> wire.EmbedRequest:
+        """Raises BadField."""
+        return _asked(self, [self.prompt] if self.prompt else [])
+
+
+class EmbedBody(Body):
+    model: str
+    input: Texts = None
+    truncate: bool | None = None
+    dimensions: int | None = Field(None, ge=0)
+    options: Options | None = None
+    keep_alive: KeepAlive = None
+
+    def asked(self) -> wire.EmbedRequest:
+        """One empty text is none, as in Ollama. Raises BadField."""
+        asked = _asked(self, [] if self.input == [""] else self.input or [])
+        truncate = self.truncate is not False
+        return asked.model_copy(update={"truncate": truncate, "dimensions": self.dimensions or None})
+
+
+class Embedded(TypedDict):
+    """`truncated` are the indexes of inputs that were cut, if any were."""
+
+    model: str
+    embeddings: list[list[float]]
+    truncated: NotRequired[list[int]]
+    total_duration: int
+    load_duration: int
+    prompt_eval_count: int
+
+
+class LegacyEmbedded(TypedDict):
+    embedding: list[float]
+
+
+@router.post("/api/embed", response_model=Embedded)
+async def embed(request: Request, body: EmbedBody) -> Response:
+    return await whole(request, _embedded(request, body))
+
+
+@router.post("/api/embeddings", response_model=LegacyEmbedded)
+async def embeddings(request: Request, body: LegacyBody) -> Response:
+    return await whole(request, _legacy(request, body))
+
+
+def _asked(body: EmbedBody | LegacyBody, inputs: list[str]) -> wire.EmbedRequest:
+    options = (body.options or Options()).ours()
+    return wire.EmbedRequest(model=body.model, inputs=inputs, options=options, keep_alive_s=body.keep_alive)
+
+
+async def _embedded(request: Request, body: EmbedBody) -> Embedded:
+    done = await service_of(request).embed(body.asked())
+    answer = Embedded(
+        model=body.model,
+        embeddings=done.vectors,
+        total_duration=nanoseconds(done.timings.total_s),
+        load_duration=nanoseconds(done.timings.load_s),
+        prompt_eval_count=sum(done.token_counts),
+    )
+    return answer | {"truncated": done.truncated} if done.truncated else answer
+
+
+async def _legacy(request: Request, body: LegacyBody) -> LegacyEmbedded:
+    done = await service_of(request).embed(body.asked())
+    return LegacyEmbedded(embedding=done.vectors[0] if done.vectors else [])
