@@ -22,6 +22,8 @@ from runner.protocol import (
     MAX_LINE_BYTES,
     Cancel,
     Delta,
+    Embed,
+    Embedded,
     Failed,
     Finished,
     Generate,
@@ -35,13 +37,12 @@ from runner.protocol import (
     decode,
     encode,
 )
+from runner.updates import Update, joined
 
 _log = logging.getLogger(__name__)
 _STDERR_LINES_KEPT = 20
 _SHUTDOWN_GRACE_S = 2.0
 _EXIT_GRACE_S = 0.5
-
-_Update = Delta | Finished | NybbleError
 
 
 class Worker:
@@ -56,7 +57,8 @@ class Worker:
         self.threads: int | None = None
         self.exited = asyncio.Event()
         self._process = process
-        self._requests: dict[str, asyncio.Queue[_Update]] = {}
+        self._requests: dict[str, asyncio.Queue[Update]] = {}
+        self._embeddings: dict[str, asyncio.Future[Embedded]] = {}
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,21 +117,37 @@ class Worker:
 
         Raises WorkerFailed if the process dies, and what the worker refused.
         """
-        updates: asyncio.Queue[_Update] = asyncio.Queue()
+        updates: asyncio.Queue[Update] = asyncio.Queue()
         if self.exited.is_set():
             raise self._death()
         self._requests[request.request_id] = updates
         self._send(request)
         try:
             while True:
-                update = await updates.get()
-                if isinstance(update, NybbleError):
-                    raise update
-                yield update
-                if isinstance(update, Finished):
-                    return
+                arrived = [await updates.get()]
+                while not updates.empty():
+                    arrived.append(updates.get_nowait())
+                for update in joined(arrived):
+                    if isinstance(update, NybbleError):
+                        raise update
+                    yield update
+                    if isinstance(update, Finished):
+                        return
         finally:
             if self._requests.pop(request.request_id, None) is not None:
+                self._send(Cancel(request.request_id))
+
+    async def embed(self, request: Embed) -> Embedded:
+        """Vectors or scores; cancelling the call cancels the request in the worker. Raises as `generate`."""
+        if self.exited.is_set():
+            raise self._death()
+        answer: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
+        self._embeddings[request.request_id] = answer
+        self._send(request)
+        try:
+            return await answer
+        finally:
+            if self._embeddings.pop(request.request_id, None) is not None:
                 self._send(Cancel(request.request_id))
 
     async def stop(self) -> None:
@@ -147,8 +165,10 @@ class Worker:
         while self._requests:
             _, updates = self._requests.popitem()
             updates.put_nowait(error)
+        while self._embeddings:
+            _settle(self._embeddings.popitem()[1], error)
 
-    def _send(self, message: Generate | Cancel | Shutdown | Load) -> None:
+    def _send(self, message: Generate | Embed | Cancel | Shutdown | Load) -> None:
         stdin = self._process.stdin
         if stdin is not None and not stdin.is_closing():
             stdin.write(encode(message))
@@ -213,6 +233,11 @@ class Worker:
         for failed in step.failed:
             if updates := self._requests.pop(failed.request_id, None):
                 updates.put_nowait(_refused(failed))
+            elif answer := self._embeddings.pop(failed.request_id, None):
+                _settle(answer, _refused(failed))
+        for embedded in step.embedded:
+            if answer := self._embeddings.pop(embedded.request_id, None):
+                _settle(answer, embedded)
 
     async def _read_stderr(self) -> None:
         stream = self._process.stderr
@@ -228,6 +253,16 @@ class Worker:
         how = _how_it_ended(self._process.returncode)
         message = f"the process of {self.name} {how}" + (f": {words}" if words else "")
         return WorkerFailed(message, hint="the next request loads the model again; `nybble logs` has more")
+
+
+def _settle(answer: asyncio.Future[Embedded], outcome: Embedded | NybbleError) -> None:
+    """A caller that has just been cancelled wants no answer any more."""
+    if answer.done():
+        return
+    if isinstance(outcome, NybbleError):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
