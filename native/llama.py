@@ -178,9 +178,13 @@ class Model:
         """Tokens of `text`. `add_special` adds what the model wants at the start (BOS); `parse_special` reads
         spellings of control tokens as these tokens. Raises LlamaError."""
         data = text.encode("utf-8", "replace")
-        capacity = len(data) + 8
-        tokens = (api.llama_token * capacity)()
-        count = api.llama_tokenize(self._vocab, data, len(data), tokens, capacity, add_special, parse_special)
+        arguments = (add_special, parse_special)
+        tokens = (api.llama_token * (len(data) + 8))()
+        count = api.llama_tokenize(self._vocab, data, len(data), tokens, len(tokens), *arguments)
+        if count < 0:
+            # More than one token a byte: spaces that the vocabulary escapes and has no token for.
+            tokens = (api.llama_token * -count)()
+            count = api.llama_tokenize(self._vocab, data, len(data), tokens, len(tokens), *arguments)
         if count < 0:
             raise LlamaError(f"tokenizing {len(data)} bytes failed with {count}")
         return list(tokens[:count])

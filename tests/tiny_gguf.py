@@ -37,7 +37,7 @@ def write_model(path: Path, shape: Shape | None = None, seed: int = 1) -> Path:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(shape.width // shape.heads)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
-    vocabulary_size = _add_vocabulary(writer)
+    vocabulary_size = add_vocabulary(writer)
     random = np.random.default_rng(seed)
     for name, dimensions in _tensors(shape, vocabulary_size).items():
         is_norm = name.endswith("norm.weight")
@@ -50,7 +50,7 @@ def write_model(path: Path, shape: Shape | None = None, seed: int = 1) -> Path:
     return path
 
 
-def _add_vocabulary(writer: gguf.GGUFWriter) -> int:
+def add_vocabulary(writer: gguf.GGUFWriter) -> int:
     kinds = gguf.TokenType
     tokens = [("<unk>", kinds.UNKNOWN), ("<s>", kinds.CONTROL), ("</s>", kinds.CONTROL)]
     tokens += [(f"<0x{byte:02X}>", kinds.BYTE) for byte in range(256)]

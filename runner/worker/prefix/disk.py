@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ class DiskCache:
                 break
             if self.is_wanted(snapshot.tokens):
                 self._note(self._write(snapshot, self._superseded(snapshot)))
+        futures.wait(self._writes.values(), max(0.0, deadline_s - time.monotonic()))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _superseded(self, snapshot: Snapshot) -> list[Path]:
