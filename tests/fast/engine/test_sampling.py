@@ -47,14 +47,17 @@ def row(tiny_model: Path) -> Iterator[Row]:
     row.model.close()
 
 
+def scaled(values: Probabilities) -> Probabilities:
+    sums_to_one: Probabilities = values / values.sum()
+    return sums_to_one
+
+
 def softmax(logits: Probabilities) -> Probabilities:
-    values: Probabilities = np.exp(logits - logits.max())
-    return values / values.sum()
+    return scaled(np.exp(logits - logits.max()))
 
 
 def keep(probabilities: Probabilities, kept: NDArray[np.bool_]) -> Probabilities:
-    values: Probabilities = np.where(kept, probabilities, 0)
-    return values / values.sum()
+    return scaled(np.where(kept, probabilities, 0))
 
 
 def nucleus(p: Probabilities, cost: Probabilities, most: float) -> Probabilities:
