@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import psutil
 
 _NOTICED_CORES = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """`cores` it kept busy on average. `pid` is None for all processes together that have ended."""
+
+    pid: int | None
+    name: str
+    cores: float
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.cores:.2f} cores)"
 
 
 class Watch:
@@ -18,20 +31,18 @@ class Watch:
         self._before_s = _processor_times_s()
         psutil.cpu_percent()
 
-    def busy(self, ours: set[int]) -> list[str]:
-        """Each process but `ours` that used more than a tenth of a core on average, busiest first, such as
-        "python 0.95 cores"; and what cannot be laid to a process that is still there."""
+    def busy(self, ours: set[int]) -> list[Neighbour]:
+        """All but the processes `ours` that used more than a tenth of a core, busiest first."""
         machine_cores = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
         elapsed_s = time.monotonic() - self._started_s
         cores = {
             key: (after_s - self._before_s.get(key, 0.0)) / elapsed_s
             for key, after_s in _processor_times_s().items()
         }
-        others = {key: used for key, used in cores.items() if key[0] not in ours}
-        named = sorted(((used, _name(pid)) for (pid, _), used in others.items()), reverse=True)
-        rest = machine_cores - sum(cores.values())
-        entries = [*named, (rest, "processes that came and went")]
-        return [f"{name} {used:.2f} cores" for used, name in entries if used > _NOTICED_CORES]
+        found = [Neighbour(pid, _name(pid), used) for (pid, _), used in cores.items() if pid not in ours]
+        found.append(Neighbour(None, "processes that ended", machine_cores - sum(cores.values())))
+        noticed = [neighbour for neighbour in found if neighbour.cores > _NOTICED_CORES]
+        return sorted(noticed, key=lambda neighbour: neighbour.cores, reverse=True)
 
 
 def families(pids: Iterable[int]) -> set[int]:

@@ -10,7 +10,7 @@ from typing import Any
 from native.topology import physical_cores
 from runner.bench import alone, served
 from runner.bench.figures import Figure
-from runner.bench.neighbours import Watch, families
+from runner.bench.neighbours import Neighbour, Watch, families
 from runner.bench.plan import Plan
 from runner.bench.progress import Report
 from runner.bench.runs import Run
@@ -66,9 +66,9 @@ class Benchmark:
         self._warn_of(watch.busy(ours), "the daemon")
         return figures
 
-    def _warn_of(self, neighbours: list[str], measured: str) -> None:
+    def _warn_of(self, neighbours: list[Neighbour], measured: str) -> None:
         if neighbours:
-            self._report.warn(f"beside {measured} there was at work: {', '.join(neighbours)}")
+            self._report.warn(f"beside {measured} there was at work: {', '.join(map(str, neighbours))}")
 
     def _order(self, plan: Plan) -> alone.Order:
         own = self._settings.of(self._model.name)

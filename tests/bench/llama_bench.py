@@ -2,8 +2,8 @@
 
     python -m tests.bench.llama_bench MODEL.gguf LLAMA_BENCH [ROUNDS] [DEPTH]
 
-LLAMA_BENCH is a llama-bench of the same llama.cpp as the binding's. The two are measured in turn, in each round,
-each after a warm-up; the ratio is of the same minute.
+LLAMA_BENCH is a llama-bench of the same llama.cpp as the binding's. The two are measured in turn, in each
+round, each after a warm-up; the ratio is of the same minute.
 """
 
 from __future__ import annotations
@@ -33,11 +33,9 @@ async def ours(engine: Engine, test: Test) -> float:
     return test.tokens / await engine.seconds(test)
 
 
-async def main() -> None:
-    model, binary, *numbers = sys.argv[1:]
-    rounds, depth = (*map(int, numbers), *(5, 0)[len(numbers) :])
+async def measure(model: str, binary: str, rounds: int, depth: int) -> None:
     plan, threads = Plan(depths=(depth,)), physical_cores()
-    order = Order(str(Path(model).absolute()), 0, plan.context_length, threads, "f16", "f16", None)
+    order = Order(model, 0, plan.context_length, threads, "f16", "f16", None)
     speeds: dict[str, list[tuple[float, float]]] = {test.name: [] for test in plan.tests}
     async with Engine.running(order) as engine:
         for _ in range(rounds):
@@ -55,5 +53,11 @@ def _spread(values: tuple[float, ...] | list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
+def main() -> None:
+    model, binary, *numbers = sys.argv[1:]
+    rounds, depth = (*map(int, numbers), *(5, 0)[len(numbers) :])
+    asyncio.run(measure(str(Path(model).absolute()), binary, rounds, depth))
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

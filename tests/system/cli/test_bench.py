@@ -1,0 +1,77 @@
+"""`nybble bench` on a small real model, with a real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from runner.bench.neighbours import Watch, families
+from tests.commands import nybble_here
+from tests.daemons import Daemon
+
+SMALL = ("-p", "16", "-n", "8", "-d", "0,32", "-c", "1,2", "-r", "2")
+
+
+def test_measures_keeps_and_compares(shared: Daemon) -> None:
+    first = nybble_here("bench", "tiny", *SMALL, "--json")
+    assert first.code == 0, first.stderr
+    run = json.loads(first.stdout)
+    figures = {figure["name"]: figure for figure in run["figures"]}
+    alone = ["pp16", "tg8", "pp16 @ d32", "tg8 @ d32"]
+    kinds = ["TTFT p50", "TTFT p99", "between tokens p50", "between tokens p99", "throughput"]
+    assert list(figures) == alone + [f"{kind}, {of}" for of in ("1 client", "2 clients") for kind in kinds]
+    assert all(figure["value"] > 0 and figure["spread"] is not None for figure in figures.values())
+    assert figures["TTFT p50, 2 clients"]["value"] <= figures["TTFT p99, 2 clients"]["value"]
+    assert run["setup"]["slots"].endswith(" tokens")
+    assert "pp16 @ d32" in first.stderr and "served" in first.stderr
+
+    second = nybble_here("bench", "tiny", "-p", "16", "-n", "8", "-d", "0", "-c", "0", "--against", "last")
+    assert second.code == 0, second.stderr
+    assert "not the same as in run 1: slots: " in second.stderr
+    rows = [line.split() for line in second.stdout.splitlines()]
+    assert ["TEST", "RUN", "1", "NOW", "CHANGE"] in rows
+    assert sum(row[:1] == ["pp16"] and "%" in "".join(row) for row in rows) == 1
+
+    listed = nybble_here("bench", "--history").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == ["RUN", "1", "2"]
+    assert json.loads(nybble_here("bench", "ti", "--history", "--json").stdout)[0] == run
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ((), "give a model, or --history"),
+        (("tiny", "-d", "0;32"), "whole numbers with commas"),
+        (("tiny", "-p", "4096"), "too many for a context of 1024"),
+        (("tiny", "--against", "77"), "there is no run 77"),
+        (("nothing-here",), "nothing-here"),
+    ],
+)
+def test_refuses_before_it_measures(shared: Daemon, arguments: tuple[str, ...], says: str) -> None:
+    refused = nybble_here("bench", *arguments)
+    assert refused.code != 0
+    assert says in refused.stderr
+    assert not refused.stdout
+
+
+def test_a_neighbour_at_work_is_named() -> None:
+    spin = [sys.executable, "-c", "while True: pass"]
+    with subprocess.Popen(spin) as neighbour:
+        try:
+            watch, deadline = Watch(), time.monotonic() + 20
+            while time.monotonic() < deadline:
+                found = {each.pid: each for each in watch.busy(set())}
+                if neighbour.pid in found:
+                    break
+            assert found[neighbour.pid].cores > 0.1
+            assert found[neighbour.pid].name in str(found[neighbour.pid])
+            ours = families([os.getpid()])
+            assert neighbour.pid in ours
+            assert neighbour.pid not in {each.pid for each in watch.busy(ours)}
+        finally:
+            neighbour.kill()
