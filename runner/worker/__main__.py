@@ -25,6 +25,7 @@ from runner.protocol import (
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
 from runner.worker.pipes import Inbox, Outbox, take_over_stdin, take_over_stdout
+from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.speculate import draft_tokens
 from runner.worker.threads import Threads
 
@@ -44,8 +45,11 @@ def main() -> int:
         outbox.put(LoadFailed("model_invalid", f"llama.cpp refused the model: {error}"))
         outbox.close()
         return 1
-    _serve(_engine(context, load), Threads(context), inbox, outbox)
+    engine = _engine(context, load)
+    _serve(engine, Threads(context), inbox, outbox)
     outbox.close()
+    if isinstance(engine, Engine):
+        engine.close()
     context.close()
     context.model.close()
     return 0
@@ -88,7 +92,8 @@ def _embedding_context(model: Model, load: Load) -> EmbeddingContext:
 def _engine(context: Context | EmbeddingContext, load: Load) -> Engine | Embedder:
     if isinstance(context, EmbeddingContext):
         return Embedder(context)
-    return Engine(context, load.prefill_step_s)
+    prefixes = PrefixLimits(load.prefix_ram_bytes, load.prefix_disk_path, load.prefix_disk_bytes)
+    return Engine(context, load.prefill_step_s, prefixes)
 
 
 def _ready(load: Load, model: Model, log: Log, load_s: float) -> Ready:
