@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from modelstore.errors import Conflict, UserError
 from runner import daemon_file, logs, system
-from runner.settings import Settings
 from runner.daemon_file import DaemonRecord
 from runner.paths import Paths, make_private
+from runner.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn

@@ -13,9 +13,9 @@ from pathlib import Path
 from modelstore.errors import Conflict, NybbleError
 from runner import daemon_file, exits, system
 from runner.client import Client
-from runner.settings import Settings
 from runner.errors import DaemonUnreachable
 from runner.paths import Paths, make_private
+from runner.settings import Settings
 
 _START_DEADLINE_S = 30.0
 _HANDSHAKE_S = 5.0
