@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 from dataclasses import dataclass
@@ -69,5 +70,6 @@ def _prefixes(cache: Path, digest: str) -> Path:
     return cache / "prefixes" / digest.removeprefix("sha256:")[:16]
 
 
+@functools.cache
 def _engine_build() -> str:
     return metadata.version("llama-cpp-python")

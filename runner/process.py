@@ -55,6 +55,7 @@ class Worker:
         self.busy_slots = 0
         self.waiting = 0
         self.threads: int | None = None
+        self.has_answered = False
         self.exited = asyncio.Event()
         self._process = process
         self._requests: dict[str, asyncio.Queue[Update]] = {}
@@ -224,6 +225,7 @@ class Worker:
 
     def _dispatch(self, step: Stepped) -> None:
         self.busy_slots, self.waiting, self.threads = step.busy_slots, step.waiting, step.threads
+        self.has_answered |= bool(step.finished or step.embedded)
         for delta in step.deltas:
             if updates := self._requests.get(delta.request_id):
                 updates.put_nowait(delta)

@@ -143,15 +143,16 @@ class Scheduler:
             self.models[key] = model.successor(now_s)
         return effects + self._settle(now_s)
 
-    def on_done(self, request_id: str, now_s: float, *, succeeded: bool = True) -> list[Effect]:
-        """A request ended or its client went away, in whatever phase it was."""
+    def on_done(self, request_id: str, now_s: float, *, answered: bool) -> list[Effect]:
+        """A request ended or its client went away, in whatever phase it was. `answered`: its worker has ended
+        a request in good order by now, this one or another."""
         model = next((model for model in self.models.values() if model.has(request_id)), None)
         if model is None:
             return []
         if model.leave_queue(request_id):
             return self._abandon(model, now_s) + self._settle(now_s)
         model.finish(request_id, now_s)
-        if succeeded:
+        if answered:
             model.has_answered = True
             self._breaker.on_success(model.key)
         return self._settle(now_s)

@@ -85,17 +85,15 @@ class Supervisor:
         self._leases[request.request_id] = lease
         self._targets[request.key] = target
         self.idle.clear()
-        succeeded = False
         try:
             self._apply(self.scheduler.on_request(request, time.monotonic()))
             yield lease
-            succeeded = True
         finally:
             del self._leases[request.request_id]
             if not self._leases:
                 self.idle.set()
-            done = self.scheduler.on_done(request.request_id, time.monotonic(), succeeded=succeeded)
-            self._apply(done)
+            answered = lease.worker is not None and lease.worker.has_answered
+            self._apply(self.scheduler.on_done(request.request_id, time.monotonic(), answered=answered))
 
     def unload(self, key: str) -> None:
         """Unload what `Scheduler.on_unload` says once its requests are done."""

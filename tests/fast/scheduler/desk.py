@@ -58,8 +58,8 @@ class Desk:
         self.taken -= 1
         return self.scheduler.on_exited(key, self.now_s, death)
 
-    def done(self, name: str, succeeded: bool = True) -> list[Effect]:
-        return self.scheduler.on_done(name, self.now_s, succeeded=succeeded)
+    def done(self, name: str, answered: bool = True) -> list[Effect]:
+        return self.scheduler.on_done(name, self.now_s, answered=answered)
 
     def ready(self, key: str, load_s: float = 1.0) -> None:
         """Loads a model and leaves it idle."""

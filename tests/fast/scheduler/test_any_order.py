@@ -72,12 +72,12 @@ class AnyOrder(RuleBasedStateMachine):
             self.see(self.desk.scheduler.on_load_failed(key, error, self.desk.now_s))
 
     @precondition(lambda self: self.started or self.asked)
-    @rule(data=st.data(), succeeded=st.booleans())
-    def end_request(self, data: st.DataObject, succeeded: bool) -> None:
+    @rule(data=st.data(), answered=st.booleans())
+    def end_request(self, data: st.DataObject, answered: bool) -> None:
         name = data.draw(st.sampled_from(sorted(self.started | self.asked)))
         self.started.pop(name, None)
         self.asked.pop(name, None)
-        self.see(self.desk.done(name, succeeded))
+        self.see(self.desk.done(name, answered))
 
     @precondition(lambda self: self.ending)
     @rule(data=st.data())

@@ -245,7 +245,7 @@ def test_nobody_gives_way_any_more_when_the_one_that_waited_has_left() -> None:
     desk.now_s = PATIENCE_S
     desk.scheduler.on_tick(desk.now_s)
     assert kinds(desk.request("b2", "busy")) == []
-    assert kinds(desk.done("r1", succeeded=False)) == [("Start", "b2")]
+    assert kinds(desk.done("r1", answered=False)) == [("Start", "b2")]
 
 
 # The queue
@@ -259,7 +259,7 @@ def test_places_in_the_queue_count_those_in_the_worker_and_are_told_when_they_ch
     assert positions(desk.request("large", "a", least=1000)) == {"large": 2}
     assert positions(desk.request("r4", "a")) == {"r4": 3}
     assert positions(desk.done("r1")) == {"large": 1, "r4": 2}
-    assert positions(desk.done("large", succeeded=False)) == {}
+    assert positions(desk.done("large", answered=False)) == {}
     assert desk.scheduler.models["a"].queue_length == 1
 
 
@@ -311,8 +311,8 @@ def test_a_load_that_nobody_waits_for_any_more_is_stopped_even_if_it_has_just_en
     desk = Desk()
     desk.request("r1", "a")
     desk.request("r2", "a")
-    assert desk.done("r1", succeeded=False) == [Enqueued("r2", 1)]
-    assert kinds(desk.done("r2", succeeded=False)) == [("Unload", "a")]
+    assert desk.done("r1", answered=False) == [Enqueued("r2", 1)]
+    assert kinds(desk.done("r2", answered=False)) == [("Unload", "a")]
     assert kinds(desk.loaded("a")) == [("Unload", "a")]
 
 
@@ -323,7 +323,7 @@ def die(desk: Desk, name: str, answers: int = 0) -> list[Effect]:
     for number in range(answers):
         desk.request(f"{name}.{number}", "a")
         desk.done(f"{name}.{number}")
-    desk.done(name, succeeded=False)
+    desk.done(name, answered=False)
     return desk.exited("a", DIED)
 
 
@@ -364,5 +364,5 @@ def test_those_who_wait_for_a_reload_are_refused_when_the_model_dies_once_too_of
     desk.request("r8", "a")
     desk.loaded("a")
     desk.request("large", "a", least=1000)
-    desk.done("r8", succeeded=False)
+    desk.done("r8", answered=False)
     assert kinds(desk.exited("a", DIED)) == [("Reject", "large")]
