@@ -53,7 +53,8 @@ class Generations:
                 hint="`nybble run` with a prompt, /api/generate or /v1/completions continue text",
             )
         constraint = await self._prep.constraint(request.constraint)
-        ask = Ask(request_id, request.options.context_length, request.keep_alive_s)
+        least = request.options.context_length
+        ask = Ask(request_id, least, request.keep_alive_s, draft=request.draft)
         claimed, target = await self._claims.claim(manifest, ask)
         async with self._supervisor.lease(claimed, target) as lease:
             if not self._supervisor.is_ready(claimed.key):

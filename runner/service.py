@@ -25,6 +25,7 @@ from runner.claims import Claims
 from runner.embeddings import EmbeddingRuns
 from runner.generation import Generations
 from runner.history import History
+from runner.instance import remove_prefixes, remove_stale_prefixes
 from runner.jobs import Jobs, Run
 from runner.listing import detail, info, loaded_model
 from runner.lookup import Lookup
@@ -60,6 +61,7 @@ class Service:
 
     async def __aenter__(self) -> Self:
         self._machine.start()
+        await asyncio.to_thread(remove_stale_prefixes, self.paths.cache)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -117,6 +119,8 @@ class Service:
         manifest = await asyncio.to_thread(self.store.get, name)
         freed = await asyncio.to_thread(self.store.remove, name)
         self._supervisor.unload(manifest.digest)
+        if freed:
+            await asyncio.to_thread(remove_prefixes, self.paths.cache, manifest.digest)
         return wire.RemoveResult(freed_bytes=freed)
 
     async def copy(self, source: str, destination: str) -> None:

@@ -102,7 +102,8 @@ class GenerateRequest(Wire):
     has none. Both empty: load the model and stop there; with `keep_alive_s` 0: unload it. `keep_alive_s`
     negative keeps the model for ever, None means the daemon's setting. `top_logprobs` None reports no log
     probabilities, 0 those of the chosen tokens, n also of n alternatives. `overflow` None means the daemon's
-    setting. `speculation` False decodes token by token.
+    setting. `speculation` False decodes token by token. `draft` names a smaller model of the same vocabulary
+    that drafts tokens; None means the daemon's setting.
     """
 
     model: str
@@ -116,6 +117,7 @@ class GenerateRequest(Wire):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     overflow: Overflow | None = None
     speculation: bool = True
+    draft: str | None = None
 
 
 MOST_INPUTS = 4096
