@@ -99,7 +99,7 @@ class Embedder:
                 self._keep(reading)
         embedded, self._embedded = tuple(self._embedded), []
         failed, self._failed = tuple(self._failed), []
-        busy = int(self._split is not None)
+        busy = 0 if self.is_idle else len(readings)
         return Stepped((), (), failed, embedded, busy, len(self._jobs), self._context.threads)
 
     # From texts to jobs
