@@ -50,18 +50,20 @@ class ScriptedService:
     requests: list[Any] = field(default_factory=list)
     resting: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    running: int = 0
 
     def generate(self, request: wire.GenerateRequest) -> AsyncGenerator[Any]:
-        return self._play(request)
+        return self._play(request, self.script)
 
     def pull(self, request: wire.PullRequest) -> AsyncGenerator[Any]:
-        return self._play(request)
+        return self._play(request, self.script)
 
-    async def _play(self, request: wire.Wire) -> AsyncGenerator[Any]:
+    async def _play(self, request: wire.Wire, script: Sequence[Step]) -> AsyncGenerator[Any]:
         self.requests.append(request)
         self.ended.clear()
+        self.running += 1
         try:
-            for step in self.script:
+            for step in script:
                 if isinstance(step, Exception):
                     raise step
                 if isinstance(step, asyncio.Event):
@@ -71,7 +73,9 @@ class ScriptedService:
                     yield step
         finally:
             self.resting.clear()
-            self.ended.set()
+            self.running -= 1
+            if not self.running:
+                self.ended.set()
 
 
 @asynccontextmanager

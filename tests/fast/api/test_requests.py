@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from runner import wire
 from runner.errors import InvalidConstraint
 from tests.fast.api.scripted import ScriptedService, serving
@@ -17,15 +15,14 @@ V1_CHAT, V1_TEXT = "/v1/chat/completions", "/v1/completions"
 OURS = "/nybble/generate"
 
 
-async def asked(path: str, body: dict[str, Any]) -> wire.GenerateRequest:
-    """What the core is asked for when `body` is sent to `path`."""
+async def asked(path: str, *bodies: dict[str, Any]) -> list[wire.GenerateRequest]:
+    """What the core is asked for when each of `bodies` is sent to `path`."""
     service = ScriptedService()
     async with serving(service) as client:
-        answer = await client.post(path, json={"model": "tiny", "stream": False} | body)
-        assert answer.status_code == 200, answer.text
-    (request,) = service.requests
-    assert isinstance(request, wire.GenerateRequest)
-    return request
+        for body in bodies:
+            answer = await client.post(path, json={"model": "tiny", "stream": False} | body)
+            assert answer.status_code == 200, answer.text
+    return service.requests
 
 
 EXOTIC: dict[str, Any] = {
@@ -43,7 +40,7 @@ async def test_ollamas_options() -> None:
         "presence_penalty": 0.2, "frequency_penalty": 0.3, "seed": 42, "num_predict": 9, "stop": "\n",
         "num_ctx": 256, "num_gpu": 99, "tfs_z": 0.5, "no_such_option": "x", "draft_num_predict": 0,
     }  # fmt: skip
-    request = await asked("/api/generate", {"prompt": "Hi", "options": given | EXOTIC})
+    (request,) = await asked(GENERATE, {"prompt": "Hi", "options": given | EXOTIC})
     assert not request.speculation
     assert request.options == wire.Options(
         **EXOTIC_OURS, temperature=0, top_k=7, top_p=0.5, min_p=0.1, repeat_penalty=1.1, repeat_last_n=-1,
@@ -51,36 +48,27 @@ async def test_ollamas_options() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "given",
-    [
-        None,
-        {},
-        {"num_predict": -1, "seed": -1, "num_ctx": 0},
-        {"num_predict": -2, "stop": [], "temperature": None},
-    ],
-)
-async def test_ollamas_words_for_no_preference(given: dict[str, Any] | None) -> None:
-    assert (await asked("/api/chat", {"messages": MESSAGES, "options": given})).options == wire.Options()
+async def test_ollamas_words_for_no_preference() -> None:
+    nothing = {"num_predict": -1, "seed": -1, "num_ctx": 0}
+    every = [None, {}, nothing, {"num_predict": -2, "stop": [], "temperature": None}]
+    requests = await asked(CHAT, *({"messages": MESSAGES, "options": given} for given in every))
+    assert [request.options for request in requests] == [wire.Options()] * 4
 
 
-@pytest.mark.parametrize(
-    ("spelled", "seconds"),
-    [
+async def test_keep_alive() -> None:
+    cases = [
         ("5m", 300), ("1h30m", 5400), ("300ms", 0.3), (10, 10), (0.1 + 0.2, 0.1 + 0.2), ("0", 0), (0, 0),
         (-1, -1), ("-1m", -1), (1e300, -1), (10**400, -1), ("9999999999h", -1), (None, None),
-    ],
-)  # fmt: skip
-async def test_keep_alive(spelled: Any, seconds: float | None) -> None:
-    assert (await asked("/api/generate", {"keep_alive": spelled})).keep_alive_s == seconds
+    ]  # fmt: skip
+    requests = await asked(GENERATE, *({"keep_alive": spelled} for spelled, _ in cases))
+    assert [request.keep_alive_s for request in requests] == [seconds for _, seconds in cases]
 
 
 async def test_ollamas_generate() -> None:
-    request = await asked(
-        "/api/generate", {"prompt": "Hi", "system": "Be brief.", "think": False, "format": ""}
-    )
+    brief = {"prompt": "Hi", "system": "Be brief.", "think": False, "format": ""}
+    request, raw = await asked(GENERATE, brief, {"prompt": "Hi", "raw": True})
     assert (request.prompt, request.system, request.raw, request.messages) == ("Hi", "Be brief.", False, None)
-    assert (await asked("/api/generate", {"prompt": "Hi", "raw": True})).raw
+    assert raw.raw
 
 
 async def test_ollamas_chat() -> None:
@@ -89,13 +77,13 @@ async def test_ollamas_chat() -> None:
         *MESSAGES,
         {"role": "assistant", "thinking": "Hm"},
     ]
-    request = await asked("/api/chat", {"messages": messages, "tools": [], "format": None})
+    request, load = await asked(CHAT, {"messages": messages, "tools": [], "format": None}, {})
     assert request.messages == [
         wire.Message(role="system", content="Be brief."),
         wire.Message(role="user", content="Hi"),
         wire.Message(role="assistant", content=""),
     ]
-    assert (await asked("/api/chat", {})).messages == []
+    assert load.messages == []
 
 
 async def test_openais_chat() -> None:
@@ -106,7 +94,7 @@ async def test_openais_chat() -> None:
         "top_p": 0.6, "presence_penalty": -1, "frequency_penalty": 1, "n": 1, "top_k": 3, "min_p": 0.1,
         "response_format": {"type": "text"}, "tools": None, "user": "me", "logprobs": False, "store": False,
     }  # fmt: skip
-    request = await asked("/v1/chat/completions", body | EXOTIC)
+    request, plain = await asked(V1_CHAT, body | EXOTIC, {"messages": MESSAGES})
     assert request.messages == [
         wire.Message(role="system", content="Be brief."),
         wire.Message(role="user", content="a\nb"),
@@ -115,13 +103,13 @@ async def test_openais_chat() -> None:
         **EXOTIC_OURS, max_tokens=4, seed=2**32 - 1, stop=["x", "y"], temperature=0.5, top_p=0.6,
         presence_penalty=-1, frequency_penalty=1, top_k=3, min_p=0.1,
     )  # fmt: skip
-    assert (await asked("/v1/chat/completions", {"messages": MESSAGES})).options == wire.Options()
+    assert plain.options == wire.Options()
 
 
 async def test_openais_completion_continues_the_text_itself() -> None:
-    request = await asked("/v1/completions", {"prompt": ["Once"]})
+    request, unlimited = await asked(V1_TEXT, {"prompt": ["Once"]}, {"prompt": "a", "max_tokens": None})
     assert (request.prompt, request.raw, request.options.max_tokens) == ("Once", True, 16)
-    assert (await asked("/v1/completions", {"prompt": "a", "max_tokens": None})).options.max_tokens is None
+    assert unlimited.options.max_tokens is None
 
 
 SCHEMA = {"type": "object", "properties": {"b": {"type": "integer"}, "a": {}}}
@@ -130,68 +118,53 @@ JSON = wire.Constraint(kind="json")
 TO_SCHEMA = wire.Constraint(kind="json_schema", source=SPELLED)
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "constraint"),
-    [
-        ("/api/generate", {"format": "json"}, JSON),
-        ("/api/chat", {"format": SCHEMA}, TO_SCHEMA),
-        ("/api/chat", {"format": {}}, wire.Constraint(kind="json_schema", source="{}")),
-        ("/v1/chat/completions", {"response_format": {"type": "json_object"}}, JSON),
-        ("/v1/chat/completions", {"response_format": {"type": "json_object", "schema": SCHEMA}}, TO_SCHEMA),
-        (
-            "/v1/chat/completions",
-            {
-                "response_format": {
-                    "type": "json_schema",
-                    "json_schema": {"name": "x", "strict": True, "schema": SCHEMA},
-                }
-            },
-            TO_SCHEMA,
-        ),
-        ("/v1/completions", {"grammar": "root ::= a"}, wire.Constraint(kind="gbnf", source="root ::= a")),
-        ("/v1/completions", {"guided_regex": "a+"}, wire.Constraint(kind="regex", source="a+")),
-        ("/v1/completions", {"guided_grammar": "start: A"}, wire.Constraint(kind="lark", source="start: A")),
-        ("/v1/completions", {"grammar": "", "response_format": {"type": "text"}}, None),
-    ],
-)
-async def test_constraints(path: str, body: dict[str, Any], constraint: wire.Constraint | None) -> None:
-    text = {"prompt": "Hi"} if path in (GENERATE, V1_TEXT) else {"messages": MESSAGES}
-    assert (await asked(path, text | body)).constraint == constraint
+async def test_constraints() -> None:
+    named = {"type": "json_schema", "json_schema": {"name": "x", "strict": True, "schema": SCHEMA}}
+    free = wire.Constraint(kind="json_schema", source="{}")
+    requests = await asked(CHAT, *({"format": form} for form in ("json", "", SCHEMA, {})))
+    assert [request.constraint for request in requests] == [JSON, None, TO_SCHEMA, free]
+    cases: list[tuple[dict[str, Any], wire.Constraint | None]] = [
+        ({"response_format": {"type": "json_object"}}, JSON),
+        ({"response_format": {"type": "json_object", "schema": SCHEMA}}, TO_SCHEMA),
+        ({"response_format": named}, TO_SCHEMA),
+        ({"grammar": "root ::= a"}, wire.Constraint(kind="gbnf", source="root ::= a")),
+        ({"guided_regex": "a+"}, wire.Constraint(kind="regex", source="a+")),
+        ({"guided_grammar": "start: A"}, wire.Constraint(kind="lark", source="start: A")),
+        ({"grammar": "", "response_format": {"type": "text"}}, None),
+    ]
+    for path, text in ((V1_CHAT, {"messages": MESSAGES}), (V1_TEXT, {"prompt": "Hi"})):
+        requests = await asked(path, *(text | body for body, _ in cases))
+        assert [request.constraint for request in requests] == [constraint for _, constraint in cases]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "alternatives"),
-    [
-        ("/api/chat", {"logprobs": False, "top_logprobs": 0}, None),
-        ("/api/chat", {"logprobs": True}, 0),
-        ("/api/chat", {"top_logprobs": 20}, 20),
-        ("/v1/chat/completions", {"logprobs": False, "top_logprobs": 0}, None),
-        ("/v1/chat/completions", {"logprobs": True, "top_logprobs": 3}, 3),
-        ("/v1/completions", {"prompt": "a"}, None),
-        ("/v1/completions", {"prompt": "a", "logprobs": 0}, 0),
-        ("/v1/completions", {"prompt": "a", "logprobs": 5}, 5),
-    ],
-)
-async def test_how_many_alternatives(path: str, body: dict[str, Any], alternatives: int | None) -> None:
-    assert (await asked(path, {"messages": MESSAGES} | body)).top_logprobs == alternatives
+async def test_how_many_alternatives() -> None:
+    for path, cases in {
+        CHAT: [
+            ({"logprobs": False, "top_logprobs": 0}, None),
+            ({"logprobs": True}, 0),
+            ({"top_logprobs": 20}, 20),
+        ],
+        V1_CHAT: [({"logprobs": False, "top_logprobs": 0}, None), ({"logprobs": True, "top_logprobs": 3}, 3)],
+        V1_TEXT: [({}, None), ({"logprobs": 0}, 0), ({"logprobs": 5}, 5)],
+    }.items():
+        requests = await asked(path, *({"messages": MESSAGES, "prompt": "a"} | body for body, _ in cases))
+        assert [request.top_logprobs for request in requests] == [alternatives for _, alternatives in cases]
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "overflow"),
-    [
-        ("/api/chat", {}, None),
-        ("/api/chat", {"truncate": False, "shift": True}, "error"),
-        ("/api/chat", {"truncate": True}, "truncate"),
-        ("/api/chat", {"shift": False}, "truncate"),
-        ("/api/chat", {"truncate": True, "shift": True}, "shift"),
-        ("/api/chat", {"truncate": False, "options": {"overflow": "shift"}}, "shift"),
-        ("/v1/chat/completions", {}, None),
-        ("/v1/chat/completions", {"truncation": "auto"}, "truncate"),
-        ("/v1/chat/completions", {"truncation": "disabled"}, "error"),
-    ],
-)
-async def test_what_a_full_context_does(path: str, body: dict[str, Any], overflow: str | None) -> None:
-    assert (await asked(path, {"messages": MESSAGES} | body)).overflow == overflow
+async def test_what_a_full_context_does() -> None:
+    for path, cases in {
+        CHAT: [
+            ({}, None),
+            ({"truncate": False, "shift": True}, "error"),
+            ({"truncate": True}, "truncate"),
+            ({"shift": False}, "truncate"),
+            ({"truncate": True, "shift": True}, "shift"),
+            ({"truncate": False, "options": {"overflow": "shift"}}, "shift"),
+        ],
+        V1_CHAT: [({}, None), ({"truncation": "auto"}, "truncate"), ({"truncation": "disabled"}, "error")],
+    }.items():
+        requests = await asked(path, *({"messages": MESSAGES} | body for body, _ in cases))
+        assert [request.overflow for request in requests] == [overflow for _, overflow in cases]
 
 
 async def test_each_choice_has_the_next_seed() -> None:

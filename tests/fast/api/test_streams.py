@@ -86,6 +86,136 @@ async def test_openai_chunks() -> None:
     assert (usage["choices"], usage["usage"]["total_tokens"]) == ([], 9)
 
 
+def token(text: str, *data: int, logprob: float = -0.5) -> wire.Alternative:
+    return wire.Alternative(token=9, text=text, data=[*data] or [*text.encode()], logprob=logprob)
+
+
+def chosen(alternative: wire.Alternative, *top: wire.Alternative) -> wire.TokenLogprob:
+    return wire.TokenLogprob(**alternative.model_dump(), top=[*top])
+
+
+# "A" and a euro sign of two tokens; the first half of it has no text to show yet.
+A, HALF, REST = token("A"), token("\ufffd", 0xE2, 0x82), token("\ufffd", 0xAC)
+WITH_LOGPROBS = ScriptedService(
+    [
+        wire.TextDelta(text="A", completion_tokens=1, logprobs=[chosen(A, A, token("B", logprob=-1))]),
+        wire.TextDelta(text="", completion_tokens=2, logprobs=[chosen(HALF)]),
+        wire.TextDelta(text="€", completion_tokens=3, logprobs=[chosen(REST)]),
+        DONE,
+    ]
+)
+
+
+async def test_ollamas_logprobs() -> None:
+    async with serving(WITH_LOGPROBS) as client:
+        *lines, last = records(await client.post("/api/chat", json=CHAT | {"top_logprobs": 2}))
+        whole = (await client.post("/api/chat", json=CHAT | {"logprobs": True, "stream": False})).json()
+    a, half, _ = whole["logprobs"]
+    assert a == {
+        "token": "A", "logprob": -0.5, "bytes": [65], "top_logprobs": [
+            {"token": "A", "logprob": -0.5, "bytes": [65]}, {"token": "B", "logprob": -1.0, "bytes": [66]},
+        ],
+    }  # fmt: skip
+    assert half == {"token": "\ufffd", "logprob": -0.5, "bytes": [0xE2, 0x82]}
+    assert [line["logprobs"] for line in lines] == [[each] for each in whole["logprobs"]]
+    assert "logprobs" not in last
+
+
+async def test_openais_logprobs_of_a_chat() -> None:
+    body = CHAT | {"logprobs": True, "top_logprobs": 2}
+    async with serving(WITH_LOGPROBS) as client:
+        whole = (await client.post("/v1/chat/completions", json=body)).json()["choices"][0]["logprobs"]
+        *chunks, _ = records(await client.post("/v1/chat/completions", json=body | {"stream": True}))
+    a, half, _ = whole["content"]
+    assert whole["refusal"] is None
+    assert [each["token"] for each in a["top_logprobs"]] == ["A", "B"]
+    assert half == {"token": "\ufffd", "logprob": -0.5, "bytes": [0xE2, 0x82], "top_logprobs": []}
+    streamed = [chunk["choices"][0]["logprobs"] for chunk in chunks]
+    assert streamed[0] is None and streamed[-1] is None
+    assert [each["content"] for each in streamed[1:-1]] == [[each] for each in whole["content"]]
+
+
+async def test_openais_logprobs_of_a_text() -> None:
+    body = {"model": "tiny", "prompt": "Hi", "logprobs": 2}
+    async with serving(WITH_LOGPROBS) as client:
+        whole = (await client.post("/v1/completions", json=body)).json()["choices"][0]["logprobs"]
+        *chunks, _, _ = records(await client.post("/v1/completions", json=body | {"stream": True}))
+    assert whole == {
+        "tokens": ["A", r"bytes:\xe2\x82", r"bytes:\xac"],
+        "token_logprobs": [-0.5] * 3,
+        "top_logprobs": [{"A": -0.5, "B": -1.0}, {r"bytes:\xe2\x82": -0.5}, {r"bytes:\xac": -0.5}],
+        "text_offset": [0, 1, 1],
+    }
+    for name, values in whole.items():
+        assert [chunk["choices"][0]["logprobs"][name] for chunk in chunks] == [[value] for value in values]
+
+
+FULL = DONE.model_copy(
+    update={
+        "usage": wire.Usage(
+            prompt_tokens=7, cached_tokens=3, completion_tokens=9, drafted_tokens=6, accepted_tokens=4,
+            dropped_messages=2, shifted_tokens=5,
+        )
+    }
+)  # fmt: skip
+
+
+async def test_speculation_and_what_was_left_out_are_told_in_each_dialect() -> None:
+    details = {
+        "prompt_tokens_details": {"cached_tokens": 3},
+        "completion_tokens_details": {"accepted_prediction_tokens": 4, "rejected_prediction_tokens": 2},
+        "dropped_messages": 2,
+        "shifted_tokens": 5,
+    }
+    counts = {"draft_count": 6, "draft_accepted_count": 4, "dropped_messages": 2, "shifted_count": 5}
+    async with serving(ScriptedService([*HELLO[:-1], FULL])) as client:
+        *_, last = records(await client.post("/api/chat", json=CHAT))
+        assert {name: last[name] for name in counts} == counts
+        whole = (await client.post("/v1/chat/completions", json=CHAT)).json()["usage"]
+        assert whole == {"prompt_tokens": 7, "completion_tokens": 9, "total_tokens": 16} | details
+        *before, end, _ = records(await client.post("/v1/chat/completions", json=CHAT | {"stream": True}))
+        assert (end["choices"][0]["finish_reason"], end["usage"]) == ("stop", whole)
+        assert not any("usage" in chunk for chunk in before)
+        *_, ours = records(await client.post("/nybble/generate", json=CHAT))
+        assert ours["usage"]["dropped_messages"] == 2
+
+
+async def test_several_choices() -> None:
+    body = CHAT | {"n": 3}
+    streaming = {"stream": True, "stream_options": {"include_usage": True}}
+    async with serving(ScriptedService([*HELLO[:-1], FULL])) as client:
+        whole = (await client.post("/v1/chat/completions", json=body)).json()
+        *chunks, usage, done = records(await client.post("/v1/chat/completions", json=body | streaming))
+        texts = (await client.post("/v1/completions", json={"model": "tiny", "prompt": "a", "n": 2})).json()
+    assert [(each["index"], each["message"]["content"]) for each in whole["choices"]] == [
+        (0, "Hello"), (1, "Hello"), (2, "Hello"),
+    ]  # fmt: skip
+    assert (whole["usage"]["prompt_tokens"], whole["usage"]["completion_tokens"]) == (7, 27)
+    for index in range(3):
+        own = [each for chunk in chunks for each in chunk["choices"] if each["index"] == index]
+        assert [each["delta"] for each in own] == [
+            {"role": "assistant", "content": ""}, {"content": "Hel"}, {"content": "lo"}, {},
+        ]  # fmt: skip
+    assert (usage["choices"], usage["usage"], done) == ([], whole["usage"], "[DONE]")
+    assert [each["text"] for each in texts["choices"]] == ["Hello", "Hello"]
+
+
+async def test_one_choice_that_fails_fails_the_answer_and_ends_the_others() -> None:
+    never = asyncio.Event()
+
+    class Unequal(ScriptedService):
+        def generate(self, request: wire.GenerateRequest) -> Any:
+            return self._play(request, [*HELLO[:4], never if request.options.seed == 1 else CRASHED])
+
+    service = Unequal()
+    body = CHAT | {"n": 2, "seed": 1}
+    async with serving(service) as client:
+        whole = await client.post("/v1/chat/completions", json=body)
+        *_, error = records(await client.post("/v1/chat/completions", json=body | {"stream": True}))
+        await asyncio.wait_for(service.ended.wait(), 2)
+    assert (whole.status_code, error["error"]["code"]) == (500, "worker_crashed")
+
+
 async def test_openai_text_completion_chunks() -> None:
     body = {"model": "tiny", "prompt": "Hi", "stream": True}
     async with serving(ScriptedService()) as client:
