@@ -19,56 +19,13 @@ from dataclasses import dataclass, replace
 
 from modelstore.errors import NybbleError
 from runner.breaker import Breaker
+from runner.effects import AnnounceReload, Effect, Enqueued, Reject, Start, StartLoad, Unload
 from runner.errors import DoesNotFit, Overloaded, WorkerFailed
 from runner.instance import digest_of
 from runner.loaded import Loaded, Phase, Request
 from runner.placement import Demand, Machine, Placement, Refusal, Resident, Wait, most_wasteful, place
 
 PATIENCE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class StartLoad:
-    key: str
-    placement: Placement
-
-
-@dataclass(frozen=True, slots=True)
-class Unload:
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The model of this request is ready: the request may go to its worker."""
-
-    request_id: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    request_id: str
-    error: NybbleError
-
-
-@dataclass(frozen=True, slots=True)
-class Enqueued:
-    """The request's new place in the queue of its model; 1 is next."""
-
-    request_id: str
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class AnnounceReload:
-    """The model will be loaded anew for this request."""
-
-    request_id: str
-    reason: str
-
-
-Effect = StartLoad | Unload | Start | Reject | Enqueued | AnnounceReload
 
 
 @dataclass(frozen=True, slots=True)

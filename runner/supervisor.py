@@ -15,21 +15,13 @@ from dataclasses import dataclass, field
 from modelstore.errors import NybbleError
 from runner import wire
 from runner.claims import Target, load_command
+from runner.effects import AnnounceReload, Effect, Enqueued, Reject, Start, StartLoad, Unload
 from runner.errors import Overloaded, WorkerFailed
 from runner.loaded import Loaded, Request
 from runner.machine import MachineReader
 from runner.placement import Placement
 from runner.process import Worker
-from runner.scheduler import (
-    AnnounceReload,
-    Effect,
-    Enqueued,
-    Reject,
-    Scheduler,
-    Start,
-    StartLoad,
-    Unload,
-)
+from runner.scheduler import Scheduler
 from runner.settings import Settings
 
 _log = logging.getLogger(__name__)

@@ -7,9 +7,10 @@ from pathlib import Path
 from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
 from modelstore.header import Header
+from runner.effects import AnnounceReload, Effect, Enqueued, StartLoad, Unload
 from runner.loaded import Request
 from runner.placement import Demand, Machine, Wish
-from runner.scheduler import AnnounceReload, Effect, Enqueued, Scheduler, StartLoad, Unload
+from runner.scheduler import Scheduler
 
 TINY = Path(__file__).parents[2] / "data" / "nybble-tiny-f16.gguf"
 GB = 10**9

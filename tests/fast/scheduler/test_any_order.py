@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from modelstore.errors import InvalidModel
+from runner.effects import AnnounceReload, Effect, Enqueued, Start, StartLoad, Unload
 from runner.errors import WorkerFailed
 from runner.loaded import Phase
-from runner.scheduler import AnnounceReload, Effect, Enqueued, Start, StartLoad, Unload
 from tests.fast.scheduler.desk import NEED, Desk, need
 
 KEYS = ("a", "a#embedding", "b", "c")

@@ -6,8 +6,9 @@ import pytest
 
 from modelstore.errors import InvalidModel
 from runner.breaker import DEATHS, PAUSE_S
+from runner.effects import AnnounceReload, Effect, Enqueued, Reject, StartLoad
 from runner.errors import DoesNotFit, KeepsCrashing, Overloaded, WorkerFailed
-from runner.scheduler import PATIENCE_S, AnnounceReload, Effect, Enqueued, Reject, StartLoad
+from runner.scheduler import PATIENCE_S
 from tests.fast.scheduler.desk import NEED, Desk, kinds, need, positions
 
 DIED = WorkerFailed("the process was ended by SIGSEGV")
