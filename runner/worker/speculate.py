@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from native.llama import Context, Model
 from runner.worker.drafting.draft_model import DraftModel, Wish
@@ -110,31 +110,29 @@ class Speculation:
 
     def _ask(self, model: DraftModel, candidates: list[tuple[int, Sequence]]) -> None:
         """Have the draft model guess for those sequences for which that pays, or may pay again."""
+        main_s = self._costs.seconds(1)
+        # One decode of the draft model makes a guess for each of them.
+        token_s = model.token_s(main_s) / max(1, len(candidates))
         wishes = {}
         for slot, sequence in candidates:
             trust = self._track(sequence).trust
             trust.learn(sequence.tokens)
             most = min(_LONGEST_MODEL_DRAFT, self._left(sequence))
-            if length := self._length(model, trust, Wish(slot, sequence.request_id, sequence.tokens, most)):
-                wishes[slot] = sequence, Wish(slot, sequence.request_id, sequence.tokens, length)
+            wish = Wish(slot, sequence.request_id, sequence.tokens, most)
+            length = best_length([trust.acceptance] * most, self._step, self._costs, token_s)
+            price_s = token_s + model.read_s(wish, main_s)
+            if not length and most and trust.may_try(self._costs.seconds(self._step.rows), price_s):
+                length = 1
+            if length:
+                wishes[slot] = sequence, replace(wish, most=length)
         model.context.set_threads(self._context.threads, self._context.threads)
-        main_s = self._costs.seconds(1)
-        a_guess_s = model.token_s(main_s) + self._costs.seconds(2) - main_s
+        a_guess_s = token_s + self._costs.seconds(2) - main_s
         drafts = model.draft([wish for _, wish in wishes.values()], a_guess_s / main_s)
         for slot, drafted in drafts.items():
             sequence, _ = wishes[slot]
             trust = self._track(sequence).trust
             trust.guessed(len(sequence.tokens), drafted.tokens, drafted.confidences)
             self._choose(sequence, drafted.tokens, trust.chances(drafted.confidences))
-
-    def _length(self, model: DraftModel, trust: Trust, wish: Wish) -> int:
-        """How many guesses to ask for."""
-        main_s = self._costs.seconds(1)
-        token_s = model.token_s(main_s)
-        if length := best_length([trust.acceptance] * wish.most, self._step, self._costs, token_s):
-            return length
-        price_s = token_s + model.read_s(wish, main_s)
-        return int(wish.most > 0 and trust.may_try(self._costs.seconds(self._step.rows), price_s))
 
     def _track(self, sequence: Sequence) -> _Track:
         track = self._tracks.get(sequence.request_id)

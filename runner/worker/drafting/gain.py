@@ -9,8 +9,9 @@ from dataclasses import dataclass
 ROWS = (1, 2, 4, 8, 16, 32)
 """Batch sizes whose cost is known; between them it is interpolated."""
 
-_WORTH_IT = 1.05
-"""Estimates are never exact, and a draft that gains less is not worth its risk."""
+# Estimates are never exact: a draft must bring more than the time it adds would bring without it, and pay for
+# the work around it, in parts of a step.
+_RISK, _OVERHEAD = 1.2, 0.01
 # What 1…32 rows cost on a processor with slow kernels, until something has been measured.
 _CAUTIOUS = (1.0, 1.6, 2.6, 4.4, 8.0, 15.0)
 # A step that is slower than expected is mostly a slower moment or a fuller context, which all sizes share.
@@ -66,20 +67,22 @@ class Step:
 
 
 def best_length(chances: Sequence[float], step: Step, costs: StepCosts, token_s: float = 0.0) -> int:
-    """How many guesses to verify: 0 unless tokens per second rise clearly.
+    """How many guesses to verify; 0 unless it is clear that this raises tokens per second.
 
     `chances[i]` is the probability that guess i is right if those before it are. `token_s` is what making
     each guess costs. Tokens are those of all streams, so that one stream's draft does not starve the others:
     maximises (tokens + expected accepted) / (seconds(rows + k) + k * token_s).
     """
-    plain_tps = step.tokens / costs.seconds(step.rows)
-    best, best_tps = 0, plain_tps * _WORTH_IT
-    tokens, reach = step.tokens, 1.0
+    plain_s = costs.seconds(step.rows)
+    best, best_tps = 0, step.tokens / plain_s
+    accepted, reach = 0.0, 1.0
     for length, chance in enumerate(chances, 1):
         reach *= chance
-        tokens += reach
-        tps = tokens / (costs.seconds(step.rows + length) + length * token_s)
-        if tps > best_tps:
+        accepted += reach
+        more_s = costs.seconds(step.rows + length) + length * token_s - plain_s
+        tps = (step.tokens + accepted) / (plain_s + more_s)
+        is_clear = accepted * plain_s > step.tokens * (_RISK * more_s + _OVERHEAD * plain_s)
+        if is_clear and tps > best_tps:
             best, best_tps = length, tps
     return best
 

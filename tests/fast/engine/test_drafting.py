@@ -178,12 +178,18 @@ def test_other_streams_are_not_slowed_down_for_little() -> None:
     assert best_length([0.8], Step(8, 8), step_up) == 0
 
 
+def test_beside_others_a_small_part_of_the_whole_is_enough() -> None:
+    assert best_length([0.9], Step(8, 8), FREE) == 1
+    assert best_length([0.3], Step(8, 8), F16_ON_A_CPU) == 0
+    assert best_length([0.9] * 4, Step(8, 8), costs(1, 1, 1, 1, 1.1, 1.2)) == 4
+
+
 @given(
     st.lists(st.floats(0, 1), max_size=15),
     st.lists(st.floats(0, 2), min_size=6, max_size=6),
     st.integers(1, 8),
 )
-def test_no_other_length_gains_more(chances: list[float], rises: list[float], streams: int) -> None:
+def test_no_other_length_gains_much_more(chances: list[float], rises: list[float], streams: int) -> None:
     total = 1.0
     measured = costs(*[total := total + rise for rise in rises])
     step = Step(streams, streams)
@@ -193,10 +199,8 @@ def test_no_other_length_gains_more(chances: list[float], rises: list[float], st
 
     best = best_length(chances, step, measured)
     assert tps(best) >= tps(0)
-    if best:
-        assert tps(best) == max(map(tps, range(len(chances) + 1)))
-    else:
-        assert max(map(tps, range(len(chances) + 1))) <= 1.06 * tps(0)
+    # What it leaves is within the error of the estimates.
+    assert tps(best) > max(map(tps, range(len(chances) + 1))) / 1.21
 
 
 # Trust in a draft model
