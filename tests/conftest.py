@@ -11,9 +11,9 @@ import pytest
 
 from tests.commands import nybble_here
 from tests.daemons import Daemon
-from tests.models import gemma3, smollm2
+from tests.models import gemma3, minilm, smollm2
 
-__all__ = ["gemma3", "smollm2"]
+__all__ = ["gemma3", "minilm", "smollm2"]
 
 _MARK = "TMPDIR"
 _LEFTOVER_GRACE_S = 2
