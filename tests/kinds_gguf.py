@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.tiny_gguf import add_vocabulary
 
@@ -74,15 +75,16 @@ def _add(writer: gguf.GGUFWriter, key: str, value: object) -> None:
         writer.add_uint32(key, value)
 
 
-def _values(tensor: str, shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+def _values(tensor: str, shape: tuple[int, ...], random: np.random.Generator) -> NDArray[np.float64]:
     """Strong enough that a text's beginning is heard at its end."""
     if tensor.endswith("norm.weight"):
         # Sharper attention where queries and keys are normed: flat, it would hear everything a little.
         return np.full(shape, 2.0 if "_q_norm" in tensor or "_k_norm" in tensor else 1.0)
     if tensor.endswith("ssm_a"):
         # The rates at which state decays: slowly.
-        return -np.linspace(0.002, 0.05, int(np.prod(shape))).reshape(shape)
-    values = random.normal(0, 1, shape) * {1: 0.1}.get(len(shape), 1.5 * shape[-1] ** -0.5)
+        return np.linspace(-0.002, -0.05, int(np.prod(shape))).reshape(shape)
+    values: NDArray[np.float64] = random.normal(0, 1, shape)
+    values *= {1: 0.1}.get(len(shape), 1.5 * shape[-1] ** -0.5)
     if tensor == "token_embd.weight":
         values *= 2
     if tensor.endswith("attn_output.weight"):

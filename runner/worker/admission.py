@@ -76,13 +76,15 @@ class Admission:
 
     def _find(self, wanted: array[int]) -> _Found | None:
         """What gives most of `wanted`, where a copy must be worth it. None if waiting gives more."""
-        best = _Found()
+        best, promised = _Found(), 0
         for slot in sorted(self._slots, key=lambda each: each.sequence is not None):
             tokens = self._held(slot, wanted)
-            if tokens >= best.tokens + (WORTH_TOKENS if slot.sequence else 1):
+            if (later := self._promised(slot, wanted)) > tokens:
+                promised = max(promised, later)
+            elif tokens >= best.tokens + (WORTH_TOKENS if slot.sequence else 1):
                 best = _Found(tokens, slot)
         worth = best.tokens + WORTH_TOKENS
-        if any(self._promised(slot, wanted) >= worth for slot in self._slots):
+        if promised >= worth:
             return None
         is_busy = any(slot.sequence for slot in self._slots)
         if (cached := self._caches.find(wanted.tobytes(), worth, may_wait=is_busy)) is None:
@@ -129,7 +131,7 @@ class Admission:
         is_there = found.source is slot
         if loss(slot, found.tokens if is_there else 0):
             is_generating = any(each.sequence and not each.sequence.is_prefilling for each in self._slots)
-            self._caches.keep(slot, is_calm=is_generating)
+            self._caches.keep(slot, is_hurried=is_generating)
         if found.source is None:
             return self._cut(slot, 0)
         if not is_there:

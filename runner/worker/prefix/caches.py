@@ -15,8 +15,6 @@ from runner.worker.prefix.ram import RamCache
 from runner.worker.prefix.snapshot import Snapshot
 from runner.worker.slots import WORTH_TOKENS, Slot
 
-_LONGEST_SAVE_S = 0.1
-"""A copy out of a slot may take so long while somebody generates: what is lost then is computed again."""
 _FIRST_GUESS_BYTES_PER_S = 1e9
 _CLOSE_S = 1.2
 """The daemon gives a worker 2 s to end."""
@@ -24,11 +22,15 @@ _CLOSE_S = 1.2
 
 @dataclass(frozen=True, slots=True)
 class PrefixLimits:
-    """What the caches may take; 0 bytes is off. What is read from disk goes through memory: it needs both."""
+    """What the caches may take; 0 bytes is off. What is read from disk goes through memory: it needs both.
+
+    While somebody generates, a copy may take `longest_save_s`: beyond, what a slot loses is lost.
+    """
 
     ram_bytes: int = 0
     disk_path: str | None = None
     disk_bytes: int = 0
+    longest_save_s: float = 0.1
 
 
 class PrefixCaches:
@@ -43,6 +45,7 @@ class PrefixCaches:
         ram_bytes = limits.ram_bytes if history.is_whole else limits.ram_bytes // 2
         self.checkpoint_bytes = (limits.ram_bytes - ram_bytes) // context.options.sequences
         self._ram = RamCache(ram_bytes, history, self._evicted)
+        self._longest_save_s = limits.longest_save_s
         self._bytes_per_s = _FIRST_GUESS_BYTES_PER_S
 
     def find(self, tokens: bytes, at_least: int, *, may_wait: bool) -> tuple[int, Snapshot | None] | None:
@@ -68,12 +71,12 @@ class PrefixCaches:
     def use(self, snapshot: Snapshot) -> None:
         self._ram.use(snapshot)
 
-    def keep(self, slot: Slot, *, is_calm: bool) -> None:
-        """Save what is in a slot, unless it is known or, while `is_calm` is asked for, takes too long."""
+    def keep(self, slot: Slot, *, is_hurried: bool) -> None:
+        """Save what is in a slot, unless it is known or, where others must not notice, takes too long."""
         tokens = slot.cached.tobytes()
         if not self._ram.limit_bytes or self._ram.covers(tokens):
             return
-        if is_calm and state.size(self._context, slot.index) > _LONGEST_SAVE_S * self._bytes_per_s:
+        if is_hurried and state.size(self._context, slot.index) > self._longest_save_s * self._bytes_per_s:
             return
         self._ram.add(self.copy(slot))
 
