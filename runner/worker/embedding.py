@@ -102,6 +102,9 @@ class Embedder:
         busy = 0 if self.is_idle else len(readings)
         return Stepped((), (), failed, embedded, busy, len(self._jobs), self._context.threads)
 
+    def close(self) -> None:
+        """No more steps will come. Nothing of what was read is kept."""
+
     # From texts to jobs
 
     def _job(self, request: Embed) -> _Job:
