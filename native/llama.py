@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _KV_TYPES = {
     "f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2, "iq4_nl": 20,
 }  # fmt: skip
+_STOPPED = 2
 _FLASH_ATTENTION = {
     None: api.LLAMA_FLASH_ATTN_TYPE_AUTO,
     True: api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
@@ -34,7 +35,8 @@ _FLASH_ATTENTION = {
 
 @dataclass(frozen=True, slots=True)
 class ContextOptions:
-    """`context_length` tokens for each of `sequences`; at most `batch_tokens` in one decode.
+    """`context_length` tokens for each of `sequences`; at most `batch_tokens` in one decode, and of these
+    `micro_batch_tokens` computed at once (None: all).
 
     `kv_type_k` and `kv_type_v` are ggml's names of types; `flash_attention` None lets llama.cpp decide.
     `kv_unified` False gives each sequence its own part of the cache, without others' tokens to skip: measured
@@ -51,6 +53,7 @@ class ContextOptions:
     kv_type_v: str = "f16"
     flash_attention: bool | None = None
     kv_unified: bool = False
+    micro_batch_tokens: int | None = None
 
     @property
     def outputs(self) -> int:
@@ -120,6 +123,11 @@ class Model:
     def is_recurrent(self) -> bool:
         """Whether layers keep a running state, which no token can be taken back from."""
         return bool(api.llama_model_is_recurrent(self._handle) or api.llama_model_is_hybrid(self._handle))
+
+    @property
+    def head_count(self) -> int:
+        """Attention heads of the layer that has most."""
+        return int(api.llama_model_n_head(self._handle))
 
     @property
     def size_bytes(self) -> int:
@@ -210,7 +218,8 @@ class Context:
         params = api.llama_context_default_params()
         params.n_ctx = options.context_length * options.sequences
         params.n_seq_max = options.sequences
-        params.n_batch = params.n_ubatch = options.batch_tokens
+        params.n_batch = options.batch_tokens
+        params.n_ubatch = options.micro_batch_tokens or options.batch_tokens
         params.n_threads = options.threads
         params.n_threads_batch = options.prefill_threads
         params.kv_unified = options.kv_unified
@@ -252,11 +261,20 @@ class Context:
     def set_threads(self, threads: int, prefill_threads: int) -> None:
         api.llama_set_n_threads(self._handle, threads, prefill_threads)
 
-    def decode(self) -> None:
-        """Run `self.batch`. Raises LlamaError; the context must not be used after that."""
+    def stop_when(self, is_wanted: Callable[[], bool]) -> None:
+        """From now on a decode on the CPU ends early when `is_wanted` says so; it is asked very often."""
+        self._abort = api.ggml_abort_callback(lambda _data: is_wanted())
+        api.llama_set_abort_callback(self._handle, self._abort, None)
+
+    def decode(self) -> bool:
+        """Run `self.batch`. False if it was stopped early: a part of it may be in the cache.
+
+        Raises LlamaError; the context must not be used after that.
+        """
         status = api.llama_decode(self._handle, self.batch.struct)
-        if status != 0:
+        if status not in (0, _STOPPED):
             raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
+        return bool(status == 0)
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""

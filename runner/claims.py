@@ -10,8 +10,8 @@ from modelstore.header import Header
 from modelstore.kv_types import KvTypes
 from modelstore.manifests import Manifest
 from modelstore.store import Store
-from native.topology import physical_cores
-from runner.instance import Instance, prefix_folder
+from native.topology import performance_cores, physical_cores
+from runner.instance import Instance, measurements_folder, prefix_folder
 from runner.loaded import Request
 from runner.lookup import Lookup
 from runner.placement import Demand, Placement, Wish
@@ -32,6 +32,7 @@ class Target:
     size_bytes: int
     instance: Instance
     prefix_folder: Path
+    measurements: Path
     speculates: bool = True
     draft_path: Path | None = None
 
@@ -79,6 +80,7 @@ class Claims:
             size_bytes=manifest.size_bytes,
             instance=instance,
             prefix_folder=self._prefix_folder(instance, header),
+            measurements=measurements_folder(self._cache),
             speculates=settings.speculation,
             draft_path=self._store.blob_path(draft.digest) if draft else None,
         )
@@ -88,10 +90,12 @@ class Claims:
         if name is None:
             return None
         try:
-            return await self._lookup.manifest(name)
+            draft = await self._lookup.manifest(name)
         except NotFound as error:
             message = f"the draft model of {manifest.name} is missing: {error.message}"
             raise NotFound(message, hint=error.hint) from None
+        # A draft model set for all models is one of them.
+        return None if draft.digest == manifest.digest else draft
 
     def _prefix_folder(self, instance: Instance, header: Header) -> Path:
         return prefix_folder(self._cache, instance, header.chat_template)
@@ -99,7 +103,7 @@ class Claims:
 
 def load_command(target: Target, placement: Placement, settings: Settings, ram_total_bytes: int) -> Load:
     """How a worker is to load `target` where `placement` says."""
-    threads = settings.threads or physical_cores()
+    threads = settings.threads or performance_cores() or physical_cores()
     prefix_ram_bytes = settings.prefix_ram_bytes
     if prefix_ram_bytes is None:
         prefix_ram_bytes = min(_MOST_PREFIX_RAM_BYTES, ram_total_bytes // 16)
@@ -120,6 +124,7 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
         prefix_ram_bytes=0 if instance.is_embedding else prefix_ram_bytes,
         prefix_disk_path=None if instance.is_embedding else str(target.prefix_folder),
         prefix_disk_bytes=0 if instance.is_embedding else settings.prefix_disk_bytes,
+        measurements_path=str(target.measurements),
         is_embedding=instance.is_embedding,
     )
 

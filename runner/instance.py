@@ -54,6 +54,11 @@ def prefix_folder(cache: Path, instance: Instance, template: str | None) -> Path
     return _prefixes(cache, instance.digest) / _engine_build() / hashlib.sha256(settings).hexdigest()[:16]
 
 
+def measurements_folder(cache: Path) -> Path:
+    """Where workers of this engine build keep what they measure once for a file on this machine."""
+    return cache / "measurements" / _engine_build()
+
+
 def remove_prefixes(cache: Path, digest: str) -> None:
     """Free the disk from what was computed with these weights. Blocks."""
     shutil.rmtree(_prefixes(cache, digest), ignore_errors=True)

@@ -42,7 +42,8 @@ class Load(_Message, frozen=True):
     `kv_type_k` and `kv_type_v` are ggml's names of types. `flash_attention` "auto" is decided by measurement.
     `draft_path` is a smaller model of the same vocabulary, for speculation. `prefix_ram_bytes` and
     `prefix_disk_bytes` bound the caches of evicted prefixes, 0 is off; `prefix_disk_path` is the folder that
-    only this model, template and engine build use. `is_embedding` loads it to embed and not to generate.
+    only this model, template and engine build use. What is measured once for a file is kept in the folder
+    `measurements_path`, which is this engine build's. `is_embedding` loads it to embed and not to generate.
     """
 
     model_path: str
@@ -60,6 +61,7 @@ class Load(_Message, frozen=True):
     prefix_ram_bytes: int = 0
     prefix_disk_path: str | None = None
     prefix_disk_bytes: int = 0
+    measurements_path: str | None = None
     is_embedding: bool = False
 
 

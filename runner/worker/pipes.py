@@ -41,6 +41,10 @@ class Inbox:
         except queue.Empty:
             return None
 
+    @property
+    def has_command(self) -> bool:
+        return not self._commands.empty()
+
     def _read(self) -> None:
         try:
             while line := self._stream.readline(MAX_LINE_BYTES):

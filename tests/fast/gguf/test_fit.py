@@ -96,6 +96,6 @@ def test_a_header_without_attention_figures_needs_no_cache() -> None:
 
 
 def test_the_batch_is_the_workers() -> None:
-    from runner.worker import __main__ as worker
+    from runner.worker.loading import BATCH_TOKENS as workers
 
-    assert worker._BATCH_TOKENS == BATCH_TOKENS
+    assert workers == BATCH_TOKENS

@@ -1,0 +1,146 @@
+"""Whether a CPU is faster with flash attention or without: measured, once for a model on a machine.
+
+It depends on the size of heads and on llama.cpp's kernels. SmolLM2-135M with AVX-512 and 2,000 tokens in the
+context decodes 2.6 times faster without it, and reads a prompt a tenth slower; gemma 3 is faster with it.
+
+The first load must not wait for this, so it is measured when nobody waits for an answer, and counts from the
+next load on: a context cannot change its kind of attention.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Generator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from native.llama import Context, ContextOptions, Model
+
+_DEPTH_TOKENS = 512
+_CHUNK_TOKENS = 64
+_CHUNKS, _DECODES = 3, 8
+_LONGEST_FILLING_S = 30.0
+"""A slow machine with a large model measures at a smaller depth."""
+_PROMPT_TOKENS, _ANSWER_TOKENS = 512, 128
+_CLEARLY = 0.95
+# Spread over the vocabulary, so that a mixture-of-experts model uses different experts as real text does.
+_TOKEN_STRIDE = 7919
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Seconds that a turn of 512 new tokens and an answer of 128 takes with flash attention and without."""
+
+    on_s: float
+    off_s: float
+
+    @property
+    def flash_attention(self) -> bool:
+        """Off needs more memory: only if it is clearly faster."""
+        return self.off_s > self.on_s * _CLEARLY
+
+    def __str__(self) -> str:
+        word = "on" if self.flash_attention else "off"
+        turn = f"{_PROMPT_TOKENS} tokens of prompt and {_ANSWER_TOKENS} of answer"
+        return f"flash attention {word}: {turn} take {self.on_s:.2f} s with it, {self.off_s:.2f} s without"
+
+
+def measure(
+    model: Model, options: ContextOptions, is_wanted: Callable[[], bool]
+) -> Generator[bool, None, Verdict]:
+    """Measures in two small contexts beside the real one: True after each decode, the verdict at the end.
+
+    As soon as `is_wanted` says that somebody waits, the decode stops where it is, to be made again later.
+    """
+    small = replace(
+        options,
+        context_length=_DEPTH_TOKENS + _CHUNK_TOKENS,
+        sequences=1,
+        batch_tokens=_CHUNK_TOKENS,
+        draft_tokens=0,
+        micro_batch_tokens=None,
+    )
+    sides = [_Side(model, replace(small, flash_attention=is_on), is_wanted) for is_on in (True, False)]
+    try:
+        filling_until_s = time.monotonic() + _LONGEST_FILLING_S
+        while sides[0].depth < _DEPTH_TOKENS and time.monotonic() < filling_until_s:
+            for side in sides:
+                yield from side.fill()
+        for tokens in [_CHUNK_TOKENS] * _CHUNKS + [1] * _DECODES:
+            for side in sides:
+                yield from side.time(tokens)
+        return Verdict(*(side.turn_s for side in sides))
+    finally:
+        for side in sides:
+            side.close()
+
+
+class _Side:
+    """A context of one kind, and the shortest times of its decodes by their number of tokens."""
+
+    def __init__(self, model: Model, options: ContextOptions, is_wanted: Callable[[], bool]) -> None:
+        self._context = Context(model, options)
+        self._context.stop_when(is_wanted)
+        self._best_s: dict[int, float] = {}
+        self.depth = 0
+
+    def close(self) -> None:
+        self._context.close()
+
+    @property
+    def turn_s(self) -> float:
+        return self._best_s[_CHUNK_TOKENS] / _CHUNK_TOKENS * _PROMPT_TOKENS + self._best_s[1] * _ANSWER_TOKENS
+
+    def fill(self) -> Generator[bool, None, None]:
+        yield from self._decode(_CHUNK_TOKENS)
+        self.depth += _CHUNK_TOKENS
+
+    def time(self, tokens: int) -> Generator[bool, None, None]:
+        seconds = yield from self._decode(tokens)
+        self._best_s[tokens] = min(seconds, self._best_s.get(tokens, seconds))
+
+    def _decode(self, count: int) -> Generator[bool, None, float]:
+        vocabulary = self._context.model.vocabulary_size
+        tokens = [index * _TOKEN_STRIDE % vocabulary for index in range(self.depth, self.depth + count)]
+        while True:
+            if not self._context.keep_prefix(0, self.depth):
+                self.depth = 0
+            self._context.batch.clear()
+            self._context.batch.add(0, self.depth, tokens, outputs=1)
+            started = time.perf_counter()
+            is_whole = self._context.decode()
+            seconds = time.perf_counter() - started
+            yield True
+            if is_whole:
+                return seconds
+
+
+class Record:
+    """The verdict in a file for each model; `conditions` are the machine and settings that it holds for."""
+
+    def __init__(self, folder: Path, model_path: Path, conditions: str) -> None:
+        self._path = folder / f"flash-attention-{model_path.name}.json"
+        self._conditions = conditions
+
+    def read(self) -> Verdict | None:
+        """None if nothing was measured under these conditions."""
+        try:
+            record = json.loads(self._path.read_text("utf-8"))
+            if record.pop("conditions") == self._conditions:
+                return Verdict(float(record["on_s"]), float(record["off_s"]))
+        except FileNotFoundError:
+            pass
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            sys.stderr.write(f"measuring flash attention again: {self._path.name} is no record: {error}\n")
+        return None
+
+    def write(self, verdict: Verdict) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            draft = self._path.with_suffix(".part")
+            draft.write_text(json.dumps({"conditions": self._conditions, **asdict(verdict)}), "utf-8")
+            draft.replace(self._path)
+        except OSError as error:
+            sys.stderr.write(f"cannot keep what was measured: {error}\n")

@@ -1,0 +1,174 @@
+"""From a `Load` command to a context that can decode, and to what the daemon should know of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from native import offload
+from native.llama import Context, ContextOptions, Model
+from native.log import Log
+from runner.protocol import Event, Load, LoadProgressed, Ready
+from runner.worker.flash_trial import Record, Verdict
+
+if TYPE_CHECKING:
+    from native.embedding import EmbeddingContext
+    from runner.worker.drafting.draft_model import DraftModel
+
+BATCH_TOKENS = 512
+"""Long enough for llama.cpp to read a prompt at full speed, short enough to answer a cancel."""
+
+_SCORES_BYTES = 128 * 2**20
+"""Without flash attention, what all heads make of one micro-batch is in memory at once: at most so much."""
+_LEAST_MICRO_BATCH_TOKENS = 64
+"""With fewer, reading a prompt gets slow."""
+_PROGRESS_STEP = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`flash_record` is where a verdict belongs that has still to be measured."""
+
+    context: Context | EmbeddingContext
+    ready: Ready
+    draft_model: DraftModel | None = None
+    flash_record: Record | None = None
+
+    def close(self) -> None:
+        self.context.close()
+        self.context.model.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Attention:
+    """What was decided about flash attention; None leaves it to llama.cpp."""
+
+    is_flash: bool | None = None
+    note: str | None = None
+    record: Record | None = None
+
+
+def load(command: Load, put: Callable[[Event], None]) -> Loaded:
+    """`put` gets the progress. Raises LlamaError with llama.cpp's words."""
+    started, log = time.perf_counter(), Log()
+    model = Model(Path(command.model_path), command.gpu_layers, _progress(put), log)
+    control_tokens: list[str] = []
+    # A look at every token of the vocabulary, while llama.cpp allocates the context.
+    reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))
+    reading.start()
+    attention, draft_model = _Attention(), None
+    context: Context | EmbeddingContext
+    if command.is_embedding:
+        context = _embedding_context(model, command)
+    else:
+        attention = _attention(model, command)
+        context = Context(model, _options(model, command, attention.is_flash))
+    log_lines = [*log.infos, *log.errors]
+    if command.draft_path and isinstance(context, Context):
+        draft_model = _draft_model(context, command, log)
+    reading.join()
+    ready = Ready(
+        context_length=command.context_length,
+        slots=command.slots,
+        threads=command.threads,
+        devices=offload.placed_on(log_lines),
+        load_s=time.perf_counter() - started,
+        bos_text=model.token_text(model.bos_token),
+        eos_text=model.token_text(model.eos_token),
+        control_tokens=tuple(control_tokens),
+        memory_bytes=_memory_bytes(offload.buffers(log.infos)),
+        flash_attention=offload.flash_attention(log_lines),
+        can_shift=isinstance(context, Context) and context.can_shift,
+        notes=(attention.note,) if attention.note else (),
+    )
+    return Loaded(context, ready, draft_model, attention.record)
+
+
+def _progress(put: Callable[[Event], None]) -> Callable[[float], bool]:
+    reported = 0.0
+
+    def report(fraction: float) -> bool:
+        nonlocal reported
+        if fraction - reported >= _PROGRESS_STEP:
+            reported = fraction
+            put(LoadProgressed(fraction))
+        return True
+
+    return report
+
+
+def _options(model: Model, command: Load, is_flash: bool | None) -> ContextOptions:
+    from runner.worker.speculate import draft_tokens
+
+    return ContextOptions(
+        command.context_length,
+        command.slots,
+        BATCH_TOKENS,
+        command.threads,
+        command.prefill_threads,
+        draft_tokens=draft_tokens(model, command.slots) if command.speculation else 0,
+        kv_type_k=command.kv_type_k,
+        kv_type_v=command.kv_type_v,
+        flash_attention=is_flash,
+        micro_batch_tokens=_micro_batch_tokens(model, command) if is_flash is False else None,
+    )
+
+
+def _embedding_context(model: Model, command: Load) -> EmbeddingContext:
+    from native.embedding import EmbeddingContext
+
+    return EmbeddingContext(
+        model, command.context_length, command.slots, command.threads, command.prefill_threads
+    )
+
+
+def _draft_model(context: Context, command: Load, log: Log) -> DraftModel:
+    from runner.worker.drafting.pairing import load_draft
+
+    path = Path(command.draft_path or "")
+    return load_draft(path, command.gpu_layers, context.model, context.options, log)
+
+
+def _attention(model: Model, command: Load) -> _Attention:
+    """As the settings say; on CPUs as it was measured; else llama.cpp, which looks whether the device can."""
+    if command.flash_attention != "auto":
+        return _Attention(command.flash_attention == "on")
+    # GPUs are made for it, and quantized values need it.
+    is_open = command.gpu_layers == 0 and command.kv_type_v in ("f32", "f16", "bf16")
+    if not is_open or command.measurements_path is None:
+        return _Attention()
+    if _micro_batch_tokens(model, command) < _LEAST_MICRO_BATCH_TOKENS:
+        return _Attention(
+            note="flash attention: scores of this context would take too much memory without it"
+        )
+    record = Record(Path(command.measurements_path), Path(command.model_path), _conditions(command))
+    verdict: Verdict | None = record.read()
+    if verdict is None:
+        return _Attention(note="flash attention: will be measured when nobody waits", record=record)
+    return _Attention(verdict.flash_attention, str(verdict))
+
+
+def _micro_batch_tokens(model: Model, command: Load) -> int:
+    scores_bytes = 4 * max(1, model.head_count) * command.context_length
+    return min(BATCH_TOKENS, _SCORES_BYTES // scores_bytes)
+
+
+def _conditions(command: Load) -> str:
+    """What a measurement of this file depends on. The engine build is in the folder's name."""
+    from native.devices import devices
+
+    processor = ", ".join(device.description for device in devices() if device.kind == "cpu")
+    return f"{processor}, {command.threads} threads, KV {command.kv_type_k}/{command.kv_type_v}"
+
+
+def _memory_bytes(buffers: list[offload.Buffer]) -> int:
+    """What the system gave to this process, with the weights it maps; what is on GPUs; and the buffers that
+    nothing has been written to before the first step."""
+    import psutil
+
+    resident = int(psutil.Process().memory_info().rss)
+    return resident + sum(b.size_bytes for b in buffers if b.is_on_gpu or b.kind in ("compute", "output"))

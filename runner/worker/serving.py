@@ -1,0 +1,71 @@
+"""The life of a worker whose model is loaded: commands between steps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from native.embedding import EmbeddingContext
+from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
+from runner.worker import flash_trial
+from runner.worker.embedding import Embedder
+from runner.worker.engine import Engine
+from runner.worker.loading import Loaded
+from runner.worker.pipes import Inbox, Outbox
+from runner.worker.prefix.caches import PrefixLimits
+from runner.worker.threads import Threads
+
+
+def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
+    """Take commands between steps until told to stop. With nothing else to do: measure, then rest."""
+    engine, threads = _engine(command, loaded), Threads(loaded.context)
+    idle_work = _idle_work(engine, loaded, inbox)
+    while True:
+        has_idle_work = engine.is_idle and next(idle_work)
+        waiting = inbox.take(wait=engine.is_idle and not has_idle_work)
+        while waiting is not None:
+            if isinstance(waiting, Shutdown):
+                outbox.close()
+                if isinstance(engine, Engine):
+                    engine.close()
+                return
+            _obey(engine, waiting)
+            waiting = inbox.take(wait=False)
+        if not engine.is_idle:
+            outbox.put(engine.step())
+            threads.adapt()
+
+
+def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:
+    if isinstance(loaded.context, EmbeddingContext):
+        return Embedder(loaded.context)
+    prefixes = PrefixLimits(command.prefix_ram_bytes, command.prefix_disk_path, command.prefix_disk_bytes)
+    return Engine(loaded.context, command.prefill_step_s, prefixes, loaded.draft_model)
+
+
+def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Iterator[bool]:
+    """One decode's worth of measuring for each time it is asked; False while there is nothing to measure."""
+    if isinstance(engine, Embedder) or isinstance(loaded.context, EmbeddingContext):
+        while True:
+            yield False
+    while engine.use_idle_time():
+        yield True
+    if loaded.flash_record is not None:
+        context = loaded.context
+        verdict = yield from flash_trial.measure(context.model, context.options, lambda: inbox.has_command)
+        loaded.flash_record.write(verdict)
+        sys.stderr.write(f"measured for the next load: {verdict}\n")
+    while True:
+        yield engine.use_idle_time()
+
+
+def _obey(engine: Engine | Embedder, command: Command) -> None:
+    match engine, command:
+        case Engine(), Generate():
+            engine.submit(command)
+        case Embedder(), Embed():
+            engine.submit(command)
+        case _, Cancel():
+            engine.cancel(command.request_id)
+        case _:
+            raise ProtocolError(f"a worker loaded like this cannot {type(command).__name__.lower()}")
