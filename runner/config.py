@@ -58,9 +58,10 @@ def _meant(name: str, known: Iterable[str]) -> str:
 
 def toml_value(name: str, text: str) -> str | int | bool:
     """`text` as config.toml should hold it for key `name`. Raises InvalidSetting if the key refuses it."""
-    value = _read(check_key(name, "the settings"), text, f"{name} = {text}")
-    # "5m" stays as the user wrote it.
-    return value if isinstance(value, (int, bool)) else text.strip()
+    key = check_key(name, "the settings")
+    value = _read(key, text, f"{name} = {text}")
+    # "5m" and "4GiB" stay as the user wrote them.
+    return value if isinstance(value, (int, bool)) and not key.is_size else text.strip()
 
 
 def _from_flags(flags: Mapping[str, str | int | None]) -> _Layer:

@@ -73,13 +73,17 @@ class Key:
     variable: str
     unset: str
 
+    @property
+    def is_size(self) -> bool:
+        return self.field.endswith("_bytes")
+
     def spelled(self, value: Any) -> str:
         """A value of the field as it may stand in config.toml."""
         if value is None:
             return self.unset
         if isinstance(value, bool):
             return str(value).lower()
-        if self.field.endswith("_bytes"):
+        if self.is_size:
             return values.spell_size(value)
         return f"{value:g}s" if isinstance(value, float) else str(value)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli import output
 from runner.cli.session import Json, open_session
+
+if TYPE_CHECKING:
+    from runner.settings import Settings
 
 app = typer.Typer(help="Show the settings and where each comes from.", invoke_without_command=True)
 
@@ -27,14 +31,26 @@ def show(context: typer.Context, json: Json = False) -> None:
         output.write_json(rows)
         return
     cells = [(name, KEYS[name].spelled(value), session.origins[name]) for name, value in shown.items()]
-    output.write_table(("KEY", "VALUE", "ORIGIN"), cells)
+    output.write_table(("KEY", "VALUE", "ORIGIN"), [*cells, *_of_models(session.settings)])
     output.say(f"config.toml is {session.paths.config_file}")
+
+
+def _of_models(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """What differs from the settings for all models."""
+    from runner.settings import MODEL_KEYS
+
+    for name, own in settings.models.items():
+        for key in MODEL_KEYS.values():
+            value = getattr(own, key.field)
+            if value != getattr(settings, key.field):
+                yield f'{key.name} of "{name}"', key.spelled(value), "config.toml"
 
 
 @app.command(name="set")
 def set_value(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A key that `nybble config` lists.")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.")],
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="For this model only.")] = None,
 ) -> None:
     """Write a setting to config.toml. A running daemon reads it when it starts again."""
     import tomlkit
@@ -46,10 +62,13 @@ def set_value(
     # Refuses a file with other mistakes in it before it is written anew.
     config.load({}, {}, file)
     document = tomlkit.parse(file.read_text("utf-8")) if file.exists() else tomlkit.document()
-    document[key] = checked
+    table = document if model is None else document.setdefault("models", {}).setdefault(model, {})
+    table[key] = checked
     paths.make_private(file.parent)
     partial = file.with_suffix(".partial")
     partial.touch(mode=0o600)
     partial.write_text(tomlkit.dumps(document), "utf-8")
+    # Refuses a key that no single model has, and a name that no model can have.
+    config.load({}, {}, partial)
     partial.replace(file)
     output.say(f"{key} = {value} in {file}; `nybble stop --daemon` makes the next command use it")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,7 @@ def test_quantize(shared: Daemon) -> None:
         ("frobnicate", exits.USAGE, "No such command"),
         ("config set prot 1", exits.USAGE, "did you mean 'port'?"),
         ("config set port x", exits.USAGE, "from 0 to 65535"),
+        ("config set port 1 --model tiny", exits.USAGE, "for the whole daemon"),
     ],
 )
 def test_mistakes_get_a_sentence_and_a_code(shared: Daemon, arguments: str, code: int, says: str) -> None:
@@ -162,6 +164,16 @@ def test_config_shows_origins_and_keeps_comments(home: Path, monkeypatch: pytest
     assert rows["port"] == {"value": 0, "origin": "environment NYBBLE_PORT"}
     assert rows["hf_token"] == {"value": "***", "origin": "environment HF_TOKEN"}
     assert rows["drain"]["origin"] == "default"
+
+
+def test_config_of_one_model(home: Path) -> None:
+    ok(nybble_here("config", "set", "kv_type", "q8_0", "--model", "smollm2"))
+    ok(nybble_here("config", "set", "memory_budget", "4GiB"))
+    text = (home / "config.toml").read_text()
+    assert tomllib.loads(text) == {"memory_budget": "4GiB", "models": {"smollm2": {"kv_type": "q8_0"}}}
+    rows = cells(ok(nybble_here("config")))
+    assert ["kv_type", "of", '"smollm2:135m"', "q8_0", "config.toml"] in rows
+    assert ["memory_budget", "4GiB", "config.toml"] in rows
 
 
 def test_logs_show_the_daemon_and_no_prompt(shared: Daemon) -> None:
