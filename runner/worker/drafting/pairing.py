@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from native.errors import LlamaError
@@ -27,14 +28,8 @@ def load_draft(path: Path, gpu_layers: int, main: Model, options: ContextOptions
     draft = Model(path, gpu_layers, lambda _fraction: True, log)
     try:
         _check(main, draft)
-        of_draft = ContextOptions(
-            options.context_length,
-            options.sequences,
-            options.batch_tokens,
-            options.threads,
-            options.prefill_threads,
-            flash_attention=options.flash_attention,
-        )
+        # Its heads may be too small for the main model's KV types.
+        of_draft = replace(options, draft_tokens=0, kv_type_k="f16", kv_type_v="f16")
         return DraftModel(Context(draft, of_draft), main.size_bytes)
     except LlamaError:
         draft.close()
