@@ -69,8 +69,8 @@ class Options(Wire):
     dry_sequence_breakers: list[Annotated[str, Field(max_length=64)]] = Field(
         default_factory=lambda: ["\n", ":", '"', "*"], max_length=64
     )
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] = Field(
-        default_factory=dict, max_length=1024
+    logit_bias: dict[Annotated[int, Field(ge=0, le=2**31 - 1)], Annotated[float, Field(ge=-100, le=100)]] = (
+        Field(default_factory=dict, max_length=1024)
     )
     ignore_eos: bool = False
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
@@ -95,6 +95,10 @@ Overflow = Literal["error", "truncate", "shift"]
 its system message; or also forget the oldest part while generating, where the model can."""
 
 
+MOST_LOGPROBS = 20
+"""Alternatives that are reported in the place of one token."""
+
+
 class GenerateRequest(Wire):
     """Continue a conversation (`messages`) or a text (`prompt`).
 
@@ -114,7 +118,7 @@ class GenerateRequest(Wire):
     options: Options = Field(default_factory=lambda: Options())
     keep_alive_s: float | None = None
     constraint: Constraint | None = None
-    top_logprobs: int | None = Field(None, ge=0, le=20)
+    top_logprobs: int | None = Field(None, ge=0, le=MOST_LOGPROBS)
     overflow: Overflow | None = None
     speculation: bool = True
     draft: str | None = None

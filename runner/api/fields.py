@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FOREVER_S = -1.0
 _LONGEST_S = 10 * 365 * 86400.0
-TOP_LOGPROBS_LIMIT = 20
 
 
 class Body(BaseModel):

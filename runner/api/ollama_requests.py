@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from runner import wire
 from runner.api.errors import BadField
-from runner.api.fields import TOP_LOGPROBS_LIMIT, Body, KeepAlive, Sampling, limited, schema
+from runner.api.fields import Body, KeepAlive, Sampling, limited, schema
 
 
 class Options(Sampling):
@@ -15,6 +15,7 @@ class Options(Sampling):
     num_predict: int | None = None
     num_ctx: int | None = None
     draft_num_predict: int | None = None
+    draft: str | None = None
     overflow: wire.Overflow | None = None
 
     def ours(self) -> wire.Options:
@@ -53,6 +54,7 @@ class Generation(Body):
             top_logprobs=self._alternatives(),
             overflow=options.overflow or self._overflow(),
             speculation=options.draft_num_predict != 0,
+            draft=options.draft,
             **what,
         )
 
@@ -65,7 +67,7 @@ class Generation(Body):
 
     def _alternatives(self) -> int | None:
         if self.top_logprobs:
-            return limited("top_logprobs", self.top_logprobs, TOP_LOGPROBS_LIMIT)
+            return limited("top_logprobs", self.top_logprobs, wire.MOST_LOGPROBS)
         return 0 if self.logprobs else None
 
     def _overflow(self) -> wire.Overflow | None:

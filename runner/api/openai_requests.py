@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from runner import wire
 from runner.api.errors import BadField
-from runner.api.fields import TOP_LOGPROBS_LIMIT, Body, Sampling, limited, schema
+from runner.api.fields import Body, Sampling, limited, schema
 
 CHOICES_LIMIT = 16
 SEEDS = 2**32
@@ -102,6 +102,7 @@ class Generation(Sampling, ABC):
     guided_regex: str | None = None
     guided_grammar: str | None = None
     truncation: Literal["auto", "disabled"] | None = None
+    draft: str | None = None
 
     @property
     def includes_usage(self) -> bool:
@@ -129,6 +130,7 @@ class Generation(Sampling, ABC):
             constraint=self._constraint(),
             top_logprobs=self.alternatives(),
             overflow=_OVERFLOWS.get(self.truncation),
+            draft=self.draft,
             **what,
         )
         return [_with_seed(request, index) for index in range(count)]
@@ -182,7 +184,7 @@ class ChatBody(Generation):
     def alternatives(self) -> int | None:
         if self.top_logprobs and not self.logprobs:
             raise BadField("top_logprobs", "needs logprobs to be true")
-        return limited("top_logprobs", self.top_logprobs or 0, TOP_LOGPROBS_LIMIT) if self.logprobs else None
+        return limited("top_logprobs", self.top_logprobs or 0, wire.MOST_LOGPROBS) if self.logprobs else None
 
 
 class CompletionBody(Generation):
@@ -196,4 +198,4 @@ class CompletionBody(Generation):
     best_of: int | None = None
 
     def alternatives(self) -> int | None:
-        return None if self.logprobs is None else limited("logprobs", self.logprobs, TOP_LOGPROBS_LIMIT)
+        return None if self.logprobs is None else limited("logprobs", self.logprobs, wire.MOST_LOGPROBS)

@@ -11,10 +11,12 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 from runner import wire
 from runner.api.app import build_app
@@ -78,13 +80,21 @@ class ScriptedService:
                 self.ended.set()
 
 
+@cache
+def _app(listen_host: str) -> FastAPI:
+    """One for all tests: it takes half a second to build."""
+    return build_app(ScriptedService(settings=Settings(host=listen_host)))
+
+
 @asynccontextmanager
 async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application on a free loopback port."""
+    app = _app(service.settings.host)
+    app.state.service = service
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        config = uvicorn.Config(build_app(service), log_config=None, lifespan="off", ws="none")
+        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"

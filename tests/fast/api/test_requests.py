@@ -341,9 +341,9 @@ async def test_a_bug_is_a_500_that_tells_nothing_of_the_inside() -> None:
 
 async def test_unknown_routes_and_methods() -> None:
     async with serving(ScriptedService()) as client:
-        embed = await client.post("/api/embed", json={})
+        push = await client.post("/api/push", json={})
         files = await client.get("/v1/files")
         method = await client.get("/api/chat")
-    assert (embed.status_code, embed.json()) == (404, {"error": "POST /api/embed: Not Found"})
+    assert (push.status_code, push.json()) == (404, {"error": "POST /api/push: Not Found"})
     assert (files.status_code, files.json()["error"]["code"]) == (404, "no_such_route")
     assert (method.status_code, method.headers["allow"]) == (405, "POST")

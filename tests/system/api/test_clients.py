@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Iterator
@@ -170,8 +171,103 @@ def test_openai_reads_our_errors(by_openai: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError, match="model 'tina' not found"):
         by_openai.chat.completions.create(model="tina", messages=MESSAGES)
     with pytest.raises(openai.BadRequestError) as refused:
-        by_openai.chat.completions.create(model="tiny-chat", messages=MESSAGES, n=2)
-    assert (refused.value.param, refused.value.code) == ("n", "unsupported")
+        by_openai.chat.completions.create(model="tiny-chat", messages=MESSAGES, n=17)
+    assert (refused.value.param, refused.value.code) == ("n", "invalid_request")
     with pytest.raises(openai.BadRequestError) as mute:
         by_openai.chat.completions.create(model="tiny", messages=MESSAGES)
     assert mute.value.code == "no_chat_template"
+
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 99}}, "required": ["n"]}
+
+
+def test_ollama_asks_for_a_schema(by_ollama: ollama.Client) -> None:
+    options = SAME | {"num_predict": 200}
+    for answer in (
+        by_ollama.generate("tiny", "n:", format=SCHEMA, options=options).response,
+        by_ollama.chat("tiny-chat", MESSAGES, format=SCHEMA, options=options).message.content,
+    ):
+        assert json.loads(answer)["n"] <= 99
+    assert isinstance(
+        json.loads(by_ollama.generate("tiny", "x", format="json", options=options).response), dict
+    )
+    with pytest.raises(ollama.ResponseError, match=r"^format: ") as refused:
+        list(by_ollama.chat("tiny-chat", MESSAGES, format={"type": "objekt"}, stream=True))
+    assert refused.value.status_code == 400
+
+
+def test_openai_asks_for_a_schema(by_openai: openai.OpenAI) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": SCHEMA}}
+    create = by_openai.chat.completions.create
+    whole = create(model="tiny-chat", messages=MESSAGES, response_format=form, max_tokens=200)
+    assert json.loads(whole.choices[0].message.content)["n"] <= 99
+    text = by_openai.completions.create(model="tiny", prompt="x", extra_body={"guided_regex": "(ab){3}c"})
+    assert (text.choices[0].text, text.choices[0].finish_reason) == ("abababc", "stop")
+    bad = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "objekt"}}}
+    with pytest.raises(openai.BadRequestError) as refused:
+        create(model="tiny-chat", messages=MESSAGES, response_format=bad)
+    assert (refused.value.param, refused.value.code) == ("response_format", "invalid_constraint")
+
+
+def test_ollama_reads_logprobs(by_ollama: ollama.Client) -> None:
+    whole = by_ollama.generate("tiny", "The list of", options=SAME, logprobs=True, top_logprobs=3)
+    assert whole.logprobs and len(whole.logprobs) == 12
+    assert "".join(token.token for token in whole.logprobs) == whole.response
+    for token in whole.logprobs:
+        best = [each.logprob for each in token.top_logprobs or ()]
+        assert (len(best), best) == (3, sorted(best, reverse=True))
+        # Greedy: the chosen one is the best.
+        assert token.logprob == best[0] <= 0
+    pieces = by_ollama.generate("tiny", "The list of", options=SAME, logprobs=True, stream=True)
+    assert [token.token for piece in pieces for token in piece.logprobs or ()] == [
+        token.token for token in whole.logprobs
+    ]
+
+
+def test_openai_reads_logprobs(by_openai: openai.OpenAI) -> None:
+    chat = by_openai.chat.completions.create(
+        model="tiny-chat", messages=MESSAGES, temperature=0, max_tokens=8, logprobs=True, top_logprobs=2
+    )
+    content = chat.choices[0].logprobs and chat.choices[0].logprobs.content
+    assert content and len(content) == 8
+    said = b"".join(bytes(token.bytes or ()) for token in content)
+    assert said.decode("utf-8", "replace") == chat.choices[0].message.content
+    text = by_openai.completions.create(
+        model="tiny", prompt="The list of", temperature=0, max_tokens=8, logprobs=2
+    )
+    logprobs = text.choices[0].logprobs
+    assert logprobs and "".join(logprobs.tokens or ()) == text.choices[0].text
+    for token, at, top in zip(logprobs.tokens, logprobs.text_offset, logprobs.top_logprobs, strict=True):
+        assert text.choices[0].text[at:].startswith(token)
+        assert token in top
+
+
+def test_openai_asks_for_several_choices(by_openai: openai.OpenAI) -> None:
+    def ask(**more: object) -> object:
+        return by_openai.completions.create(
+            model="tiny", prompt="The list of", max_tokens=12, temperature=1, **more
+        )
+
+    whole = ask(n=3, seed=5)
+    texts = [choice.text for choice in whole.choices]
+    assert [choice.index for choice in whole.choices] == [0, 1, 2]
+    assert len(set(texts)) == 3
+    assert texts[1] == ask(seed=6).choices[0].text
+    assert whole.usage.completion_tokens == 36
+    streamed = ["", "", ""]
+    *chunks, last = ask(n=3, seed=5, stream=True, stream_options={"include_usage": True})
+    for chunk in chunks:
+        streamed[chunk.choices[0].index] += chunk.choices[0].text
+    assert streamed == texts
+    assert last.usage.completion_tokens == 36
+
+
+def test_logit_bias_and_ignore_eos(by_openai: openai.OpenAI, by_ollama: ollama.Client) -> None:
+    whole = by_ollama.generate("tiny", "The list of", options=SAME, logprobs=True, top_logprobs=1)
+    chosen = by_openai.completions.create(
+        model="tiny", prompt="The list of", temperature=0, max_tokens=4, logit_bias={"9": 100}, logprobs=0
+    )
+    tokens = chosen.choices[0].logprobs.tokens
+    assert len(set(tokens)) == 1 and tokens[0] != whole.logprobs[0].token
+    with pytest.raises(openai.BadRequestError, match="logit_bias"):
+        by_openai.completions.create(model="tiny", prompt="a", logit_bias={"999999": 1})
