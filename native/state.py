@@ -9,19 +9,20 @@ from __future__ import annotations
 import ctypes
 import sys
 from dataclasses import asdict
-from importlib.metadata import version
 
 from native.binding import api
 from native.llama import Context
 
 # What may differ between the context that saved a state and the one that takes it.
-_FREE_OPTIONS = frozenset({"context_length", "batch_tokens", "threads", "prefill_threads", "draft_tokens"})
+_FREE_OPTIONS = frozenset(
+    {"context_length", "batch_tokens", "micro_batch_tokens", "threads", "prefill_threads", "draft_tokens"}
+)
 
 
 def layout(context: Context) -> str:
-    """Contexts of one model with equal layouts take each other's states."""
+    """Contexts of one model and one build of llama.cpp with equal layouts take each other's states."""
     options = {name: value for name, value in asdict(context.options).items() if name not in _FREE_OPTIONS}
-    return f"llama-cpp-python {version('llama-cpp-python')}, {sys.byteorder}-endian, {options}"
+    return f"{sys.byteorder}-endian, {options}"
 
 
 def size(context: Context, sequence: int) -> int:

@@ -149,7 +149,7 @@ def _attention(model: Model, command: Load) -> _Attention:
     verdict: Verdict | None = record.read()
     if verdict is None:
         return _Attention(note="flash attention: will be measured when nobody waits", record=record)
-    return _Attention(verdict.flash_attention, str(verdict))
+    return _Attention(None if verdict.flash_attention else False, str(verdict))
 
 
 def _micro_batch_tokens(model: Model, command: Load) -> int:
