@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from modelstore.errors import NybbleError
@@ -34,7 +35,8 @@ class Breaker:
         if wait_s <= 0:
             return None
         return KeepsCrashing(
-            f"died {DEATHS} times before its first answer, and rests now; the last time {reason.message}",
+            f"not started again for {math.ceil(wait_s)} s, after {DEATHS} deaths without an answer;"
+            f" the last: {reason.message}",
             hint="`nybble logs` has llama.cpp's words; less context_length or gpu_layers = 0 may help",
             retry_after_s=wait_s,
         )

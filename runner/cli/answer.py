@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from runner.cli import human, output
 from runner.text import StreamCleaner, in_line
 from runner.wire import (
+    Constraint,
     Done,
     GenerateRequest,
     Loading,
     Message,
     Options,
+    Overflow,
     Prefilling,
     Queued,
     Reloading,
@@ -37,27 +39,20 @@ class Ask:
     raw: bool = False
     keep_alive_s: float | None = None
     verbose: bool = False
+    constraint: Constraint | None = None
+    overflow: Overflow | None = None
+    draft: str | None = None
 
     def of_prompt(self, model: str, prompt: str) -> Question:
-        request = GenerateRequest(
-            model=model,
-            prompt=prompt or None,
-            system=self.system,
-            raw=self.raw,
-            options=self.options,
-            keep_alive_s=self.keep_alive_s,
-        )
-        return Question(request, self.verbose)
+        request = GenerateRequest(model=model, prompt=prompt or None, raw=self.raw)
+        return self._question(request)
 
     def of_messages(self, model: str, messages: list[Message]) -> Question:
-        request = GenerateRequest(
-            model=model,
-            messages=messages,
-            system=self.system,
-            options=self.options,
-            keep_alive_s=self.keep_alive_s,
-        )
-        return Question(request, self.verbose)
+        return self._question(GenerateRequest(model=model, messages=messages))
+
+    def _question(self, request: GenerateRequest) -> Question:
+        ours = ("options", "system", "keep_alive_s", "constraint", "overflow", "draft")
+        return Question(request.model_copy(update={name: getattr(self, name) for name in ours}), self.verbose)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +72,10 @@ async def answer(client: Client, question: Question, keep: Callable[[str], None]
                     keep(event.text)
     finally:
         printer.end()
-    if question.verbose and printer.done is not None:
-        _report(printer.done)
+    if printer.done is not None:
+        _confess(printer.done)
+        if question.verbose:
+            _report(printer.done)
 
 
 class _Printer:
@@ -99,7 +96,7 @@ class _Printer:
             case Done():
                 self.done = event
             case _:
-                self._status.show(_describe(event))
+                self._status.show(describe(event))
 
     def end(self) -> None:
         """Also after half an answer."""
@@ -112,7 +109,8 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _describe(event: Queued | Loading | Reloading | Prefilling) -> str:
+def describe(event: Queued | Loading | Reloading | Prefilling) -> str:
+    """What an answer waits for, in a few words."""
     match event:
         case Queued(position=position):
             return in_line(position)
@@ -148,6 +146,14 @@ class _Status:
             self._width = 0
 
 
+def _confess(done: Done) -> None:
+    """Say what a full context cost."""
+    if count := done.usage.dropped_messages:
+        output.say(f"the context is full: without the {count} oldest messages")
+    if count := done.usage.shifted_tokens:
+        output.say(f"the context was full: {count:,} tokens were forgotten on the way")
+
+
 def _report(done: Done) -> None:
     usage, timings = done.usage, done.timings
     # The first token comes out of the prefill.
@@ -161,6 +167,7 @@ def _report(done: Done) -> None:
         ("decode", f"{human.seconds(timings.decode_s)}{_rate(decoded, timings.decode_s)}"),
         ("TTFT", "-" if timings.ttft_s is None else human.seconds(timings.ttft_s)),
         ("prompt tokens", f"{usage.prompt_tokens}, {usage.cached_tokens} of them cached"),
+        ("drafted tokens", f"{usage.drafted_tokens}, {usage.accepted_tokens} of them accepted"),
         ("completion tokens", f"{usage.completion_tokens}, ended by {done.reason}"),
     ]
     for name, value in rows:

@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runner.cli import human
+from runner.cli.answer import describe
+from runner.text import in_line
+from runner.wire import Loading, Prefilling, Queued, Reloading
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -56,3 +59,25 @@ def test_until() -> None:
 
 def test_seconds() -> None:
     assert [human.seconds(s) for s in (0.0851, 2.414, 185.9)] == ["85 ms", "2.41 s", "3 min 5 s"]
+
+
+def test_places_in_a_queue() -> None:
+    places = [in_line(position) for position in (None, 1, 2, 3, 4, 11, 12, 21, 112, 1003)]
+    assert places[:2] == ["waiting", "next in line"]
+    ordinals = [place.removesuffix(" in line") for place in places[2:]]
+    assert ordinals == ["2nd", "3rd", "4th", "11th", "12th", "21st", "112th", "1,003rd"]
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Queued(position=3), "3rd in line"),
+        (Loading(), "loading the model"),
+        (Loading(fraction=0.4), "loading the model, 40%"),
+        (Reloading(reason="it needs more"), "loading the model again: it needs more"),
+        (Prefilling(done_tokens=1200, total_tokens=2000), "reading the prompt, 60% of 2,000 tokens"),
+        (Prefilling(done_tokens=0, total_tokens=0), "reading the prompt, 0 tokens"),
+    ],
+)
+def test_what_an_answer_waits_for(event: Queued | Loading | Reloading | Prefilling, text: str) -> None:
+    assert describe(event) == text
