@@ -1,17 +1,21 @@
-"""Sampling options as users write them: `temperature=0`, `stop=END`."""
+"""Options as users write them: `temperature=0`, `stop=END`, `json` or a file with a JSON Schema."""
 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable
+from pathlib import Path
+from typing import cast, get_args
 
 from pydantic import ValidationError
 
 from modelstore.errors import UserError
-from runner.wire import Options
+from runner.wire import Constraint, Options, Overflow
 
 # Ollama's names of what is called otherwise here.
 _ALSO = {"num_predict": "max_tokens", "num_ctx": "context_length"}
+_IN_JSON = ("logit_bias", "dry_sequence_breakers")
 
 
 def parse_options(assignments: Iterable[str]) -> Options:
@@ -32,8 +36,28 @@ def with_option(options: Options, key: str, value: str) -> Options:
         close = difflib.get_close_matches(key, Options.model_fields, 1)
         hint = f"did you mean {close[0]}?" if close else f"options: {', '.join(Options.model_fields)}"
         raise UserError(f"unknown option {key!r}", hint=hint)
-    new = [*options.stop, value] if key == "stop" else value
     try:
+        new = [*options.stop, value] if key == "stop" else json.loads(value) if key in _IN_JSON else value
         return Options.model_validate({**options.model_dump(), key: new})
     except ValidationError as error:
         raise UserError(f"{key} = {value} is not valid", hint=error.errors()[0]["msg"]) from None
+    except ValueError as error:
+        raise UserError(f"{key} = {value} is not JSON", hint=str(error)) from None
+
+
+def parse_format(text: str) -> Constraint:
+    """`json`, or the path of a JSON Schema. Raises UserError."""
+    if text == "json":
+        return Constraint(kind="json")
+    try:
+        return Constraint(kind="json_schema", source=Path(text).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {text}: {error}", hint="a format is `json` or a file") from None
+
+
+def parse_overflow(text: str) -> Overflow:
+    """Raises UserError."""
+    for policy in get_args(Overflow):
+        if policy == text:
+            return cast("Overflow", policy)
+    raise UserError(f"{text} is no policy for a full context", hint="error, truncate or shift")

@@ -28,6 +28,16 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
     option: Annotated[
         list[str] | None, typer.Option("-o", "--option", metavar="KEY=VALUE", help="As temperature=0.")
     ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="json, or a file with a JSON Schema.")
+    ] = None,
+    overflow: Annotated[
+        str | None,
+        typer.Option("--overflow", metavar="POLICY", help="A full context: error, truncate or shift."),
+    ] = None,
+    draft: Annotated[
+        str | None, typer.Option("--draft", metavar="MODEL", help="A smaller model that drafts tokens.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Continue the prompt without chat template.")] = False,
     keep_alive: Annotated[
         str | None, typer.Option("--keep-alive", metavar="DURATION", help="As 10m; negative for ever.")
@@ -36,7 +46,7 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
 ) -> None:
     """Answer a prompt, or chat when there is none."""
     from runner.cli.answer import Ask, answer
-    from runner.cli.options import parse_options
+    from runner.cli.options import parse_format, parse_options, parse_overflow
 
     ask = Ask(
         options=parse_options(option or []),
@@ -44,6 +54,9 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
         raw=raw,
         keep_alive_s=_duration(keep_alive),
         verbose=verbose,
+        constraint=parse_format(form) if form else None,
+        overflow=parse_overflow(overflow) if overflow else None,
+        draft=draft,
     )
     text = "" if sys.stdin.isatty() else sys.stdin.read()
     text = "\n\n".join(part for part in (text.strip("\n"), " ".join(prompt or [])) if part)

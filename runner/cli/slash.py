@@ -8,11 +8,13 @@ from typing import Any
 from modelstore.errors import UserError
 from runner.cli import human, output
 from runner.cli.conversation import Conversation
-from runner.cli.options import with_option
+from runner.cli.options import parse_format, parse_overflow, with_option
 
 _HELP = """\
 /set KEY VALUE       change an option, as /set temperature 0; /set stop END adds a stop string
 /set system TEXT     system message from here on; no TEXT removes it
+/set format json     answers in JSON, or after a file with a JSON Schema; no FORMAT frees them
+/set overflow POLICY a full context: error, truncate or shift
 /set verbose|quiet   print times and speeds after each answer, or not
 /show                the model, the system message and the options
 /clear               forget the conversation
@@ -43,6 +45,10 @@ async def _set(conversation: Conversation, rest: str) -> None:
         ask.verbose = key == "verbose"
     elif key == "system":
         ask.system = value or None
+    elif key == "format":
+        ask.constraint = parse_format(value) if value else None
+    elif key == "overflow":
+        ask.overflow = parse_overflow(value) if value else None
     elif value:
         ask.options = with_option(ask.options, key, value)
     else:
@@ -55,8 +61,10 @@ async def _show(conversation: Conversation, _rest: str) -> None:
     facts = [human.count(model.parameter_count), model.quantization or "", human.size(model.size_bytes)]
     output.say(f"model    {model.name}  {'  '.join(fact for fact in facts if fact)}")
     output.say(f"system   {ask.system or '-'}")
+    output.say(f"format   {ask.constraint.kind if ask.constraint else '-'}")
+    output.say(f"overflow {ask.overflow or '-'}")
     for key, value in ask.options.model_dump().items():
-        output.say(f"{key.ljust(18)} {'-' if value in (None, []) else value}")
+        output.say(f"{key.ljust(18)} {'-' if value in (None, [], {}) else value}")
 
 
 async def _clear(conversation: Conversation, _rest: str) -> None:

@@ -79,6 +79,23 @@ def test_verbose_prints_times_and_speeds_on_stderr(shared: Daemon) -> None:
     assert "tok/s" in verbose.stderr and "12, ended by length" in verbose.stderr
 
 
+def test_answers_in_a_format(shared: Daemon, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}')
+    answer = ok(nybble_here("run", "tiny", "Once", "--format", str(schema), "-o", "max_tokens=200"))
+    assert json.loads(answer)["n"] in (1, 2)
+    biased = ok(nybble_here("run", "tiny", "Once", *GREEDY, "-o", 'logit_bias={"40": 100}'))
+    assert len(set(biased.split())) == 1
+    for wrong, said in [
+        (("--format", str(tmp_path / "none.json")), "cannot read"),
+        (("--overflow", "forget"), "forget is no policy"),
+        (("-o", "logit_bias=40"), "logit_bias = 40 is not valid"),
+        (("-o", "logit_bias={40}"), "is not JSON"),
+    ]:
+        refused = nybble_here("run", "tiny", "Once", *wrong)
+        assert refused.code and said in refused.stderr
+
+
 def test_ctrl_c_ends_with_130_and_keeps_what_was_said(shared: Daemon) -> None:
     process = start("run", "tiny", "Once", "-o", "temperature=0", "-o", "max_tokens=1000")
     assert process.stdin and process.stdout
