@@ -1,0 +1,140 @@
+"""Measuring flash attention, and what a load does with the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from native.llama import Context, ContextOptions, Model
+from native.log import Log
+from native.offload import Buffer, buffers, flash_attention
+from runner.protocol import Load, LoadProgressed, Ready
+from runner.worker.flash_trial import Record, Verdict, measure
+from runner.worker.loading import Loaded, load
+
+OPTIONS = ContextOptions(512, 2, 256, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Iterator[Model]:
+    model = Model(tiny_model, 0, lambda _fraction: True, Log())
+    yield model
+    model.close()
+
+
+def verdict_of(model: Model, is_wanted: object = lambda: False) -> tuple[Verdict, int]:
+    """The verdict, and how many decodes it took."""
+    trial = measure(model, OPTIONS, is_wanted)  # type: ignore[arg-type]
+    decodes = 0
+    while True:
+        try:
+            next(trial)
+            decodes += 1
+        except StopIteration as end:
+            return end.value, decodes
+
+
+def test_both_kinds_are_measured_a_decode_at_a_time(model: Model) -> None:
+    verdict, decodes = verdict_of(model)
+    assert verdict.on_s > 0 and verdict.off_s > 0
+    assert decodes == 2 * (512 // 64 + 3 + 8)
+
+
+def test_who_waits_is_not_kept_waiting_and_the_decode_is_made_again(model: Model) -> None:
+    asked = 0
+
+    def is_wanted() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked in (5, 6, 300)
+
+    verdict, decodes = verdict_of(model, is_wanted)
+    assert verdict.on_s > 0 and verdict.off_s > 0
+    assert 0 < decodes - 2 * (512 // 64 + 3 + 8) <= 3
+
+
+@pytest.mark.parametrize(("off_s", "is_on"), [(8.0, False), (9.8, True), (10.0, True), (12.0, True)])
+def test_off_must_be_clearly_faster(off_s: float, is_on: bool) -> None:
+    assert Verdict(10.0, off_s).flash_attention is is_on
+
+
+def test_a_record_counts_under_its_conditions_only_and_if_it_is_whole(tmp_path: Path) -> None:
+    record = Record(tmp_path / "new", Path("sha256-abc"), "one processor")
+    assert record.read() is None
+    record.write(Verdict(2.0, 1.0))
+    assert record.read() == Verdict(2.0, 1.0)
+    assert Record(tmp_path / "new", Path("sha256-abc"), "another processor").read() is None
+    assert Record(tmp_path / "new", Path("sha256-other"), "one processor").read() is None
+    (file,) = (tmp_path / "new").iterdir()
+    for broken in ("{", "[]", '{"conditions": "one processor", "on_s": null}', "7"):
+        file.write_text(broken)
+        assert record.read() is None
+
+
+def loaded(tiny_model: Path, **settings: object) -> Loaded:
+    command = Load(str(tiny_model), 256, 2, 0, 1, 1, **settings)  # type: ignore[arg-type]
+    events: list[object] = []
+    result = load(command, events.append)
+    assert all(isinstance(event, LoadProgressed) for event in events)
+    result.close()
+    return result
+
+
+def test_the_first_load_leaves_it_to_llama_cpp_and_later_ones_follow_the_record(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    first = loaded(tiny_model, measurements_path=str(tmp_path))
+    assert first.ready.flash_attention is True and first.flash_record
+    first.flash_record.write(Verdict(2.0, 1.0))
+    second = loaded(tiny_model, measurements_path=str(tmp_path))
+    assert second.ready.flash_attention is False and second.flash_record is None
+    assert second.ready.notes == (
+        "flash attention off: 512 tokens of prompt and 128 of answer take 2.00 s with it, 1.00 s without",
+    )
+    first.flash_record.write(Verdict(1.0, 2.0))
+    assert loaded(tiny_model, measurements_path=str(tmp_path)).ready.flash_attention is True
+    # Another number of threads is another machine.
+    command = Load(str(tiny_model), 256, 2, 0, 2, 2, measurements_path=str(tmp_path))
+    third = load(command, lambda _event: None)
+    assert third.flash_record
+    third.close()
+
+
+def test_settings_decide_where_they_say_so(tiny_model: Path, tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    assert loaded(tiny_model, flash_attention="off", measurements_path=folder).ready.flash_attention is False
+    assert loaded(tiny_model, flash_attention="on").ready.flash_attention is True
+    quantized = loaded(tiny_model, kv_type_v="q8_0", measurements_path=folder)
+    assert quantized.ready.flash_attention is True and quantized.flash_record is None
+
+
+def test_what_a_worker_says_of_itself(tiny_model: Path) -> None:
+    ready: Ready = loaded(tiny_model).ready
+    assert ready.can_shift and ready.devices == "CPU 13 MiB"
+    assert ready.memory_bytes and ready.memory_bytes > 13 * 2**20
+    assert "<|end|>" in ready.control_tokens or len(ready.control_tokens) > 0
+
+
+def test_without_flash_attention_the_scores_of_a_step_stay_in_bounds(model: Model) -> None:
+    log = Log()
+    for micro in (None, 64):
+        options = ContextOptions(8192, 1, 512, 1, 1, flash_attention=False, micro_batch_tokens=micro)
+        Context(model, options).close()
+    whole, part = (b.size_bytes for b in buffers(log.infos) if b.kind == "compute")
+    assert part < whole / 4
+
+
+def test_the_log_of_a_gpu_that_lacks_a_kernel_is_understood() -> None:
+    lines = [
+        "llama_context: flash_attn            = auto",
+        "llama_kv_cache:      CUDA0 KV buffer size =   360.00 MiB",
+        "sched_reserve:  CUDA_Host compute buffer size =     0.50 MiB",
+        "resolve_fused_ops: layer 0 is assigned to device CUDA0 but Flash Attention is assigned to device CPU"
+        " (usually due to missing support)",
+        "resolve_fused_ops: Flash Attention not supported, set to disabled",
+    ]
+    assert flash_attention(lines) is False
+    assert buffers(lines) == [Buffer("CUDA0", "KV", 360 * 2**20), Buffer("CPU", "compute", 2**19)]
+    assert [buffer.is_on_gpu for buffer in buffers(lines)] == [True, False]

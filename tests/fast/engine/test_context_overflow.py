@@ -1,0 +1,73 @@
+"""What leaves a conversation that is too long: pure choices."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.overflow import Part, kept_characters, oldest_turns, room_for_answer
+
+SYSTEM, USER, ASSISTANT, TOOL = (Part(role, 100) for role in ("system", "user", "assistant", "tool"))
+CHAT = [SYSTEM, USER, ASSISTANT, USER, ASSISTANT, TOOL, ASSISTANT, USER]
+
+
+@pytest.mark.parametrize(
+    ("most_tokens", "gone"),
+    [
+        (799, {1, 2}),
+        (610, {1, 2}),
+        (590, {1, 2, 3, 4, 5, 6}),
+        (1, {1, 2, 3, 4, 5, 6}),
+    ],
+)
+def test_whole_turns_go_oldest_first_and_no_more_than_needed(most_tokens: int, gone: set[int]) -> None:
+    assert oldest_turns(CHAT, 800, most_tokens) == gone
+
+
+def test_the_last_turn_stays_with_all_that_followed_it() -> None:
+    assert oldest_turns([SYSTEM, USER, ASSISTANT, TOOL], 1000, 10) == frozenset()
+
+
+def test_a_greeting_before_the_first_question_goes_with_it() -> None:
+    assert oldest_turns([ASSISTANT, USER, ASSISTANT, USER], 400, 399) == {0, 1, 2}
+
+
+def test_system_messages_stay_wherever_they_are() -> None:
+    assert oldest_turns([USER, SYSTEM, ASSISTANT, SYSTEM, USER], 500, 10) == {0, 2}
+
+
+def test_without_any_question_the_last_message_stays() -> None:
+    assert oldest_turns([ASSISTANT, ASSISTANT, ASSISTANT], 300, 10) == {0, 1}
+
+
+PARTS = st.lists(
+    st.builds(Part, st.sampled_from(["system", "user", "assistant", "tool"]), st.integers(0, 5000)),
+    max_size=12,
+)
+
+
+@given(PARTS, st.integers(1, 100_000), st.integers(-10, 100_000))
+def test_asking_again_ends_with_the_system_and_the_last_turn(
+    parts: list[Part], tokens: int, most: int
+) -> None:
+    rounds = 0
+    while gone := oldest_turns(parts, tokens, most):
+        assert all(parts[index].role != "system" for index in gone)
+        last_question = max((i for i, part in enumerate(parts) if part.role == "user"), default=None)
+        assert last_question is None or max(gone) < last_question
+        parts = [part for index, part in enumerate(parts) if index not in gone]
+        rounds += 1
+    assert rounds <= 12
+
+
+def test_an_answer_gets_a_quarter_of_the_context_or_what_it_may_have() -> None:
+    assert [room_for_answer(8192, None), room_for_answer(8192, 100), room_for_answer(2, 0)] == [2048, 100, 1]
+
+
+def test_a_shift_keeps_what_comes_before_the_first_turns_words() -> None:
+    prompt = "<s>system\nBe brief.</s><s>user\nHello</s><s>assistant\nHi</s><s>user\nHello</s>"
+    kept = kept_characters(prompt, [" Be brief. "], ["Hello", "Hi", "Hello"])
+    assert prompt[:kept] == "<s>system\nBe brief.</s><s>user\n"
+    assert kept_characters(prompt, [], ["not in it"]) == 0
+    assert kept_characters("raw text", [], []) == 0
