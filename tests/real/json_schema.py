@@ -35,13 +35,13 @@ DRAFT = "json/tests/draft2020-12/"
 
 HEAD = """# JSON Schema
 
-What becomes of the published test suite's cases (draft 2020-12) when their schemas are constraints. This page
-is written by `python -m tests.real.json_schema`, and a test checks that it is fresh.
+What becomes of the published test suite's cases (draft 2020-12) when their schemas are constraints. This
+page is written by `python -m tests.real.json_schema`, and a test checks that it is fresh.
 
 A schema with a keyword that cannot be enforced is refused with that keyword's name: what is not refused
-holds, so that the column of *wrong* instances that can be written must be zeros. A constraint may write less than
-its schema allows: properties come in the schema's order, whole numbers without a fraction (`1`, not `1.0`), and
-a `format` is enforced. Instances are *right* or *wrong* by the suite.
+holds, so that the column of *wrong* instances that can be written must be zeros. A constraint may write
+less than its schema allows: properties come in the schema's order, whole numbers without a fraction (`1`,
+not `1.0`), and a `format` is enforced. Instances are *right* or *wrong* by the suite.
 
 | file | right, can be written | right, cannot | wrong, can be written | wrong, cannot | schemas | refused |
 |---|---|---|---|---|---|---|
