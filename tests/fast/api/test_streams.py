@@ -232,6 +232,20 @@ async def test_our_own_dialect_passes_every_event_on() -> None:
     ]  # fmt: skip
 
 
+async def test_waiting_is_told_in_our_dialect_only() -> None:
+    waiting = [wire.Queued(position=2), wire.Queued(position=1), wire.Reloading(reason="a longer context")]
+    async with serving(ScriptedService([*waiting, *HELLO[2:]])) as client:
+        ours = records(await client.post("/nybble/generate", json=CHAT))
+        ollamas = records(await client.post("/api/chat", json=CHAT))
+        openais = records(await client.post("/v1/chat/completions", json=CHAT | {"stream": True}))
+    assert ours[:3] == [
+        {"type": "queued", "position": 2},
+        {"type": "queued", "position": 1},
+        {"type": "reloading", "reason": "a longer context"},
+    ]
+    assert (ollamas[0]["message"]["content"], len(openais)) == ("Hel", 5)
+
+
 async def test_an_error_before_the_first_event_is_a_status() -> None:
     sentence = "model 'tiny' not found. Did you mean 'tina'?"
     openai = {"message": sentence, "type": "invalid_request_error", "param": None, "code": "model_not_found"}
@@ -315,14 +329,15 @@ async def test_silence_in_prefill_is_filled_with_comments() -> None:
 
 @pytest.mark.parametrize("path", STREAMS)
 async def test_a_client_that_leaves_stops_the_work(path: str) -> None:
-    """Queued, loading, in prefill, in decode: the script rests in each phase for ever."""
+    """Queued, loading, in prefill, in decode: the script rests in each phase for ever. OpenAI's asks for two
+    choices."""
     never = asyncio.Event()
     service = ScriptedService()
     async with serving(service) as client:
         for events_before in range(5):
             for stream in (True, False):
                 service.script = [*HELLO[:events_before], never]
-                asking = asyncio.create_task(client.post(path, json=CHAT | {"stream": stream}))
+                asking = asyncio.create_task(client.post(path, json=CHAT | {"stream": stream, "n": 2}))
                 await asyncio.wait_for(service.resting.wait(), 2)
                 asking.cancel()
                 await asyncio.wait_for(service.ended.wait(), 2)
