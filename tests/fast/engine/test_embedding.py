@@ -192,6 +192,7 @@ def test_documents_are_scored_as_answers(ranker: EmbeddingContext) -> None:
     np.testing.assert_allclose(vectors(together), [vectors(end)[0] for end in alone], atol=2e-3)
     assert np.abs(vectors(together) - vectors(other)).max() > 1e-3
     # [CLS] and two [SEP] around "a", "?" and the document: that alone is cut.
+    assert embedded(ranker, Embed("whole", ("bcdefg",), query="a?")).token_counts == (11,)
     cut = embedded(ranker, Embed("cut", ("bcdefg",), query="a?", context_length=8))
     assert (cut.token_counts, cut.truncated) == ((8,), (0,))
 
