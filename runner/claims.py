@@ -36,6 +36,11 @@ class Target:
     speculates: bool = True
     draft_path: Path | None = None
 
+    @property
+    def title(self) -> str:
+        """The name, and what sets this load of the weights apart."""
+        return f"{self.name} ({self.instance.variant})" if self.instance.variant else self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:

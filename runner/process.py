@@ -94,7 +94,8 @@ class Worker:
         if ready is None:
             return "loading"
         slots = f"{ready.slots} slots of {ready.context_length} tokens"
-        return f"{ready.devices}, {slots}, {ready.threads} threads, loaded in {ready.load_s:.2f} s"
+        facts = (ready.devices, slots, f"{ready.threads} threads", f"loaded in {ready.load_s:.2f} s")
+        return ", ".join((*facts, *ready.notes))
 
     @property
     def memory_bytes(self) -> int | None:

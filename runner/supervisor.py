@@ -142,7 +142,7 @@ class Supervisor:
 
     def _start(self, key: str, placement: Placement) -> None:
         target = self._targets[key]
-        _log.info("loading %s: %s", target.name, placement.reason)
+        _log.info("loading %s: %s", target.title, placement.reason)
         self._progress(key, 0.0)
         command = load_command(target, placement, self._settings, self._machine.read().ram_total_bytes)
         start = Worker.start(target.name, command, lambda fraction: self._progress(key, fraction))
@@ -163,7 +163,7 @@ class Supervisor:
             self._apply(self.scheduler.on_load_failed(key, failure, now_s))
         else:
             worker = self._workers[key] = load.result()
-            _log.info("%s is ready: %s", name, worker.description)
+            _log.info("%s is ready: %s", self._targets[key].title, worker.description)
             self._spawn(self._watch(key, worker))
             self._apply(self.scheduler.on_loaded(key, worker.memory_bytes, worker.load_s, now_s))
 
