@@ -26,7 +26,7 @@ class MachineReader:
 
     async def ready(self) -> None:
         """Wait until the GPUs are known: placing a model before that would put it on the CPU."""
-        if self._probe is not None:
+        if self._probe is not None and not self._probe.done():
             await asyncio.wait([self._probe])
 
     async def close(self) -> None:
