@@ -22,8 +22,8 @@ _STOP_S = 20
 class Daemon:
     """`nybble serve --port 0` on `home`; `environment` adds settings. A context manager.
 
-    One compute thread unless `environment` says otherwise: the count follows the machine's load, logits
-    change by rounding with it, and tests compare texts.
+    One compute thread and flash attention unless `environment` says otherwise: both would follow what is
+    measured, logits change by rounding with them, and tests compare texts.
     """
 
     def __init__(self, home: Path, environment: Mapping[str, str] | None = None) -> None:
@@ -31,7 +31,7 @@ class Daemon:
         self.paths = paths.resolve({"NYBBLE_HOME": str(home)})
         self.address = ""
         self.output: list[str] = []
-        ours = {"NYBBLE_HOME": str(home), "NYBBLE_THREADS": "1"}
+        ours = {"NYBBLE_HOME": str(home), "NYBBLE_THREADS": "1", "NYBBLE_FLASH_ATTENTION": "on"}
         self._environment = {**os.environ, **ours, **(environment or {})}
         self._announced = threading.Event()
         self._reader = threading.Thread(target=self._read_output, daemon=True)
