@@ -31,7 +31,7 @@ from runner.protocol import (
 class WorkerProcess:
     """A worker on real pipes, as `runner.process` starts it."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, draft: Path | None = None) -> None:
         self.process = subprocess.Popen(
             child.command("runner.worker"),
             stdin=subprocess.PIPE,
@@ -42,7 +42,7 @@ class WorkerProcess:
         self.errors: list[bytes] = []
         self._drain = threading.Thread(target=self._drain_errors)
         self._drain.start()
-        self.send(Load(str(model), 512, 4, 0, 1, 1, 64))
+        self.send(Load(str(model), 512, 4, 0, 1, 1, 64, draft_path=str(draft) if draft else None))
 
     def _drain_errors(self) -> None:
         assert self.process.stderr
