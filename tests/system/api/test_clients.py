@@ -271,3 +271,24 @@ def test_logit_bias_and_ignore_eos(by_openai: openai.OpenAI, by_ollama: ollama.C
     assert len(set(tokens)) == 1 and tokens[0] != whole.logprobs[0].token
     with pytest.raises(openai.BadRequestError, match="logit_bias"):
         by_openai.completions.create(model="tiny", prompt="a", logit_bias={"999999": 1})
+
+
+def test_a_conversation_longer_than_the_context(served: Daemon, by_openai: openai.OpenAI) -> None:
+    """In each dialect: refused, or shortened, and then it is said."""
+    turns = [{"role": role, "content": "word " * 100} for _ in range(9) for role in ("user", "assistant")]
+    messages = [{"role": "system", "content": "Be brief."}, *turns, *MESSAGES]
+    ask = {"model": "tiny-chat", "messages": messages, "stream": False}
+    with httpx.Client(base_url=served.address, trust_env=False, timeout=20) as client:
+        refused = client.post("/api/chat", json=ask | {"truncate": False})
+        assert refused.status_code == 400 and "1024" in refused.text
+        short = client.post("/api/chat", json=ask | {"options": {"num_predict": 8, "overflow": "truncate"}})
+        dropped = short.json()["dropped_messages"]
+        assert 0 < dropped < len(turns) and dropped % 2 == 0
+    create = by_openai.chat.completions.create
+    with pytest.raises(openai.BadRequestError) as long:
+        create(model="tiny-chat", messages=messages, extra_body={"truncation": "disabled"})
+    assert long.value.code == "context_length_exceeded"
+    *_, last = create(
+        model="tiny-chat", messages=messages, max_tokens=8, stream=True, extra_body={"truncation": "auto"}
+    )
+    assert last.choices[0].finish_reason and last.usage.dropped_messages == dropped
