@@ -57,7 +57,9 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
         waiting=model.queue_length,
         threads=worker.threads if worker else None,
         devices=ready.devices if ready else None,
+        flash_attention=ready.flash_attention if ready else None,
         reason=placement.reason if placement else "waiting for room",
+        notes=list(ready.notes) if ready else [],
         expires_at=_expires_at(model),
     )
 

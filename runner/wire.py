@@ -210,8 +210,9 @@ class TensorInfo(Wire):
 
 
 class LoadedModel(Wire):
-    """One model with a worker. `devices` says where its layers are and `reason` why they are there. `variant`
-    are the settings that set it apart from another load of the same weights; `waiting` have no slot yet."""
+    """One model with a worker. `devices` says where its layers are and `reason` why they are there; `notes`
+    are what else was decided at the load. `variant` are the settings that set it apart from another load of
+    the same weights; `waiting` have no slot yet."""
 
     name: str
     digest: str
@@ -227,7 +228,9 @@ class LoadedModel(Wire):
     waiting: int = 0
     threads: int | None = None
     devices: str | None = None
+    flash_attention: bool | None = None
     reason: str = ""
+    notes: list[str] = []
     expires_at: datetime | None = None
 
 

@@ -61,15 +61,19 @@ def progress(turn: Turn) -> str:
 
 
 def usage(done: wire.Done, context_length: int | None) -> str:
-    """The line under a finished answer: tokens, first token, speed, context used."""
+    """The line under a finished answer: tokens, first token, speed, context used and what did not fit."""
     tokens = done.usage.completion_tokens
     parts = [f"{tokens:,} token{'' if tokens == 1 else 's'}"]
     if done.timings.ttft_s is not None:
         parts.append(f"first {done.timings.ttft_s:.2f} s")
     if (speed := decode_tps(done)) is not None:
         parts.append(rate(speed))
-    used = done.usage.prompt_tokens + tokens
+    used = done.usage.prompt_tokens + tokens - done.usage.shifted_tokens
     parts.append(f"context {used:,}" + (f" of {context_length:,}" if context_length else ""))
+    if dropped := done.usage.dropped_messages:
+        parts.append(f"without the {dropped} oldest messages")
+    if shifted := done.usage.shifted_tokens:
+        parts.append(f"{shifted:,} tokens forgotten on the way")
     if done.reason == "length":
         parts.append("ended at the limit")
     return " · ".join(parts)

@@ -81,6 +81,10 @@ def test_how_a_finished_answer_reads() -> None:
     assert usage(done(128), 8192) == "128 tokens · first 0.31 s · 46.2 tok/s · context 159 of 8,192"
     assert usage(done(1), None) == "1 token · first 0.31 s · context 32"
     assert usage(done(2, "length"), 8192).endswith("context 33 of 8,192 · ended at the limit")
+    full = done(2)
+    full.usage = full.usage.model_copy(update={"dropped_messages": 4, "shifted_tokens": 20})
+    words = "context 13 of 8,192 · without the 4 oldest messages · 20 tokens forgotten on the way"
+    assert usage(full, 8192).endswith(words)
 
 
 def test_how_a_pull_reads() -> None:
