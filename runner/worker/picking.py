@@ -25,7 +25,7 @@ class Picker:
     """Sampler chain, constraint and log probabilities of one request."""
 
     def __init__(
-        self, model: Model, chain: SamplerChain, guide: Guide | None = None, top_logprobs: int | None = None
+        self, model: Model, chain: SamplerChain, guide: Guide | None, top_logprobs: int | None
     ) -> None:
         self._model = model
         self._chain = chain
@@ -36,13 +36,13 @@ class Picker:
     @classmethod
     def build(cls, model: Model, request: Generate, prompt: list[int]) -> Picker:
         """Raises Refused if the request asks for what this model does not have."""
-        chain = build_chain(model, request.sampling, prompt)
-        if request.constraint is None:
-            return cls(model, chain, None, request.top_logprobs)
-        # Most workers never need it, nor numpy.
-        from runner.worker.constrain import Guide
+        guide = None
+        if request.constraint is not None:
+            # Most workers never need it, nor numpy.
+            from runner.worker.constrain import Guide
 
-        return cls(model, chain, Guide(model, request.constraint), request.top_logprobs)
+            guide = Guide(model, request.constraint)
+        return cls(model, build_chain(model, request.sampling, prompt), guide, request.top_logprobs)
 
     @property
     def is_complete(self) -> bool:
