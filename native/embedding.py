@@ -105,6 +105,11 @@ class EmbeddingContext:
     def threads(self) -> int:
         return int(api.llama_n_threads(self._handle))
 
+    @property
+    def logits_bytes(self) -> int:
+        """What llama.cpp will take for logits of all tokens, wanted or not, when the first batch is full."""
+        return self.options.batch_tokens * self.model.vocabulary_size * ctypes.sizeof(ctypes.c_float)
+
     def set_threads(self, threads: int, prefill_threads: int) -> None:
         api.llama_set_n_threads(self._handle, threads, prefill_threads)
 

@@ -80,7 +80,8 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         bos_text=model.token_text(model.bos_token),
         eos_text=model.token_text(model.eos_token),
         control_tokens=tuple(control_tokens),
-        memory_bytes=_memory_bytes(offload.buffers(log.infos)),
+        memory_bytes=_memory_bytes(offload.buffers(log.infos))
+        + (0 if isinstance(context, Context) else context.logits_bytes),
         flash_attention=offload.flash_attention(log_lines),
         can_shift=isinstance(context, Context) and context.can_shift,
         notes=(attention.note,) if attention.note else (),
