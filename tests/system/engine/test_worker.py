@@ -31,7 +31,7 @@ from runner.protocol import (
 class WorkerProcess:
     """A worker on real pipes, as `runner.process` starts it."""
 
-    def __init__(self, model: Path, draft: Path | None = None) -> None:
+    def __init__(self, model: Path, draft: Path | None = None, measurements: Path | None = None) -> None:
         self.process = subprocess.Popen(
             child.command("runner.worker"),
             stdin=subprocess.PIPE,
@@ -40,13 +40,23 @@ class WorkerProcess:
             env=child.environment(),
         )
         self.errors: list[bytes] = []
+        self._heard = threading.Condition()
         self._drain = threading.Thread(target=self._drain_errors)
         self._drain.start()
-        self.send(Load(str(model), 512, 4, 0, 1, 1, 64, draft_path=str(draft) if draft else None))
+        settings = {"draft_path": draft, "measurements_path": measurements}
+        paths = {name: str(path) for name, path in settings.items() if path}
+        self.send(Load(str(model), 512, 4, 0, 1, 1, 64, **paths))  # type: ignore[arg-type]
 
     def _drain_errors(self) -> None:
         assert self.process.stderr
-        self.errors.extend(self.process.stderr)
+        for line in self.process.stderr:
+            with self._heard:
+                self.errors.append(line)
+                self._heard.notify()
+
+    def wait_for_words(self, words: bytes) -> None:
+        with self._heard:
+            assert self._heard.wait_for(lambda: any(words in line for line in self.errors), 60), self.errors
 
     def send(self, command: Command) -> None:
         assert self.process.stdin
