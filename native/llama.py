@@ -310,25 +310,9 @@ class Context:
     def clear(self, sequence: int) -> None:
         api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
-    def copy(self, source: int, destination: int) -> None:
-        """Whole sequences only: llama.cpp aborts on a partial copy between separate streams."""
-        api.llama_memory_seq_cp(self._memory, source, destination, -1, -1)
-
     def positions(self, sequence: int) -> tuple[int, int]:
         """First and last position held, (-1, -1) if none."""
         return (
             int(api.llama_memory_seq_pos_min(self._memory, sequence)),
             int(api.llama_memory_seq_pos_max(self._memory, sequence)),
         )
-
-    def save_state(self, sequence: int) -> bytes:
-        size = int(api.llama_state_seq_get_size(self._handle, sequence))
-        buffer = (ctypes.c_uint8 * size)()
-        written = api.llama_state_seq_get_data(self._handle, buffer, size, sequence)
-        return bytes(buffer[:written])
-
-    def restore_state(self, sequence: int, state: bytes) -> None:
-        """Raises LlamaError if the state is not of this model and context."""
-        buffer = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-        if not api.llama_state_seq_set_data(self._handle, buffer, len(state), sequence):
-            raise LlamaError("llama.cpp did not accept the saved state")

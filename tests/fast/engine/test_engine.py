@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from native import state
 from native.errors import LoadCancelled
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
@@ -206,10 +207,10 @@ def test_saved_state_restores_the_sequence(model: Model) -> None:
     row = context.batch.add(0, 0, tokens, outputs=1) - 1
     context.decode()
     expected = list(context.logits(row))
-    state = context.save_state(0)
+    saved = state.save(context, 0)
     context.clear(0)
     assert context.positions(0) == (-1, -1)
-    context.restore_state(1, state)
+    assert state.restore(context, 1, saved)
     assert context.positions(1) == (0, len(tokens) - 1)
     assert context.keep_prefix(1, len(tokens) - 1)
     context.batch.clear()
