@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.commands import nybble
+from tests.commands import nybble_here
 
 
 def test_figures_hang_together(smollm2: Path) -> None:
-    assert nybble("pull", str(smollm2), "--as", "chat").code == 0
-    measured = nybble(
-        "bench", "chat", "-p", "128", "-n", "16", "-d", "0,1024", "-c", "1,4", "-r", "2", "--json"
-    )
+    assert nybble_here("pull", str(smollm2), "--as", "chat").code == 0
+    small = ("-p", "64", "-n", "8", "-d", "0,256", "-c", "1,4", "-r", "2")
+    measured = nybble_here("bench", "chat", *small, "--json")
     assert measured.code == 0, measured.stderr
     run = json.loads(measured.stdout)
     speed = {figure["name"]: figure["value"] for figure in run["figures"]}
-    assert speed["pp128"] > speed["tg16"]
-    # What a client waits for its first token is at least the prefill alone.
-    assert speed["TTFT p50, 1 client"] > 1000 * 128 / speed["pp128"] * 0.5
-    assert speed["throughput, 4 clients"] < 4 * speed["tg16"]
+    assert speed["pp64"] > speed["tg8"]
+    assert speed["TTFT p50, 1 client"] > speed["between tokens p50, 1 client"]
     assert run["setup"]["placement"].startswith("CPU")
-    assert run["setup"]["tokens"] == "128 prompt, 16 generated"
+    assert run["setup"]["tokens"] == "64 prompt, 8 generated"
