@@ -41,7 +41,7 @@ PROMPT = (
 @pytest.fixture(scope="module")
 def context(smollm2: Path) -> Iterator[Context]:
     model = Model(smollm2, 0, lambda _fraction: True, Log())
-    context = Context(model, ContextOptions(1024, 1, 256, 2, 2))
+    context = Context(model, ContextOptions(1024, 1, 256, 1, 1))
     yield context
     context.close()
     model.close()
