@@ -62,10 +62,11 @@ class Admission:
 
     def release(self, slot: Slot) -> None:
         """The slot's sequence has ended; its tokens stay."""
+        was_shifted = slot.sequence is not None and slot.sequence.shifted
         slot.sequence = None
         self._uses += 1
         slot.used = self._uses
-        if FORGOTTEN in slot.cached:
+        if was_shifted and FORGOTTEN in slot.cached:
             self._cut(slot, slot.cached.index(FORGOTTEN))
 
     def close(self) -> None:
@@ -117,7 +118,7 @@ class Admission:
         sequence.computed = sequence.cached = self._fill(slot, found)
         sequence.started_at = time.perf_counter()
         slot.sequence = sequence
-        self._checkpoints.plan(sequence)
+        self._checkpoints.plan(slot, sequence)
 
     def _slot_for(self, found: _Found) -> Slot:
         """The slot that has the tokens, if nothing else in it is lost; else the cheapest one."""

@@ -40,7 +40,13 @@ class PrefixCaches:
         self._context = context
         self._disk: DiskCache | None = None
         if limits.ram_bytes and limits.disk_path and limits.disk_bytes:
-            self._disk = DiskCache(Path(limits.disk_path), limits.disk_bytes, state.layout(context), history)
+            self._disk = DiskCache(
+                Path(limits.disk_path),
+                limits.disk_bytes,
+                state.layout(context),
+                history,
+                context.sequence_context_length,
+            )
         # Where there are checkpoints, the slots' take their half.
         ram_bytes = limits.ram_bytes if history.is_whole else limits.ram_bytes // 2
         self.checkpoint_bytes = (limits.ram_bytes - ram_bytes) // context.options.sequences

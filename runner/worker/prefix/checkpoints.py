@@ -11,7 +11,7 @@ from runner.worker.slots import Slot
 
 _EVERY_TOKENS = 1024
 _LEAST_TOKENS = 256
-"""Shorter prompts are not worth the extra step that a checkpoint at their end needs."""
+"""Reading so few again is not worth the extra step that a checkpoint at a prompt's end needs."""
 _MOST = 8
 
 
@@ -23,15 +23,15 @@ class Checkpoints:
         self._context = context
         self._slot_bytes = 0 if history.is_whole else slot_bytes
 
-    def plan(self, sequence: Sequence) -> None:
+    def plan(self, slot: Slot, sequence: Sequence) -> None:
         """Make prefill stop where the checkpoint at the prompt's end is due."""
-        if self._slot_bytes and sequence.pending > _LEAST_TOKENS:
+        if self._slot_bytes and sequence.prompt_length - _last(slot) > _LEAST_TOKENS:
             sequence.checkpoint_at = sequence.prompt_length - 1
 
     def take(self, slot: Slot, sequence: Sequence) -> None:
         """After a decode: take one if it is time."""
         taken = slot.checkpoints
-        since = sequence.computed - (taken[-1].length if taken else 0)
+        since = sequence.computed - _last(slot)
         is_due = sequence.computed == sequence.checkpoint_at or since >= _EVERY_TOKENS
         if not self._slot_bytes or not is_due:
             return
@@ -43,6 +43,10 @@ class Checkpoints:
             taken.append(Checkpoint(sequence.computed, copy))
             while len(taken) > most:
                 _thin(taken)
+
+
+def _last(slot: Slot) -> int:
+    return slot.checkpoints[-1].length if slot.checkpoints else 0
 
 
 def _thin(taken: list[Checkpoint]) -> None:

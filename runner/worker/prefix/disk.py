@@ -40,8 +40,12 @@ class _Written:
 class DiskCache:
     """The files of one layout in `folder`, which with those of other layouts takes at most `limit_bytes`."""
 
-    def __init__(self, folder: Path, limit_bytes: int, layout: str, history: History) -> None:
+    def __init__(
+        self, folder: Path, limit_bytes: int, layout: str, history: History, longest_tokens: int
+    ) -> None:
+        """`longest_tokens` is what a slot can take: longer ones are left to loads with a larger context."""
         self.limit_bytes = limit_bytes
+        self._longest_bytes = longest_tokens * TOKEN_BYTES
         self._folder = folder
         self._layout = hashlib.blake2b(layout.encode(), digest_size=16).digest()
         self._history = history
@@ -52,7 +56,7 @@ class DiskCache:
         self._reads: dict[bytes, Future[Snapshot | None]] = {}
         with suppress(OSError):  # without a folder nothing is found, and every write fails
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._scan()
+        self._scan()
 
     def find(self, tokens: bytes) -> tuple[int, Head | None]:
         """The file with the longest beginning of `tokens`, and how many of them it gives."""
@@ -109,7 +113,8 @@ class DiskCache:
             self._know(written.head)
 
     def _know(self, head: Head) -> None:
-        self._index.add(head.tokens, head)
+        if len(head.tokens) <= self._longest_bytes:
+            self._index.add(head.tokens, head)
         self._tokens[head.path] = head.tokens
 
     # Files
@@ -124,6 +129,8 @@ class DiskCache:
                 self._know(files.read_head(path, self._layout))
             except DamagedFile as error:
                 _discard(path, error)
+            except OSError:
+                continue
 
     @property
     def _prefix(self) -> str:
@@ -133,13 +140,12 @@ class DiskCache:
         name = hashlib.blake2b(snapshot.tokens, digest_size=16).hexdigest()
         try:
             head = files.write(self._folder / f"{self._prefix}-{name}.kv", snapshot, self._layout)
+            for path in superseded:
+                path.unlink(missing_ok=True)
+            return _Written(head, superseded + self._trim())
         except OSError as error:
             sys.stderr.write(f"prefix cache: cannot write {self._folder}: {error}\n")
             return _Written(None, [])
-        for path in superseded:
-            with suppress(OSError):
-                path.unlink()
-        return _Written(head, superseded + self._trim())
 
     def _trim(self) -> list[Path]:
         """Remove the least recently used files until the folder fits its limit."""

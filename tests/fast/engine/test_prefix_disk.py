@@ -27,8 +27,8 @@ def snapshot(count: int = 300, start: int = 0, state_bytes: int = 5000) -> Snaps
     return Snapshot(tokens(count, start), state, (Checkpoint(200, bytearray(b"partial")),))
 
 
-def cache(folder: Path, limit: int = LIMIT, layout: str = "this") -> DiskCache:
-    return DiskCache(folder, limit, layout, History())
+def cache(folder: Path, limit: int = LIMIT, layout: str = "this", longest: int = 4096) -> DiskCache:
+    return DiskCache(folder, limit, layout, History(), longest)
 
 
 def written(folder: Path, *snapshots: Snapshot, limit: int = LIMIT, layout: str = "this") -> None:
@@ -96,6 +96,14 @@ def test_files_of_another_layout_are_left_alone_and_not_used(tmp_path: Path) -> 
     assert disk.find(tokens(300)) == (0, None)
     assert len(list(tmp_path.iterdir())) == 1
     disk.close([], 0)
+
+
+def test_what_no_slot_can_take_is_left_for_a_larger_context(tmp_path: Path) -> None:
+    written(tmp_path, snapshot(300))
+    for longest, found in ((299, 0), (300, 300)):
+        disk = cache(tmp_path, longest=longest)
+        assert disk.find(tokens(300))[0] == found
+        disk.close([], 0)
 
 
 def test_a_file_that_went_away_is_no_error(tmp_path: Path) -> None:
