@@ -73,6 +73,8 @@ def best_length(chances: Sequence[float], step: Step, costs: StepCosts, token_s:
     each guess costs. Tokens are those of all streams, so that one stream's draft does not starve the others:
     maximises (tokens + expected accepted) / (seconds(rows + k) + k * token_s).
     """
+    if not chances:
+        return 0
     plain_s = costs.seconds(step.rows)
     best, best_tps = 0, step.tokens / plain_s
     accepted, reach = 0.0, 1.0

@@ -11,6 +11,8 @@ from runner.worker.slots import Slot
 
 # The first decode of a size builds its graph, and the very first one reads the weights from disk.
 _DECODES_EACH = 3
+# A request that comes now waits for the decode to end: where that takes longer, larger sizes are left out.
+_LONGEST_S = 0.25
 # Spread over the vocabulary, so that a mixture-of-experts model uses different experts as real text does.
 _TOKEN_STRIDE = 7919
 
@@ -36,6 +38,8 @@ class CostMeasurement:
         rows = self._left.pop(0)
         seconds = self._decode(slot, rows)
         self._seconds[rows] = min(seconds, self._seconds.get(rows, seconds))
+        if rows not in self._left and self._seconds[rows] > _LONGEST_S:
+            self._left.clear()
         if not self._left:
             self._costs.measured(self._seconds)
         return True
