@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 _ROOM_PART = 4
 """One part in so many of the context is kept free for the answer."""
-_SPARE = 1.02
-"""Leave out a little more than the estimate: a second look costs a rendering, a few words too few nothing."""
+_CUT_PART = 4
+"""Turns leave in cuts of one part in so many of what may stay: a conversation that grows is then cut at the
+same place for several turns, and its beginning is found computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,9 @@ def oldest_turns(parts: Sequence[Part], prompt_tokens: int, most_tokens: int) ->
     Whole turns go, oldest first: a user's message with all that follows until the next one. The system's
     messages stay, and so does the last turn. At least one turn goes; empty if none may.
     """
-    total = sum(part.characters for part in parts) or 1
-    excess = (prompt_tokens - most_tokens) * total / max(prompt_tokens, 1) * _SPARE
+    token_characters = sum(part.characters for part in parts) / max(prompt_tokens, 1)
+    cut_tokens = max(1, most_tokens // _CUT_PART)
+    excess = ceil((prompt_tokens - most_tokens) / cut_tokens) * cut_tokens * token_characters
     gone: set[int] = set()
     for turn in _turns(parts)[:-1]:
         gone |= turn

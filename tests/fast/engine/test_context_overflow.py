@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,13 +18,25 @@ CHAT = [SYSTEM, USER, ASSISTANT, USER, ASSISTANT, TOOL, ASSISTANT, USER]
     ("most_tokens", "gone"),
     [
         (799, {1, 2}),
-        (610, {1, 2}),
-        (590, {1, 2, 3, 4, 5, 6}),
+        (700, {1, 2}),
+        (610, {1, 2, 3, 4, 5, 6}),
         (1, {1, 2, 3, 4, 5, 6}),
     ],
 )
-def test_whole_turns_go_oldest_first_and_no_more_than_needed(most_tokens: int, gone: set[int]) -> None:
+def test_whole_turns_go_oldest_first_and_a_quarter_at_a_time(most_tokens: int, gone: set[int]) -> None:
     assert oldest_turns(CHAT, 800, most_tokens) == gone
+
+
+def test_a_growing_conversation_is_cut_at_one_place_for_several_turns() -> None:
+    parts, cuts = [SYSTEM], []
+    for _ in range(200):
+        parts += [USER, ASSISTANT]
+        tokens = 25 * len(parts)
+        gone = oldest_turns([*parts, USER], tokens, 2000) if tokens > 2000 else frozenset()
+        assert tokens - 25 * len(gone) <= 2000 + 25
+        cuts.append(len(gone))
+    turns_that_moved_it = sum(1 for before, after in pairwise(cuts) if before != after)
+    assert turns_that_moved_it <= len(cuts) // 8
 
 
 def test_the_last_turn_stays_with_all_that_followed_it() -> None:
