@@ -1,4 +1,4 @@
-"""Contexts through a daemon and a worker: conversations and answers that are too long, and types of the cache."""
+"""Contexts through a daemon and a worker: what is too long for them, and types of the cache."""
 
 from __future__ import annotations
 
