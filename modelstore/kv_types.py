@@ -71,7 +71,7 @@ def _block_obstacle(header: Header, types: KvTypes) -> str | None:
     ):
         block = _BY_NAME[kind].block_weights
         if length is not None and length % block:
-            return f"{what} of type {kind} come in blocks of {block}; a head of this model has {length} numbers"
+            return f"{what} of type {kind} come in blocks of {block}, and heads here have {length} numbers"
     return None
 
 

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Iterator
 
 from native.embedding import EmbeddingContext
+from native.errors import LlamaError
+from native.llama import Context
 from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
-from runner.worker import flash_trial
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
+from runner.worker.flash_trial import Record, measure
 from runner.worker.loading import Loaded
 from runner.worker.pipes import Inbox, Outbox
 from runner.worker.prefix.caches import PrefixLimits
@@ -51,12 +53,20 @@ def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Itera
     while engine.use_idle_time():
         yield True
     if loaded.flash_record is not None:
-        context = loaded.context
-        verdict = yield from flash_trial.measure(context.model, context.options, lambda: inbox.has_command)
-        loaded.flash_record.write(verdict)
-        sys.stderr.write(f"measured for the next load: {verdict}\n")
+        yield from _flash_trial(loaded.context, loaded.flash_record, inbox)
     while True:
         yield engine.use_idle_time()
+
+
+def _flash_trial(context: Context, record: Record, inbox: Inbox) -> Iterator[bool]:
+    try:
+        verdict = yield from measure(context.model, context.options, lambda: inbox.has_command)
+    except LlamaError as error:
+        # No memory for a second and third context: the loaded one is not touched by that.
+        sys.stderr.write(f"flash attention cannot be measured: {error}\n")
+        return
+    record.write(verdict)
+    sys.stderr.write(f"measured for the next load: {verdict}\n")
 
 
 def _obey(engine: Engine | Embedder, command: Command) -> None:
