@@ -57,8 +57,6 @@ class Guide:
         not match and never will, or that would take too long to compute."""
         if self._trigger is not None:
             return self._pick_freely(chain, context, row, self._trigger)
-        if self._matcher.is_stopped():
-            return None
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
             return None

@@ -89,5 +89,4 @@ def _add_truncation(chain: SamplerChain, sampling: Sampling, seed: int) -> None:
     if sampling.min_p > 0:
         chain.min_p(sampling.min_p)
     if sampling.xtc_probability > 0:
-        # Another seed than the draw's: the same numbers would decide both.
-        chain.xtc(sampling.xtc_probability, sampling.xtc_threshold, seed ^ 0x9E3779B9)
+        chain.xtc(sampling.xtc_probability, sampling.xtc_threshold, seed)

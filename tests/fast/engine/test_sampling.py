@@ -70,8 +70,8 @@ def nucleus(p: Probabilities, cost: Probabilities, most: float) -> Probabilities
 
 
 def typical(p: Probabilities) -> Probabilities:
-    entropy = -(p * np.log(p)).sum()
-    return nucleus(p, np.abs(-np.log(p) - entropy), 0.4)
+    surprise = -np.log(np.maximum(p, 1e-300))
+    return nucleus(p, np.abs(surprise - (p * surprise).sum()), 0.4)
 
 
 def without_the_top(p: Probabilities) -> Probabilities:
@@ -106,7 +106,18 @@ FORMULAS: dict[str, tuple[dict[str, object], Callable[[Probabilities, Probabilit
 @pytest.mark.parametrize("name", FORMULAS)
 def test_draws_follow_the_formula(row: Row, name: str) -> None:
     options, formula = FORMULAS[name]
-    expected = formula(row.logits, softmax(row.logits))
+    check(row, options, formula(row.logits, softmax(row.logits)))
+
+
+def test_forbidden_tokens_do_not_disturb_the_formula_of_typical(row: Row) -> None:
+    """Their probability is 0, and its logarithm not a number to compute with."""
+    allowed = np.ones(len(row.logits), np.bool_)
+    allowed[row.model.end_tokens] = False
+    expected = typical(keep(softmax(row.logits), allowed))
+    check(row, {"typical_p": 0.4, "ignore_eos": True}, expected)
+
+
+def check(row: Row, options: dict[str, object], expected: Probabilities) -> None:
     drawn = np.bincount(row.draws(Sampling(**PLAIN | options)), minlength=len(expected))  # type: ignore[arg-type]
     assert not drawn[expected == 0].any()
     error = np.abs(drawn - DRAWS * expected)
