@@ -66,7 +66,7 @@ class Guide:
 
     def forced(self) -> list[int]:
         """Tokens that must follow, accepted by the grammar."""
-        if self._trigger is not None or self._matcher.is_stopped():
+        if self._trigger is not None:
             return []
         tokens = self._matcher.compute_ff_tokens()
         return tokens if tokens and self._matcher.consume_tokens(tokens) else []

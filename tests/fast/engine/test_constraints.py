@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
@@ -152,6 +153,14 @@ def test_what_cannot_be_met_ends_with_length(engine: Engine) -> None:
     recursive = '{"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}'
     impossible = Constraint(LLMatcher.grammar_from_json_schema(recursive))
     assert ended(generate(engine, impossible)) == ("", "length")
+
+
+def test_a_text_without_end_is_not_written_out_without_end(engine: Engine) -> None:
+    started_s = time.process_time()
+    text, reason = ended(generate(engine, constraint("lark", f'start: "{"ab" * 200}" start')))
+    assert re.fullmatch("(ab)*a?", text)
+    assert reason == "length"
+    assert time.process_time() - started_s < 4
 
 
 def test_ignoring_end_tokens_does_not_pass_the_end_of_a_constraint(engine: Engine) -> None:
