@@ -238,6 +238,7 @@ class Context:
             raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
         self._memory = api.llama_get_memory(self._handle)
         self.batch = Batch(options.batch_tokens, options.sequences)
+        self._row_type = ctypes.c_float * model.vocabulary_size
 
     def close(self) -> None:
         if self._handle:
@@ -278,10 +279,10 @@ class Context:
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
-        import numpy as np  # most workers never need it
+        import numpy as np  # in processes that look at logits, when they first do
 
         pointer = api.llama_get_logits_ith(self._handle, row)
-        return np.ctypeslib.as_array(pointer, (self.model.vocabulary_size,))
+        return np.frombuffer(self._row_type.from_address(ctypes.addressof(pointer.contents)), np.float32)
 
     # Memory of one sequence
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from native.binding import api
 from native.llama import Context, Model
+from native.shortlist import shortlist
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +23,9 @@ class SamplerChain:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._vocabulary_size = model.vocabulary_size
+        self._is_empty = True
+        # So many of the most likely tokens decide what the chain picks; None if all have a say.
+        self._decisive: int | None = None
         self._handle = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
 
     def close(self) -> None:
@@ -57,6 +61,7 @@ class SamplerChain:
         self._add(api.llama_sampler_init_top_n_sigma(deviations))
 
     def top_k(self, count: int) -> None:
+        self._decisive = count if self._is_empty else self._decisive
         self._add(api.llama_sampler_init_top_k(count))
 
     def typical(self, probability: float) -> None:
@@ -77,6 +82,7 @@ class SamplerChain:
         self._add(api.llama_sampler_init_temp(temperature))
 
     def greedy(self) -> None:
+        self._decisive = 1 if self._is_empty else self._decisive
         self._add(api.llama_sampler_init_greedy())
 
     def draw(self, seed: int) -> None:
@@ -92,6 +98,7 @@ class SamplerChain:
             self._add(api.llama_sampler_init_mirostat_v2(seed, tau, eta))
 
     def _add(self, sampler: object) -> None:
+        self._is_empty = False
         api.llama_sampler_chain_add(self._handle, sampler)
 
     def accept(self, token: int) -> None:
@@ -100,7 +107,9 @@ class SamplerChain:
 
     def sample(self, context: Context, row: int) -> int:
         """Pick a token from the logits of batch row `row` and accept it."""
-        return int(api.llama_sampler_sample(self._handle, context.handle, row))
+        if self._decisive is None:
+            return int(api.llama_sampler_sample(self._handle, context.handle, row))
+        return self.sample_from(shortlist(context.logits(row), self._decisive))
 
     def sample_from(self, candidates: NDArray[Any]) -> int:
         """Pick one of `candidates`, at least one record of (int32 token, float32 logit, float32 zero), and

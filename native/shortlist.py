@@ -17,14 +17,12 @@ _ROWS = 64
 _RECORD = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
 
-def best(logits: NDArray[np.float32]) -> int:
-    """The most likely token; the first of several."""
-    return int(logits.argmax())
-
-
 def shortlist(logits: NDArray[np.float32], count: int) -> NDArray[Any]:
     """At least the `count` most likely tokens, ties of the last one included, as records of (id, logit, 0) in
     ascending order of ids; the whole vocabulary if that is as short."""
+    if count == 1:
+        ids = logits.argmax(keepdims=True)
+        return _records(ids, logits[ids])
     columns = len(logits) // _ROWS
     if not 0 < count < columns:
         return _records(np.arange(len(logits), dtype=np.int32), logits)

@@ -1,8 +1,8 @@
 """Messages between daemon and worker: one JSON object a line over the worker's stdin and stdout.
 
 The daemon sends commands (imperative), the worker sends events (past tense). A line is
-`{"type": <class name>, ...fields}`; fields with their default value are left out. An unknown type or field is a
-protocol error: the reader must treat the other side as broken. Every `Generate` is answered by exactly one
+`{"type": <class name>, ...fields}`; fields with their default value are left out. An unknown type or field is
+a protocol error: the reader must treat the other side as broken. Every `Generate` is answered by exactly one
 `Finished` or `Failed` for its request, every `Embed` by one `Embedded` or `Failed`.
 """
 
@@ -69,7 +69,8 @@ class Sampling(_Part, frozen=True):
     """How to pick tokens, in the words of `runner.wire.Options`, which has the units and ranges.
 
     `temperature` 0 is greedy; `seed` None is random; `max_tokens` None is up to the context; `ignore_eos`
-    keeps going past the end-of-turn token. `logit_bias` holds pairs of a token and what is added to its logit.
+    keeps going past the end-of-turn token. `logit_bias` holds pairs of a token and what is added to its
+    logit.
     """
 
     temperature: float = 0.8
@@ -161,7 +162,8 @@ class LoadProgressed(_Message, frozen=True):
 
 class Ready(_Message, frozen=True):
     """Loaded. `control_tokens` are the texts of the vocabulary's control tokens; `devices` says where the
-    layers went; `memory_bytes` is what the process holds now; `notes` are decisions worth a line in the log."""
+    layers went; `memory_bytes` is what llama.cpp allocated; `notes` are decisions worth a line in the
+    log."""
 
     context_length: int
     slots: int

@@ -14,8 +14,8 @@ import typer
 
 if TYPE_CHECKING:
     from runner.client import Client
-    from runner.settings import Settings
     from runner.paths import Paths
+    from runner.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
