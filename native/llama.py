@@ -282,7 +282,8 @@ class Context:
         import numpy as np  # in processes that look at logits, when they first do
 
         pointer = api.llama_get_logits_ith(self._handle, row)
-        return np.frombuffer(self._row_type.from_address(ctypes.addressof(pointer.contents)), np.float32)
+        row_values = self._row_type.from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(row_values, np.float32)  # type: ignore[call-overload, no-any-return]
 
     # Memory of one sequence
 

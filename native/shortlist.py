@@ -21,7 +21,7 @@ def shortlist(logits: NDArray[np.float32], count: int) -> NDArray[Any]:
     """At least the `count` most likely tokens, ties of the last one included, as records of (id, logit, 0) in
     ascending order of ids; the whole vocabulary if that is as short."""
     if count == 1:
-        ids = logits.argmax(keepdims=True)
+        ids = logits.argmax(keepdims=True)  # type: ignore[call-overload]
         return _records(ids, logits[ids])
     columns = len(logits) // _ROWS
     if not 0 < count < columns:
