@@ -13,15 +13,6 @@ _PASSED = {
     "GOMP_SPINCOUNT", "OMP_WAIT_POLICY",
 }  # fmt: skip
 
-_DEFAULTS = {
-    # ggml would start a debugger for a backtrace when it aborts, which takes seconds.
-    "GGML_NO_BACKTRACE": "1",
-    # Compute threads wait for each other some hundred times a token. libgomp lets them spin for milliseconds,
-    # in which a thread that lost its core to another program cannot get it back: decoding becomes ten times
-    # slower. After so many turns they sleep. (`python -m tests.bench.spinning`)
-    "GOMP_SPINCOUNT": "1000",
-}
-
 
 def command(module: str, *arguments: str) -> list[str]:
     """Arguments that run `module` isolated: no working directory and no PYTHONPATH on the import path."""
@@ -29,6 +20,6 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What a child may see of this environment, and what suits llama.cpp where nothing else is set."""
+    """What a child may see of this environment; ggml must not start a debugger (seconds) when it aborts."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in _PASSED}
-    return _DEFAULTS | kept
+    return kept | {"GGML_NO_BACKTRACE": "1"}

@@ -16,7 +16,7 @@ from native.topology import physical_cores
 from tests.bench.bare import decode_tps
 from tests.bench.neighbour import neighbours
 
-SPIN_COUNTS = ("", "0", "100", "1000", "10000", "100000")
+SPIN_COUNTS = ("", "300", "1000", "5000", "20000")
 TOKENS = 80
 
 
