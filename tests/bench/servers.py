@@ -1,4 +1,4 @@
-"""llama-server beside a nybble daemon, on the same file."""
+"""llama-server beside a nybble daemon, on the same file. Both use flash attention, llama-server's choice on CPUs."""
 
 from __future__ import annotations
 
@@ -28,20 +28,23 @@ class Setup:
     context_length: int = 4096
 
 
-@contextmanager
-def nybble(setup: Setup, settings: Mapping[str, str] | None = None) -> Iterator[Daemon]:
-    """A daemon with a home of its own that has the model loaded."""
-    environment = {
+def settings(setup: Setup) -> dict[str, str]:
+    """A daemon's environment; without guesses, which llama-server does not make by itself either."""
+    return {
         "NYBBLE_THREADS": str(setup.threads),
         "NYBBLE_NUM_PARALLEL": str(setup.slots),
         "NYBBLE_CONTEXT_LENGTH": str(setup.context_length),
         "NYBBLE_KEEP_ALIVE": "1h",
         "NYBBLE_SPECULATION": "false",
-        **(settings or {}),
     }
+
+
+@contextmanager
+def nybble(setup: Setup, more: Mapping[str, str] | None = None) -> Iterator[Daemon]:
+    """A daemon with a home of its own that has the model in its store."""
     with (
         tempfile.TemporaryDirectory(prefix="nybble-bench-") as home,
-        Daemon(Path(home), environment) as daemon,
+        Daemon(Path(home), settings(setup) | dict(more or {})) as daemon,
     ):
         daemon.add_model(setup.model, MODEL)
         yield daemon
