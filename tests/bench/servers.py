@@ -1,4 +1,4 @@
-"""llama-server beside a nybble daemon, on the same file. Both use flash attention, llama-server's choice on CPUs."""
+"""llama-server beside a nybble daemon, on the same file. Both use flash attention, as llama-server does."""
 
 from __future__ import annotations
 
