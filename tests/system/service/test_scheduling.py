@@ -100,7 +100,7 @@ async def test_two_names_of_the_same_weights_with_different_settings_are_two_loa
             await answer(client, request(name))
         one, plain = (await loaded(client)).values()
         assert one.digest == plain.digest and one.pid != plain.pid
-        assert (one.variant, plain.variant) == (None, "flash attention off")
+        assert (one.variant, plain.variant) == ("flash attention on", "flash attention off")
 
 
 async def test_a_larger_context_reloads_once_and_says_so_and_a_smaller_one_never(started: Start) -> None:
