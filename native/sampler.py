@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from native.binding import api
 from native.llama import Context, Model
-from native.shortlist import shortlist
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
     from numpy.typing import NDArray
+
+_shortlist: Callable[[NDArray[np.float32], int], NDArray[Any]] | None = None
+
+
+def hasten() -> None:
+    """From now on, pick from shortlists. They need numpy: a tenth of a second that a first answer should not
+    wait for."""
+    global _shortlist
+    from native.shortlist import shortlist
+
+    _shortlist = shortlist
 
 
 class SamplerChain:
@@ -107,9 +120,9 @@ class SamplerChain:
 
     def sample(self, context: Context, row: int) -> int:
         """Pick a token from the logits of batch row `row` and accept it."""
-        if self._decisive is None:
+        if self._decisive is None or _shortlist is None:
             return int(api.llama_sampler_sample(self._handle, context.handle, row))
-        return self.sample_from(shortlist(context.logits(row), self._decisive))
+        return self.sample_from(_shortlist(context.logits(row), self._decisive))
 
     def sample_from(self, candidates: NDArray[Any]) -> int:
         """Pick one of `candidates`, at least one record of (int32 token, float32 logit, float32 zero), and

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from native.llama import Context
+from native.sampler import hasten
 from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
@@ -52,6 +53,7 @@ def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Itera
             yield False
     while engine.use_idle_time():
         yield True
+    hasten()
     if loaded.flash_record is not None:
         yield from _flash_trial(loaded.context, loaded.flash_record, inbox)
     while True:

@@ -17,6 +17,7 @@ import psutil
 
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
+from native.sampler import hasten
 from native.topology import physical_cores
 from runner.process import Worker
 from runner.protocol import Delta, Generate, Load, Sampling, encode
@@ -75,6 +76,7 @@ async def first_token(path: Path) -> tuple[float, float]:
 def main(path: Path, rounds: int) -> None:
     runs = [asyncio.run(first_token(path)) for _ in range(rounds)]
     model = Model(path, 0, lambda _fraction: True, Log())
+    hasten()
     shares = [python_share(model) for _ in range(rounds)]
     columns = {
         "worker start to first token (s)": [first_s for first_s, _ in runs],

@@ -1,8 +1,13 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from native.llama import Context, ContextOptions, Model
+from native.log import Log
+from native.sampler import SamplerChain, hasten
 from native.shortlist import shortlist
 
 
@@ -36,3 +41,37 @@ def test_forbidden_tokens_are_listed_only_if_nothing_else_is_left() -> None:
 def test_small_vocabularies_are_listed_whole_or_right(size: int) -> None:
     logits = np.arange(size, dtype=np.float32)
     assert shortlist(logits, 40)["id"][-1] == size - 1
+
+
+def test_the_same_tokens_are_picked_with_and_without(tiny_model: Path) -> None:
+    model = Model(tiny_model, 0, lambda _fraction: True, Log())
+    context = Context(model, ContextOptions(128, 1, 64, 1, 1))
+    row = context.batch.add(0, 0, model.tokenize("The list command", add_special=True), outputs=1) - 1
+    context.decode()
+
+    def picks() -> list[int]:
+        chains = [_chain(model, seed) for seed in range(50)]
+        tokens = [chain.sample(context, row) for chain in chains]
+        for chain in chains:
+            chain.close()
+        return tokens
+
+    by_llama_cpp = picks()
+    hasten()
+    assert picks() == by_llama_cpp
+    assert len(set(by_llama_cpp)) > 10
+    context.close()
+    model.close()
+
+
+def _chain(model: Model, seed: int) -> SamplerChain:
+    """Every fifth is greedy."""
+    chain = SamplerChain(model)
+    if seed % 5 == 0:
+        chain.greedy()
+        return chain
+    chain.top_k(40)
+    chain.top_p(0.95)
+    chain.temperature(1.5)
+    chain.draw(seed)
+    return chain
