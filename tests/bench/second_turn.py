@@ -17,7 +17,7 @@ from tests.bench.servers import MODEL, Setup, settings
 from tests.bench.stream import complete, words
 from tests.daemons import Daemon
 
-FIRST_TURN_WORDS = 1400
+FIRST_TURN_WORDS = 920
 
 
 def ttft_s(daemon: Daemon, prompt: str) -> float:

@@ -67,7 +67,7 @@ async def _one_stream(address: str, number: int) -> float:
 
 async def _eight_streams(address: str, number: int) -> float:
     """Tokens a second of all streams together, prompts included in the time."""
-    prompts = [words(25, number * 100 + index) for index in range(8)]
+    prompts = [words(17, number * 100 + index) for index in range(8)]
     timed = await asyncio.gather(*(complete(address, MODEL, prompt, 64) for prompt in prompts))
     last_s = max(each.pieces_s[-1] for each in timed)
     return float(sum(each.usage["completion_tokens"] for each in timed) / (last_s - timed[0].sent_s))
@@ -75,7 +75,7 @@ async def _eight_streams(address: str, number: int) -> float:
 
 async def _long_prompt(address: str, number: int) -> float:
     """Prompt tokens a second."""
-    timed = await complete(address, MODEL, words(1400, number), 2)
+    timed = await complete(address, MODEL, words(920, number), 2)
     return float(timed.usage["prompt_tokens"] / timed.ttft_s)
 
 
@@ -83,7 +83,7 @@ async def _beside(address: str, number: int) -> tuple[Timed, Timed]:
     """A stream, and a 3,000-token prompt that comes while it runs."""
     stream = asyncio.create_task(complete(address, MODEL, words(20, number), 160))
     await asyncio.sleep(1.5)
-    long = await complete(address, MODEL, words(2100, number + 50), 4)
+    long = await complete(address, MODEL, words(1380, number + 50), 4)
     return await stream, long
 
 
