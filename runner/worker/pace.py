@@ -6,9 +6,11 @@ How long a token takes depends on the model, the machine and how full the contex
 
 from __future__ import annotations
 
-_LEAST_CHUNK_TOKENS = 16
-"""Fewer gain little: a step costs a full pass over the weights, however few tokens are in it."""
-_FIRST_CHUNK_TOKENS = 64
+_TILE_TOKENS = 64
+"""llama.cpp's flash attention on CPUs computes so many rows together. Fewer go one by one, which is slower.
+
+A chunk has one token more: of a batch with several sequences, llama.cpp first computes one token of each.
+"""
 _NEWEST_WEIGHT = 0.3
 
 
@@ -26,7 +28,7 @@ class Pace:
         """A step lasted `step_s` with `generating` streams and `prompt_tokens` tokens of prompts."""
         if not prompt_tokens:
             self._decode_s = _blend(self._decode_s, step_s)
-        elif prompt_tokens >= _LEAST_CHUNK_TOKENS:
+        elif prompt_tokens > _TILE_TOKENS:
             decode_s = (self._decode_s or 0.0) if generating else 0.0
             self._token_s = _blend(self._token_s, max(0.0, step_s - decode_s) / prompt_tokens)
 
@@ -35,12 +37,11 @@ class Pace:
         """Prompt tokens for a step in which somebody generates."""
         if not self._step_s:
             return self._batch_tokens
-        if not self._token_s:
-            return min(_FIRST_CHUNK_TOKENS, self._batch_tokens)
-        affordable = int((self._step_s - (self._decode_s or 0.0)) / self._token_s)
-        # Kernels work on groups of rows: a few tokens more cost as much as the whole group.
-        whole = affordable // _LEAST_CHUNK_TOKENS * _LEAST_CHUNK_TOKENS
-        return min(max(whole, _LEAST_CHUNK_TOKENS), self._batch_tokens)
+        tiles = 1
+        if self._token_s:
+            affordable_s = self._step_s - (self._decode_s or 0.0)
+            tiles = max(1, int(affordable_s / self._token_s / _TILE_TOKENS))
+        return min(tiles * _TILE_TOKENS + 1, self._batch_tokens)
 
 
 def _blend(before: float | None, new: float) -> float:
