@@ -98,20 +98,6 @@ def duration_from_zero(value: Any) -> float:
     return seconds
 
 
-PREFILL_STEP_S = {"smooth": 0.25, "balanced": 0.5, "fast": 0.0}
-"""Longest step while somebody generates; 0 is as long as a full batch takes."""
-
-
-def prefill(value: Any) -> float:
-    spelled = str(value).strip().lower()
-    if spelled in PREFILL_STEP_S:
-        return PREFILL_STEP_S[spelled]
-    try:
-        return duration_from_zero(value)
-    except ValueError:
-        raise ValueError("expects smooth, balanced, fast, or a duration like 300ms") from None
-
-
 def size(value: Any) -> int:
     """Bytes of "4GiB", "500 MB", "1.5GB" or a number."""
     spelled = "" if isinstance(value, bool) else str(value).strip().lower()

@@ -1,4 +1,4 @@
-"""One worker: loading to the first token, memory beyond the model, and Python's share of a decode step.
+"""One worker: loading to the first token, and Python's share of a decode step.
 
     python -m tests.bench.worker MODEL.gguf [ROUNDS]
 
@@ -12,8 +12,6 @@ import statistics
 import sys
 import time
 from pathlib import Path
-
-import psutil
 
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
@@ -56,8 +54,8 @@ def python_share(model: Model) -> float:
     return 1 - context.decode_cpu_s / total_s
 
 
-async def first_token(path: Path) -> tuple[float, float]:
-    """Seconds from starting a worker to its first token, and MiB of its memory beyond llama.cpp's buffers."""
+async def first_token_s(path: Path) -> float:
+    """Seconds from starting a worker to its first token."""
     started = time.perf_counter()
     threads = physical_cores()
     load = Load(str(path), 8192, 4, 0, threads, threads, 0.5)
@@ -67,20 +65,17 @@ async def first_token(path: Path) -> tuple[float, float]:
         if isinstance(update, Delta) and update.text:
             first_s = time.perf_counter() - started
             break
-    resident = psutil.Process(worker.pid).memory_info().rss
-    buffers = worker.ready.memory_bytes if worker.ready and worker.ready.memory_bytes else 0
     await worker.stop()
-    return first_s, (resident - buffers) / 2**20
+    return first_s
 
 
 def main(path: Path, rounds: int) -> None:
-    runs = [asyncio.run(first_token(path)) for _ in range(rounds)]
+    seconds = [asyncio.run(first_token_s(path)) for _ in range(rounds)]
     model = Model(path, 0, lambda _fraction: True, Log())
     hasten()
     shares = [python_share(model) for _ in range(rounds)]
     columns = {
-        "worker start to first token (s)": [first_s for first_s, _ in runs],
-        "memory beyond llama.cpp's buffers (MiB)": [mib for _, mib in runs],
+        "worker start to first token (s)": seconds,
         f"Python and sampling, part of a step of {STREAMS} streams": shares,
     }
     for name, values in columns.items():
