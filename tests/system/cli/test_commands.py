@@ -81,7 +81,8 @@ def test_verbose_prints_times_and_speeds_on_stderr(shared: Daemon) -> None:
 
 def test_answers_in_a_format(shared: Daemon, tmp_path: Path) -> None:
     schema = tmp_path / "schema.json"
-    schema.write_text('{"type": "object", "properties": {"n": {"enum": [1, 2]}}, "required": ["n"]}')
+    only_n = {"properties": {"n": {"enum": [1, 2]}}, "required": ["n"], "additionalProperties": False}
+    schema.write_text(json.dumps({"type": "object"} | only_n))
     answer = ok(nybble_here("run", "tiny", "Once", "--format", str(schema), "-o", "max_tokens=200"))
     assert json.loads(answer)["n"] in (1, 2)
     biased = ok(nybble_here("run", "tiny", "Once", *GREEDY, "-o", 'logit_bias={"40": 100}'))

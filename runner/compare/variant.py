@@ -1,0 +1,34 @@
+"""What is compared: files, and ways to run them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """How llama.cpp runs a file. `context_length` is in tokens; `gpu_layers` -1 is all, 0 none; KV types are
+    ggml's names; `flash_attention` None lets llama.cpp decide."""
+
+    context_length: int
+    threads: int
+    gpu_layers: int
+    kv_type_k: str = "f16"
+    kv_type_v: str = "f16"
+    flash_attention: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One row of a comparison. `name` is unique in it and made of names people know: "Q4_K_M", or
+    "smollm2:135m", and for other knobs "Q8_0 · KV q4_0". `digest` is `sha256:<hex>` of the file; `tag` the local
+    model it belongs to, None for a file that exists for this comparison only."""
+
+    name: str
+    path: Path
+    digest: str
+    size_bytes: int
+    quantization: str | None
+    tag: str | None
+    engine: Engine
