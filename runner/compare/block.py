@@ -34,9 +34,12 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ReferenceScores:
-    """Of the reference alone, natural logarithms, one value for each scored token: `nll` is -ln p of the token
-    that follows, `margin` ln p of its first choice less that of the second, `entropy` in nats.
-    `kld_at` holds, for each of TEMPERATURES, the sum over the tokens of KL(p ‖ p at that temperature)."""
+    """Of the reference alone, natural logarithms, one value for each scored token.
+
+    `nll` is -ln p of the token that follows, `margin` ln p of the first choice less that of the second,
+    `entropy` in nats. `kld_at` holds, for each of TEMPERATURES, the sum over the tokens of KL(p ‖ p at that
+    temperature).
+    """
 
     nll: NDArray[np.float64]
     margin: NDArray[np.float32]

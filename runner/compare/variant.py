@@ -22,8 +22,8 @@ class Engine:
 @dataclass(frozen=True, slots=True)
 class Variant:
     """One row of a comparison. `name` is unique in it and made of names people know: "Q4_K_M", or
-    "smollm2:135m", and for other knobs "Q8_0 · KV q4_0". `digest` is `sha256:<hex>` of the file; `tag` the local
-    model it belongs to, None for a file that exists for this comparison only."""
+    "smollm2:135m", and for other knobs "Q8_0 · KV q4_0". `digest` is `sha256:<hex>` of the file; `tag` the
+    local model it belongs to, None for a file that exists for this comparison only."""
 
     name: str
     path: Path

@@ -38,8 +38,8 @@ class CompareRequest(Wire):
 
 
 class Estimate(Wire):
-    """A figure: `error` is its standard error, `low` and `high` its 95 % interval. Where `value` or `error` is
-    None, `reason` says why."""
+    """A figure: `error` is its standard error, `low` and `high` its 95 % interval. Where `value` or `error`
+    is None, `reason` says why."""
 
     value: float | None = None
     error: float | None = None
@@ -102,7 +102,7 @@ class Energy(Wire):
 
 
 class Flips(Wire):
-    """Share of tokens whose first choice changed, by the reference's lead in nats: below 0.1, 0.5, 1, above."""
+    """Share of tokens whose first choice changed, by the reference's lead: below 0.1, 0.5, 1 nats, above."""
 
     tie: Estimate
     soft: Estimate
@@ -153,9 +153,9 @@ class Choice(Wire):
 
 
 class Fork(Wire):
-    """Where the greedy answers to one prompt part: after `token` tokens. `margin` is the reference's lead there
-    in nats, `is_real` whether that is more than a coin's flip (> 0.5). `reference_text` and `candidate_text` are
-    the whole answers; `shared_text` what they have in common."""
+    """Where the greedy answers to one prompt part: after `token` tokens. `margin` is the reference's lead
+    there in nats, `is_real` whether that is more than a coin's flip (> 0.5). `reference_text` and
+    `candidate_text` are the whole answers; `shared_text` what they have in common."""
 
     prompt: str
     domain: str
@@ -171,7 +171,8 @@ class Fork(Wire):
 
 class Answers(Wire):
     """Greedy answers beside the reference's. `identical` is the share that is the same for so many tokens;
-    `median_fork` is Kaplan-Meier's median in tokens; `token_ratio` tokens used by tokens the reference used."""
+    `median_fork` is Kaplan-Meier's median in tokens; `token_ratio` tokens used by tokens the reference used,
+    `capped` the share of answers cut at the limit."""
 
     prompts: int
     identical: dict[int, Estimate] = Field(default_factory=dict)
@@ -231,8 +232,8 @@ class Recommendation(Wire):
 
 
 class Comparison(Wire):
-    """The result, and what it depends on. `pareto` are names of variants that no other beats, `ties` groups of
-    names that this measurement cannot tell apart."""
+    """The result, and what it depends on. `pareto` are names of variants that no other beats, `ties` groups
+    of names that this measurement cannot tell apart."""
 
     id: int | None = None
     created_at: datetime
