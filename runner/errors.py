@@ -8,7 +8,8 @@ NybbleError
 │   ├── NoChatTemplate       the model has none (400)
 │   └── WrongPurpose         the model does something else than asked for (400)
 ├── NotFound
-│   └── SessionNotFound      no such chat session (404)
+│   ├── SessionNotFound      no such chat session (404)
+│   └── ComparisonNotFound   no such comparison (404)
 ├── Unusable
 │   ├── TemplateFailed       the model's chat template failed or ran past its limits (422)
 │   └── DoesNotFit           more memory than this machine has (422)
@@ -57,6 +58,10 @@ class WrongPurpose(UserError):
 
 class SessionNotFound(NotFound):
     code = "session_not_found"
+
+
+class ComparisonNotFound(NotFound):
+    code = "comparison_not_found"
 
 
 class TemplateFailed(Unusable):
