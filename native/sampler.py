@@ -36,7 +36,9 @@ class SamplerChain:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._vocabulary_size = model.vocabulary_size
-        self._is_empty = True
+        # So many tokens at most have been made less likely by what the chain begins with; None once anything
+        # else was done to any token.
+        self._demoted: int | None = 0
         # So many of the most likely tokens decide what the chain picks; None if all have a say.
         self._decisive: int | None = None
         self._handle = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
@@ -49,13 +51,16 @@ class SamplerChain:
     def bias(self, biases: list[tuple[int, float]]) -> None:
         """Add to the logits of tokens; minus infinity forbids one."""
         array = (api.llama_logit_bias * len(biases))(*biases)
-        self._add(api.llama_sampler_init_logit_bias(self._vocabulary_size, len(biases), array))
+        sampler = api.llama_sampler_init_logit_bias(self._vocabulary_size, len(biases), array)
+        self._add(sampler, demotes=len(biases) if all(bias <= 0 for _, bias in biases) else None)
 
     def penalties(self, last_tokens: int, repeat: float, frequency: float, presence: float) -> None:
         """Penalise tokens seen in the `last_tokens` latest ones: `repeat` 1 is off, the others 0."""
-        self._add(
-            api.llama_sampler_init_penalties(self._vocabulary_size, last_tokens, repeat, frequency, presence)
+        sampler = api.llama_sampler_init_penalties(
+            self._vocabulary_size, last_tokens, repeat, frequency, presence
         )
+        is_demoting = repeat >= 1 and frequency >= 0 and presence >= 0
+        self._add(sampler, demotes=last_tokens if is_demoting else None)
 
     def dry(
         self, last_tokens: int, multiplier: float, base: float, allowed_length: int, breakers: tuple[str, ...]
@@ -74,7 +79,7 @@ class SamplerChain:
         self._add(api.llama_sampler_init_top_n_sigma(deviations))
 
     def top_k(self, count: int) -> None:
-        self._decisive = count if self._is_empty else self._decisive
+        self._decide_by(count)
         self._add(api.llama_sampler_init_top_k(count))
 
     def typical(self, probability: float) -> None:
@@ -95,7 +100,7 @@ class SamplerChain:
         self._add(api.llama_sampler_init_temp(temperature))
 
     def greedy(self) -> None:
-        self._decisive = 1 if self._is_empty else self._decisive
+        self._decide_by(1)
         self._add(api.llama_sampler_init_greedy())
 
     def draw(self, seed: int) -> None:
@@ -110,8 +115,16 @@ class SamplerChain:
         else:
             self._add(api.llama_sampler_init_mirostat_v2(seed, tau, eta))
 
-    def _add(self, sampler: object) -> None:
-        self._is_empty = False
+    def _decide_by(self, count: int) -> None:
+        """The next sampler keeps the `count` most likely tokens of what it is given."""
+        if count > 0 and self._decisive is None and self._demoted is not None:
+            # As many others as were demoted may take their place.
+            self._decisive = count + self._demoted
+
+    def _add(self, sampler: object, demotes: int | None = None) -> None:
+        """`demotes`: at most so many tokens become less likely, and nothing else changes."""
+        if self._demoted is not None:
+            self._demoted = None if demotes is None else self._demoted + demotes
         api.llama_sampler_chain_add(self._handle, sampler)
 
     def accept(self, token: int) -> None:

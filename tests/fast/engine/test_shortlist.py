@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import numpy as np
@@ -50,12 +51,13 @@ def test_the_same_tokens_are_picked_with_and_without(tiny_model: Path) -> None:
     context.decode()
 
     def picks() -> list[int]:
-        chains = [_chain(model, seed) for seed in range(50)]
+        chains = [_chain(model, seed, likely) for seed in range(60)]
         tokens = [chain.sample(context, row) for chain in chains]
         for chain in chains:
             chain.close()
         return tokens
 
+    likely = [int(token) for token in np.argsort(context.logits(row))[-3:]]
     by_llama_cpp = picks()
     hasten()
     assert picks() == by_llama_cpp
@@ -64,9 +66,17 @@ def test_the_same_tokens_are_picked_with_and_without(tiny_model: Path) -> None:
     model.close()
 
 
-def _chain(model: Model, seed: int) -> SamplerChain:
-    """Every fifth is greedy."""
+def _chain(model: Model, seed: int, likely: list[int]) -> SamplerChain:
+    """Some are greedy; some first change what is most likely, with penalties or biases of both signs."""
     chain = SamplerChain(model)
+    if seed % 4 == 1:
+        chain.bias([(token, -math.inf) for token in likely])
+    elif seed % 4 == 2:
+        chain.bias([(likely[0], -2.0), (model.eos_token, 9.0)])
+    elif seed % 4 == 3:
+        chain.penalties(64, 1.8, 0.5, 0.5)
+        for token in likely:
+            chain.accept(token)
     if seed % 5 == 0:
         chain.greedy()
         return chain
