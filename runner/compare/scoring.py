@@ -1,0 +1,195 @@
+"""The models of a comparison, loaded in a child of their own (`native.score`), and what they say of tokens."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from modelstore import progress
+from modelstore.child import Child, running
+from modelstore.errors import Unusable
+from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.forks import GreedyAnswer
+from runner.compare.variant import Variant
+from runner.errors import DoesNotFit, WorkerFailed
+from runner.text import clean_name
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One loaded model. `vocabulary_digest` is of all tokens' texts and types; `engine` what llama.cpp says
+    of its build."""
+
+    load_s: float
+    vocabulary_size: int
+    vocabulary_digest: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the models said of one block; `candidates` in the order in which they were given."""
+
+    reference: ReferenceScores
+    candidates: tuple[CandidateScores, ...]
+
+
+class Scorer:
+    """A child with loaded models: the reference first, then the candidates. One thread uses it.
+
+    Every method raises WorkerFailed if the child ends, and progress.Cancelled if that was asked for.
+    """
+
+    def __init__(self, child: Child, variants: Sequence[Variant], cancelled: Event) -> None:
+        self._child = child
+        self._answers = child.messages()
+        self._variants = variants
+        self._cancelled = cancelled
+        self.loaded: tuple[Loaded, ...] = ()
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(
+        cls,
+        reference: Variant | None,
+        candidates: Sequence[Variant],
+        record: Path | None,
+        cancelled: Event,
+    ) -> Iterator[Scorer]:
+        """With `record` and a reference, its compact record is written beside the scoring; with `record` alone
+        the one candidate is scored against it.
+
+        Raises Unusable for a file that cannot be loaded and for another vocabulary than the first model's,
+        DoesNotFit and WorkerFailed.
+        """
+        variants = [*([reference] if reference else []), *candidates]
+        with running("native.score", cancelled) as child:
+            scorer = cls(child, variants, cancelled)
+            scorer._load(has_reference=reference is not None, record=record)
+            yield scorer
+
+    @property
+    def pid(self) -> int:
+        """Of the child, to look at its memory."""
+        return self._child.process.pid
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        order = {"text": text, "add_special": add_special, "parse_special": parse_special}
+        return list(self._ask({"tokenize": order})["tokens"])
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]:
+        """Bytes of each token, empty for control tokens."""
+        return [base64.b64decode(piece) for piece in self._ask({"pieces": list(tokens)})["pieces"]]
+
+    def score(self, block: Block) -> Scored:
+        """Raises Unusable, naming the model, for logits that are no numbers, and for a record of other
+        tokens."""
+        answer = self._ask({"score": _order(block)})
+        candidates = tuple(_candidate(fields) for fields in answer["candidates"])
+        return Scored(_reference(answer["reference"]), candidates)
+
+    def noise_floor(self, block: Block) -> CandidateScores:
+        """The reference against itself, computed in smaller micro-batches: what differs is no quantization's
+        fault. On CPUs nothing does."""
+        return _candidate(self._ask({"noise_floor": _order(block)})["candidate"])
+
+    def sample(self, prompt: Sequence[int], max_tokens: int, seed: int) -> list[int]:
+        """What the reference says at temperature 1, nothing cut off; up to `max_tokens`, the last of which is
+        the end token unless the limit came first. The same seed gives the same tokens."""
+        return self.sample_together([prompt], max_tokens, [seed])[0]
+
+    def sample_together(
+        self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int]
+    ) -> list[list[int]]:
+        """`sample` of several prompts at once: eight take about as long as four one after another."""
+        order = {"prompts": [list(prompt) for prompt in prompts], "max_tokens": max_tokens}
+        return list(self._ask({"sample": {**order, "seeds": list(seeds)}})["answers"])
+
+    def answer(self, prompt: Sequence[int], max_tokens: int) -> list[GreedyAnswer]:
+        """Of every model, the reference first."""
+        answers = self._ask({"answer": {"prompt": list(prompt), "max_tokens": max_tokens}})["answers"]
+        return [_greedy(**fields) for fields in answers]
+
+    # The child
+
+    def _load(self, *, has_reference: bool, record: Path | None) -> None:
+        models = [{"path": str(variant.path), **asdict(variant.engine)} for variant in self._variants]
+        order = {"models": models, "has_reference": has_reference, "temperatures": TEMPERATURES}
+        self._child.send({**order, "record": str(record) if record else None})
+        self.loaded = tuple(self._next_loaded(variant) for variant in self._variants)
+        self._refuse_other_vocabularies()
+        self._receive()
+
+    def _next_loaded(self, variant: Variant) -> Loaded:
+        """A file on which llama.cpp ends the process is a bad file too."""
+        try:
+            return Loaded(**self._receive()["loaded"])
+        except WorkerFailed as error:
+            raise Unusable(f"{clean_name(variant.name)} cannot be loaded: {error.message}") from error
+
+    def _refuse_other_vocabularies(self) -> None:
+        first = self.loaded[0]
+        for variant, loaded in zip(self._variants, self.loaded, strict=True):
+            if loaded.vocabulary_digest != first.vocabulary_digest:
+                raise Unusable(
+                    f"{clean_name(variant.name)} has another vocabulary than {clean_name(self._variants[0].name)}"
+                    f" ({loaded.vocabulary_size} and {first.vocabulary_size} tokens): KL divergence and flips"
+                    " between them mean nothing",
+                    hint="Bits per byte compare models of different vocabularies.",
+                )
+
+    def _ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        self._child.send(order)
+        return self._receive()
+
+    def _receive(self) -> dict[str, Any]:
+        answer = next(self._answers, None)
+        if answer is None:
+            progress.check(self._cancelled)
+            raise WorkerFailed(f"the process that scores ended: {self._child.last_words()}")
+        if "error" in answer:
+            raise self._refusal(answer)
+        return answer
+
+    def _refusal(self, answer: dict[str, Any]) -> Unusable:
+        model = answer.get("model")
+        name = f"{clean_name(self._variants[model].name)}: " if model is not None else ""
+        kind = DoesNotFit if answer.get("kind") == "memory" else Unusable
+        return kind(f"{name}{answer['error']}", hint=answer.get("hint"))
+
+
+def _order(block: Block) -> dict[str, Any]:
+    return {"index": block.index, "tokens": list(block.tokens), "first_scored": block.first_scored}
+
+
+def _reference(fields: dict[str, str]) -> ReferenceScores:
+    return ReferenceScores(
+        nll=_array(fields["nll"], np.float64),
+        margin=_array(fields["margin"], np.float32),
+        entropy=_array(fields["entropy"], np.float32),
+        kld_at=_array(fields["kld_at"], np.float64),
+    )
+
+
+def _candidate(fields: dict[str, str]) -> CandidateScores:
+    return CandidateScores(
+        nll=_array(fields["nll"], np.float64),
+        kld=_array(fields["kld"], np.float64),
+        same_top=_array(fields["same_top"], np.bool_),
+    )
+
+
+def _array(text: str, kind: type[Any]) -> Any:
+    return np.frombuffer(base64.b64decode(text), kind)
+
+
+def _greedy(tokens: list[int], ended: bool, top: list[list[tuple[int, float]]]) -> GreedyAnswer:
+    best = tuple(tuple((token, logprob) for token, logprob in step) for step in top)
+    return GreedyAnswer(tuple(tokens), ended, best)
