@@ -25,12 +25,16 @@ from runner.text import clean_name
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """One loaded model. `vocabulary_digest` is of all tokens' texts and types; `engine` what llama.cpp says
-    of its build."""
+    of its build. Chat templates need the texts of the tokens that begin and end a text, and of all control
+    tokens."""
 
     load_s: float
     vocabulary_size: int
     vocabulary_digest: str
     engine: str
+    bos_text: str = ""
+    eos_text: str = ""
+    control_tokens: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,103 @@
+"""Where a text is cut and which tokens of it are scored: pure.
+
+Two ways that must never meet in one table: llama-perplexity's (half of what is decoded is scored), and the
+efficient one (94 %).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelstore.errors import Unusable, UserError
+from runner.compare.block import Block
+
+
+class Tokenizer(Protocol):
+    """The part of a `Scorer` that makes tokens of text and text of tokens."""
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...
+
+    def pieces(self, tokens: Sequence[int]) -> list[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Runs of `length` tokens; scored are the predictions made at positions `context` to `length` - 2."""
+
+    length: int
+    context: int
+    is_compatible: bool = False
+
+
+EFFICIENT = Window(1024, 64)
+
+
+def compatible(length: int = 512) -> Window:
+    """llama-perplexity's window for `-c length`."""
+    return Window(length, length // 2, is_compatible=True)
+
+
+def cut(tokens: Sequence[int], window: Window, bos: int | None) -> Iterator[tuple[int, ...]]:
+    """Runs that do not overlap. `bos` is the token that texts of this vocabulary begin with, None for none.
+
+    In the compatible window it replaces the first token of each run, and what does not fill the last run is
+    left out: so does llama-perplexity. In the other it stands before the text's own tokens, and the rest is
+    kept if at least as much of it is scored as goes before.
+    """
+    start = () if bos is None else (bos,)
+    step = window.length if window.is_compatible else window.length - len(start)
+    skipped = len(start) if window.is_compatible else 0
+    for at in range(0, len(tokens), step):
+        run = (*start, *tokens[at + skipped : at + step])
+        is_enough = not window.is_compatible and len(run) > 2 * window.context
+        if len(run) == window.length or is_enough:
+            yield run
+
+
+def text_blocks(
+    tokenizer: Tokenizer, text: str, window: Window, chunks: int | None, domain: str = "own text"
+) -> list[Block]:
+    """The first `chunks` blocks of `text`, None for all. Raises UserError if it is too short."""
+    if window.is_compatible:
+        text = text.removesuffix("\n")  # llama-perplexity drops it from files
+    tokens = tokenizer.tokenize(text, add_special=window.is_compatible, parse_special=False)
+    least = 2 * window.length if window.is_compatible else 2 * window.context + 1
+    if len(tokens) < least:
+        raise UserError(
+            f"the text has only {len(tokens):,} tokens, and scoring it takes {least:,}",
+            hint="use a longer one",
+        )
+    runs = cut(tokens, window, beginning(tokenizer))
+    kept = [run for _, run in zip(range(len(tokens) if chunks is None else chunks), runs, strict=False)]
+    return [block(tokenizer, i, domain, run, window.context + 1) for i, run in enumerate(kept)]
+
+
+def beginning(tokenizer: Tokenizer) -> int | None:
+    """The token that this vocabulary adds before a text. Raises Unusable for one that adds an end as well:
+    llama-perplexity refuses such models too."""
+    added = tokenizer.tokenize("", add_special=True, parse_special=False)
+    if not added:
+        return None
+    sample = tokenizer.tokenize("a", add_special=True, parse_special=False)
+    if len(added) > 1 or sample[0] != added[0]:
+        raise Unusable("this model ends every text with a token of its own: it does not continue texts")
+    return added[0]
+
+
+def block(tokenizer: Tokenizer, index: int, domain: str, tokens: Sequence[int], first_scored: int) -> Block:
+    scored = tokenizer.pieces(tokens[first_scored:])
+    return Block(index, domain, tuple(tokens), first_scored, sum(map(len, scored)))
+
+
+def stream_digest(blocks: Iterable[Block]) -> str:
+    """sha256 (hex) over the tokens of all blocks and where scoring begins: figures of two streams do not
+    belong in one table."""
+    digest = hashlib.sha256()
+    for item in blocks:
+        numbers = (item.first_scored, len(item.tokens), *item.tokens)
+        digest.update(struct.pack(f"<{len(numbers)}i", *numbers))
+    return digest.hexdigest()
