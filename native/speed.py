@@ -1,13 +1,23 @@
-"""Child entry, `python -I -m native.speed`: times prefill and decode as llama-bench defines them, of random
-tokens, with nothing tokenized and nothing sampled.
+"""Child entry, `python -I -m native.speed`: times prefill and decode as llama-bench defines them, with nothing
+tokenized while the clock runs and nothing sampled.
 
 One JSON line on stdin: `path`, `gpu_layers` (-1: all), `context_length`, `threads`, `kv_type_k`, `kv_type_v`
-and `flash_attention` (null: llama.cpp decides). When the model is loaded, one on stdout:
+and `flash_attention` (null: llama.cpp decides), and, if the tokens shall not be random ones, `text` to take
+them from: random tokens send a mixture of experts to other experts than text does. When the model is loaded,
+one on stdout:
 
-    {"devices": "CPU 94 MiB", "hardware": {…}}      `hardware` is a HardwareSnapshot
+    {"devices": "CPU 94 MiB", "hardware": {…}, "load_s": 0.21, "buffers": [{"device": "CPU", …}, …]}
 
-Then, for each {"prompt_tokens": 512, "generate_tokens": 0, "depth": 2048} on stdin, one of the two counts
-being 0: {"seconds": 0.84}. An {"error": "…"} is the last answer. End of file on stdin ends it.
+`hardware` is a HardwareSnapshot; `load_s` is from nothing to the first decode, of one token; `buffers` are what
+llama.cpp says that it allocated. Then, for each line on stdin, one of
+
+    {"prompt_tokens": 512, "generate_tokens": 0, "depth": 2048}     → {"seconds": 0.84}
+    {"do": "unload"}                                                → {}
+    {"do": "load"}                                                  → {"load_s": 0.19}
+    {"do": "memory"}                                                → {"grown_bytes": 120000000}
+
+of which the first has one of its two counts 0, and the last says how much larger the process is than before
+anything was loaded. An {"error": "…"} is the last answer. End of file on stdin ends it.
 """
 
 from __future__ import annotations
@@ -22,29 +32,48 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from native.binding import api
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
-from native.offload import placed_on
+from native.offload import buffers, placed_on
 from native.probe import take_snapshot
 
 # llama-bench's micro-batch, and the worker's batch.
 _BATCH_TOKENS = 512
 
 
-class Stopwatch:
-    """Times decodes behind a prefix of random tokens, which is computed again only if it must be."""
+class Tokens:
+    """What is decoded: the tokens of a text over and over, or random ones."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, model: Model, text: str | None) -> None:
         self._random = random.Random(0)
+        self._vocabulary_size = model.vocabulary_size
+        self._text = model.tokenize(text, add_special=False, parse_special=False) if text else []
+        self._next = 0
+
+    def take(self, count: int) -> list[int]:
+        if not self._text:
+            return self._random.choices(range(self._vocabulary_size), k=count)
+        taken = [self._text[(self._next + i) % len(self._text)] for i in range(count)]
+        self._next += count
+        return taken
+
+
+class Stopwatch:
+    """Times decodes behind a prefix, which is computed again only if it must be."""
+
+    def __init__(self, context: Context, tokens: Tokens) -> None:
+        self._context = context
+        self._tokens = tokens
         self._depth = 0
 
     def seconds(self, prompt_tokens: int, generate_tokens: int, depth: int) -> float:
         """Raises LlamaError."""
         self._go_to(depth)
-        prompt, generated = self._tokens(prompt_tokens), self._tokens(generate_tokens)
+        prompt, generated = self._tokens.take(prompt_tokens), self._tokens.take(generate_tokens)
         started = time.perf_counter()
         self._prefill(prompt, depth)
         for position, token in enumerate(generated, depth + prompt_tokens):
@@ -54,11 +83,8 @@ class Stopwatch:
     def _go_to(self, depth: int) -> None:
         if depth != self._depth or not self._context.keep_prefix(0, depth):
             self._context.clear(0)
-            self._prefill(self._tokens(depth), 0)
+            self._prefill(self._tokens.take(depth), 0)
         self._depth = depth
-
-    def _tokens(self, count: int) -> list[int]:
-        return self._random.choices(range(self._context.model.vocabulary_size), k=count)
 
     def _prefill(self, tokens: list[int], position: int) -> None:
         for start in range(0, len(tokens), _BATCH_TOKENS):
@@ -72,6 +98,58 @@ class Stopwatch:
         api.llama_synchronize(self._context.handle)
 
 
+class Bench:
+    """The model of one order, loaded or not."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._path = Path(order.pop("path"))
+        self._gpu_layers: int = order.pop("gpu_layers")
+        self._text: str | None = order.pop("text", None)
+        threads = order.pop("threads")
+        self._options = ContextOptions(
+            sequences=1, batch_tokens=_BATCH_TOKENS, threads=threads, prefill_threads=threads, **order
+        )
+        self._log = Log()
+        self._size_before_bytes = _size_bytes()
+
+    def first_load(self) -> dict[str, Any]:
+        load_s = self.load()
+        return {
+            "devices": placed_on(self._log.infos),
+            "hardware": asdict(take_snapshot()),
+            "load_s": load_s,
+            "buffers": [asdict(each) for each in buffers(self._log.infos)],
+        }
+
+    def load(self) -> float:
+        """Seconds to the first decode: before it, a mapped file may not have been read. Raises LlamaError."""
+        started = time.perf_counter()
+        self._model = Model(self._path, self._gpu_layers, lambda _fraction: True, self._log)
+        self._context = Context(self._model, self._options)
+        # Any token will do, and the first of a vocabulary needs no tokenizing.
+        first = Stopwatch(self._context, Tokens(self._model, None))
+        first.seconds(0, 1, 0)
+        load_s = time.perf_counter() - started
+        self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text))
+        return load_s
+
+    def unload(self) -> None:
+        self._context.close()
+        self._model.close()
+
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Raises LlamaError."""
+        match request.get("do"):
+            case "load":
+                return {"load_s": self.load()}
+            case "unload":
+                self.unload()
+                return {}
+            case "memory":
+                return {"grown_bytes": _size_bytes() - self._size_before_bytes}
+        return {"seconds": self._stopwatch.seconds(**request)}
+
+
 def main() -> None:
     # Back ends print to fd 1; the answers have the real stdout to themselves.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -83,23 +161,17 @@ def main() -> None:
 
 def _answers() -> Iterator[dict[str, Any]]:
     try:
-        log = Log()
-        context = _load(json.loads(sys.stdin.readline()), log)
-        yield {"devices": placed_on(log.infos), "hardware": asdict(take_snapshot())}
-        stopwatch = Stopwatch(context)
+        bench = Bench(json.loads(sys.stdin.readline()))
+        yield bench.first_load()
         for line in sys.stdin:
-            yield {"seconds": stopwatch.seconds(**json.loads(line))}
+            yield bench.answer(json.loads(line))
     except LlamaError as error:
         yield {"error": str(error)}
 
 
-def _load(order: dict[str, Any], log: Log) -> Context:
-    model = Model(Path(order.pop("path")), order.pop("gpu_layers"), lambda _fraction: True, log)
-    threads = order.pop("threads")
-    options = ContextOptions(
-        sequences=1, batch_tokens=_BATCH_TOKENS, threads=threads, prefill_threads=threads, **order
-    )
-    return Context(model, options)
+def _size_bytes() -> int:
+    """Resident memory: shared pages count in full, since the weights may be mapped elsewhere as well."""
+    return int(psutil.Process().memory_info().rss)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""Memory of one variant: what its header predicts, and what a real load took."""
+
+from __future__ import annotations
+
+from threading import Event
+
+from modelstore.blobs import open_regular
+from modelstore.fit import MemoryNeed, memory_need
+from modelstore.gguf import read_header
+from modelstore.header import Header
+from modelstore.kv_types import KvTypes
+from runner.bench.plan import Test
+from runner.compare.timed import TimedEngine
+from runner.compare.variant import Engine, Variant
+from runner.errors import WorkerFailed
+from runner.wire.compare import Memory
+
+_CONTEXTS = (4096, 8192, 32768)
+# Fills the buffers that one step needs.
+_STEP = Test(512, 0, 0)
+_SCORE_BYTES = 4
+_METAL = "MTL"
+
+
+def measure_memory(variant: Variant, cancelled: Event) -> Memory:
+    """Load the variant at its context and look. Raises Unusable for a file that cannot be loaded,
+    InvalidModel and progress.Cancelled."""
+    header = header_of(variant)
+    memory = predicted(header, variant.engine)
+    try:
+        with TimedEngine.running(variant, None, cancelled) as engine:
+            engine.seconds(_STEP)
+            return with_measured(memory, engine)
+    except WorkerFailed as error:
+        return memory.model_copy(update={"reason": f"not measured: {error.message}"})
+
+
+def header_of(variant: Variant) -> Header:
+    """Raises InvalidModel, or NotFound if the file is gone."""
+    with open_regular(variant.path) as stream:
+        return read_header(stream, variant.size_bytes)
+
+
+def predicted(header: Header, engine: Engine) -> Memory:
+    """Without anything measured. Other contexts are those that the model was trained for."""
+    need = _need(header, engine, engine.context_length)
+    longest = header.context_length or engine.context_length
+    return Memory(
+        weights_bytes=need.weights_bytes,
+        kv_bytes=need.kv_bytes,
+        compute_bytes=need.compute_bytes,
+        total_bytes=need.total_bytes,
+        reason="not loaded",
+        at_context={
+            tokens: _need(header, engine, tokens).total_bytes for tokens in _CONTEXTS if tokens <= longest
+        },
+    )
+
+
+def with_measured(memory: Memory, engine: TimedEngine) -> Memory:
+    """`memory` with what the engine's first load took, after a whole step.
+
+    That is how much the process grew, and what llama.cpp says that it allocated on GPUs; less the weights it
+    rearranged for this processor, whose originals are pages of the file that nobody reads again.
+    """
+    buffers = engine.loaded["buffers"]
+    if any(each["device"].startswith(_METAL) for each in buffers):
+        reason = (
+            "not measurable here: macOS does not say which part of the memory shared with the GPU is whose"
+        )
+        return memory.model_copy(update={"reason": reason})
+    on_gpus = sum(each["size_bytes"] for each in buffers if each["device"] != "CPU")
+    weights = sum(each["size_bytes"] for each in buffers if each["kind"] == "model")
+    rearranged = max(0, weights - memory.weights_bytes)
+    measured = engine.grown_bytes() + on_gpus - rearranged
+    return memory.model_copy(update={"measured_bytes": measured, "reason": None})
+
+
+def _need(header: Header, engine: Engine, context_length: int) -> MemoryNeed:
+    kv = KvTypes(engine.kv_type_k, engine.kv_type_v)
+    return memory_need(header, context_length, slots=1, kv=kv)

@@ -1,0 +1,86 @@
+"""How speed is measured. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from runner.bench.plan import Test
+from runner.wire.compare import Effort
+
+_TOLERANCE = 1.03
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedPlan:
+    """Prefill of `prompt_tokens` and decode of `generate_tokens` behind each of `depths`, `repetitions` times
+    once it is steady, and that is given up after `most_warm_ups`. `loads` of each kind, `requests` through the
+    daemon. A test takes `most_s` seconds of one variant at most, but has two repetitions.
+
+    `text` is what tokens are taken from; None takes random ones. `daemon` is the address of the daemon that
+    serves models which have a tag; None leaves out what is measured through it. An answer is `answer_tokens`
+    long until somebody counted.
+    """
+
+    prompt_tokens: int = 512
+    generate_tokens: int = 128
+    depths: tuple[int, ...] = (0, 4096, 16384)
+    repetitions: int = 5
+    most_warm_ups: int = 8
+    loads: int = 3
+    requests: int = 3
+    most_s: float = 60.0
+    text: str | None = None
+    daemon: str | None = None
+    answer_tokens: int = 256
+
+    def tests(self, depth: int) -> tuple[Test, Test]:
+        """Prefill and decode."""
+        return Test(self.prompt_tokens, 0, depth), Test(0, self.generate_tokens, depth)
+
+    def within(self, context_length: int) -> SpeedPlan:
+        """Without the depths, and with no longer prompts, than such a context has room for."""
+        prompt_tokens = min(self.prompt_tokens, context_length)
+        generate_tokens = min(self.generate_tokens, context_length)
+        longest = max(prompt_tokens, generate_tokens)
+        depths = tuple(depth for depth in self.depths if depth + longest <= context_length)
+        return replace(self, prompt_tokens=prompt_tokens, generate_tokens=generate_tokens, depths=depths)
+
+
+QUICK = SpeedPlan(
+    prompt_tokens=128,
+    generate_tokens=32,
+    depths=(0, 512),
+    repetitions=3,
+    most_warm_ups=4,
+    loads=2,
+    requests=2,
+    most_s=10.0,
+)
+STANDARD = SpeedPlan(depths=(0, 4096))
+DEEP = SpeedPlan(repetitions=10, loads=5, requests=5, most_s=300.0)
+
+
+def speed_plan(effort: Effort) -> SpeedPlan:
+    return {"quick": QUICK, "standard": STANDARD, "deep": DEEP}[effort]
+
+
+def is_steady(durations_s: Sequence[float]) -> bool:
+    """Whether the last two agree within 3 %."""
+    last = durations_s[-2:]
+    return len(last) == 2 and max(last) <= _TOLERANCE * min(last)
+
+
+def there_and_back(count: int, rounds: int) -> list[list[int]]:
+    """Who is measured when, a row for each round: 0 1 2, 2 1 0, 0 1 2, so that heat hits all alike."""
+    there = list(range(count))
+    return [there if number % 2 == 0 else there[::-1] for number in range(rounds)]
+
+
+def slowdown(durations_s: Sequence[float]) -> float:
+    """How much slower the second half was than the first, 0.1 for 10 %; 0 for fewer than four."""
+    half = len(durations_s) // 2
+    if half < 2:
+        return 0.0
+    return statistics.median(durations_s[-half:]) / statistics.median(durations_s[:half]) - 1
