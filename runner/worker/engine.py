@@ -18,7 +18,7 @@ from runner.worker.batcher import Pending, plan
 from runner.worker.detokenize import TextAssembler
 from runner.worker.drafting.draft_model import DraftModel
 from runner.worker.outcome import Outcome
-from runner.worker.pace import Pace
+from runner.worker.pace import FLASH_TILE_TOKENS, PLAIN_TILE_TOKENS, Pace
 from runner.worker.picking import Picker
 from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.refused import Refused
@@ -46,7 +46,8 @@ class Engine:
         self._waiting: deque[Sequence] = deque()
         self._admission = Admission(context, self._slots, prefixes)
         self._speculation = Speculation(context, draft_model)
-        self._pace = Pace(prefill_step_s, options.batch_tokens)
+        tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
+        self._pace = Pace(prefill_step_s, options.batch_tokens, tile_tokens)
         self._outcome = Outcome()
 
     @property

@@ -6,21 +6,25 @@ How long a token takes depends on the model, the machine and how full the contex
 
 from __future__ import annotations
 
-_TILE_TOKENS = 64
-"""llama.cpp's flash attention on CPUs computes so many rows together. Fewer go one by one, which is slower.
-
-A chunk has one token more: of a batch with several sequences, llama.cpp first computes one token of each.
-"""
+FLASH_TILE_TOKENS = 64
+"""llama.cpp's flash attention on CPUs computes so many rows together; fewer go one by one, and slower."""
+PLAIN_TILE_TOKENS = 16
+"""Without it every size will do; matrix products like multiples of 16."""
 _NEWEST_WEIGHT = 0.3
 
 
 class Pace:
-    """Pure: measured steps in, chunk size out."""
+    """Pure: measured steps in, chunk size out.
 
-    def __init__(self, step_s: float, batch_tokens: int) -> None:
+    Chunks are whole tiles and one token more: of a batch with several sequences, llama.cpp first computes one
+    token of each.
+    """
+
+    def __init__(self, step_s: float, batch_tokens: int, tile_tokens: int = FLASH_TILE_TOKENS) -> None:
         """Steps should last `step_s` at most; 0 is no limit but the batch."""
         self._step_s = step_s
         self._batch_tokens = batch_tokens
+        self._tile_tokens = tile_tokens
         self._decode_s: float | None = None
         self._token_s: float | None = None
 
@@ -28,7 +32,7 @@ class Pace:
         """A step lasted `step_s` with `generating` streams and `prompt_tokens` tokens of prompts."""
         if not prompt_tokens:
             self._decode_s = _blend(self._decode_s, step_s)
-        elif prompt_tokens > _TILE_TOKENS:
+        elif prompt_tokens > self._tile_tokens:
             decode_s = (self._decode_s or 0.0) if generating else 0.0
             self._token_s = _blend(self._token_s, max(0.0, step_s - decode_s) / prompt_tokens)
 
@@ -40,8 +44,8 @@ class Pace:
         tiles = 1
         if self._token_s:
             affordable_s = self._step_s - (self._decode_s or 0.0)
-            tiles = max(1, int(affordable_s / self._token_s / _TILE_TOKENS))
-        return min(tiles * _TILE_TOKENS + 1, self._batch_tokens)
+            tiles = max(1, int(affordable_s / self._token_s / self._tile_tokens))
+        return min(tiles * self._tile_tokens + 1, self._batch_tokens)
 
 
 def _blend(before: float | None, new: float) -> float:

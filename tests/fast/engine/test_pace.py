@@ -31,6 +31,16 @@ def test_chunks_shrink_when_tokens_take_longer() -> None:
     assert pace.chunk_tokens == 65
 
 
+def test_chunks_are_finer_without_flash_attention() -> None:
+    pace = Pace(0.3, 512, tile_tokens=16)
+    for _ in range(40):
+        pace.observe(DECODE_S + pace.chunk_tokens * TOKEN_S, 1, pace.chunk_tokens)
+    assert pace.chunk_tokens == 65
+    for _ in range(40):
+        pace.observe(DECODE_S + pace.chunk_tokens * 2 * TOKEN_S, 1, pace.chunk_tokens)
+    assert pace.chunk_tokens == 33
+
+
 def test_no_limit_is_the_whole_batch() -> None:
     assert Pace(0, 512).chunk_tokens == 512
 
