@@ -15,7 +15,13 @@ _VERSION = 1
 _HEADER = struct.Struct("<BI")
 """Version and number of tokens; what follows is compressed."""
 
-_COLUMNS = (np.dtype("<f8"), np.dtype("<f4"), np.dtype("<f4"), np.dtype("<f8"), np.dtype("<f8"))
+_COLUMNS: tuple[np.dtype[np.generic], ...] = (
+    np.dtype("<f8"),
+    np.dtype("<f4"),
+    np.dtype("<f4"),
+    np.dtype("<f8"),
+    np.dtype("<f8"),
+)
 """nll, margin and entropy of the reference, nll and kld of the candidate."""
 
 
