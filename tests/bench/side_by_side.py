@@ -1,6 +1,6 @@
 """nybble against llama-server built from the same llama.cpp, in turn, in the same minutes.
 
-    python -m tests.bench.side_by_side LLAMA_SERVER MODEL.gguf [--rows decode,calm] [--rounds N] [--threads N]
+    python -m tests.bench.side_by_side LLAMA_SERVER MODEL.gguf [--rows decode,calm] [--rounds N]
 
 Each row prints the median of each side and the median of the rounds' ratios with their range: above 1 nybble
 is better. The rows are the functions below that begin with `row_`.
@@ -22,10 +22,10 @@ from typing import Any
 from tests.bench.bare import decode_tps
 from tests.bench.neighbour import neighbours
 from tests.bench.servers import MODEL, Setup, llama_server, nybble
-from tests.bench.stream import Timed, complete, words
+from tests.bench.stream import complete, words
 
-Measure = Callable[[str, int], Coroutine[Any, Any, float]]
-"""A figure of the server at an address; the round's number makes its prompts new to every cache."""
+Measure = Callable[[str, int], Coroutine[Any, Any, tuple[float, ...]]]
+"""Figures of the server at an address; the round's number makes its prompts new to every cache."""
 
 
 @dataclass(slots=True)
@@ -36,65 +36,57 @@ class Bench:
     best_flags: Sequence[str]
     settings: dict[str, str] = field(default_factory=dict)
 
-    def compare(self, name: str, measure: Measure, *, flags: Sequence[str] = (), less: bool = False) -> None:
-        """Both servers, in turn. `less` is better: then the ratio is theirs by ours."""
+    def compare(self, names: Sequence[str], measure: Measure, *, flags: Sequence[str] = ()) -> None:
+        """Both servers, in turn; a line for each of the figures, which have these names."""
         with ExitStack() as stack:
             ours = stack.enter_context(nybble(self.setup, self.settings)).address
             theirs = stack.enter_context(llama_server(self.binary, self.setup, flags))
             for address in (ours, theirs):
                 asyncio.run(complete(address, MODEL, words(20, 0), 30))
-            pairs = []
+            rounds = []
             for number in range(1, self.rounds + 1):
                 sides = [(ours, 0), (theirs, 1)] if number % 2 else [(theirs, 1), (ours, 0)]
-                found: dict[int, float] = {
-                    side: asyncio.run(measure(address, number)) for address, side in sides
-                }
-                pairs.append((found[0], found[1]))
-        report(name, pairs, less=less)
+                found = {side: asyncio.run(measure(address, number)) for address, side in sides}
+                rounds.append(list(zip(found[0], found[1], strict=True)))
+        for name, pairs in zip(names, zip(*rounds, strict=True), strict=True):
+            report(name, pairs)
 
 
-def report(name: str, pairs: Sequence[tuple[float, float]], *, less: bool = False) -> None:
-    ratios = sorted(b / a if less else a / b for a, b in pairs)
+def report(name: str, pairs: Sequence[tuple[float, float]]) -> None:
+    """Of seconds, less is better: then the ratio is theirs by ours."""
+    ratios = sorted(b / a if name.endswith("(s)") else a / b for a, b in pairs)
     ours, theirs = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
     spread = f"{ratios[0]:.2f}-{ratios[-1]:.2f}"
     sys.stdout.write(f"{name:58} {ours:9.2f} {theirs:9.2f}  {statistics.median(ratios):6.2f} ({spread})\n")
     sys.stdout.flush()
 
 
-async def _one_stream(address: str, number: int) -> float:
-    return (await complete(address, MODEL, words(30, number), 120, seed=number)).decode_tps
+async def _one_stream(address: str, number: int) -> tuple[float]:
+    return ((await complete(address, MODEL, words(30, number), 120, seed=number)).decode_tps,)
 
 
-async def _eight_streams(address: str, number: int) -> float:
+async def _eight_streams(address: str, number: int) -> tuple[float]:
     """Tokens a second of all streams together, prompts included in the time."""
     prompts = [words(17, number * 100 + index) for index in range(8)]
     timed = await asyncio.gather(*(complete(address, MODEL, prompt, 64) for prompt in prompts))
     last_s = max(each.pieces_s[-1] for each in timed)
-    return float(sum(each.usage["completion_tokens"] for each in timed) / (last_s - timed[0].sent_s))
+    return (sum(each.usage["completion_tokens"] for each in timed) / (last_s - timed[0].sent_s),)
 
 
-async def _long_prompt(address: str, number: int) -> float:
+async def _long_prompt(address: str, number: int) -> tuple[float]:
     """Prompt tokens a second."""
     timed = await complete(address, MODEL, words(920, number), 2)
-    return float(timed.usage["prompt_tokens"] / timed.ttft_s)
+    return (timed.usage["prompt_tokens"] / timed.ttft_s,)
 
 
-async def _beside(address: str, number: int) -> tuple[Timed, Timed]:
-    """A stream, and a 3,000-token prompt that comes while it runs."""
-    stream = asyncio.create_task(complete(address, MODEL, words(20, number), 160))
+async def _beside(address: str, number: int) -> tuple[float, float]:
+    """The p99 gap of a stream, and the time to the first token of a 3,000-token prompt that comes while it
+    runs."""
+    task = asyncio.create_task(complete(address, MODEL, words(20, number), 160))
     await asyncio.sleep(1.5)
     long = await complete(address, MODEL, words(1380, number + 50), 4)
-    return await stream, long
-
-
-async def _gap_p99(address: str, number: int) -> float:
-    stream, _ = await _beside(address, number)
-    gaps = sorted(stream.gaps_s)
-    return gaps[min(len(gaps) - 1, round(0.99 * len(gaps)))]
-
-
-async def _long_ttft(address: str, number: int) -> float:
-    return (await _beside(address, number))[1].ttft_s
+    gaps = sorted((await task).gaps_s)
+    return gaps[min(len(gaps) - 1, round(0.99 * len(gaps)))], long.ttft_s
 
 
 def row_bare(bench: Bench) -> None:
@@ -108,29 +100,29 @@ def row_bare(bench: Bench) -> None:
 
 
 def row_decode(bench: Bench) -> None:
-    bench.compare("decode, one stream (tok/s)", _one_stream)
+    bench.compare(["decode, one stream (tok/s)"], _one_stream)
 
 
 def row_eight(bench: Bench) -> None:
     eight = replace(bench, setup=replace(bench.setup, slots=8, context_length=1024))
-    eight.compare("8 streams, 40-token prompts, default flags (tok/s)", _eight_streams)
-    eight.compare("8 streams, 40-token prompts, best flags", _eight_streams, flags=bench.best_flags)
+    eight.compare(["8 streams, 40-token prompts, default flags (tok/s)"], _eight_streams)
+    eight.compare(["8 streams, 40-token prompts, best flags (tok/s)"], _eight_streams, flags=bench.best_flags)
 
 
 def row_prefill(bench: Bench) -> None:
-    bench.compare("prefill of 2,000 tokens alone (tok/s)", _long_prompt)
+    bench.compare(["prefill of 2,000 tokens alone (tok/s)"], _long_prompt)
 
 
 def row_calm(bench: Bench) -> None:
     for mode in ("balanced", "smooth"):
         side = replace(bench, settings=bench.settings | {"NYBBLE_PREFILL": mode})
-        side.compare(f"p99 gap beside a 3,000-token prompt, {mode} (s)", _gap_p99, less=True)
-        side.compare(f"  TTFT of that prompt, {mode} (s)", _long_ttft, less=True)
+        names = [f"p99 gap beside a 3,000-token prompt, {mode} (s)", f"TTFT of that prompt, {mode} (s)"]
+        side.compare(names, _beside)
 
 
 def row_neighbour(bench: Bench) -> None:
     with neighbours(1):
-        bench.compare("decode beside one spinning process (tok/s)", _one_stream)
+        bench.compare(["decode beside one spinning process (tok/s)"], _one_stream)
 
 
 def main() -> None:
@@ -142,8 +134,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--best", default="-kvu", help="best flags of llama-server")
+    parser.add_argument("--set", default="", help="nybble's settings, such as NYBBLE_FLASH_ATTENTION=off")
     asked = parser.parse_args()
-    bench = Bench(asked.binary, Setup(asked.model, asked.threads), asked.rounds, shlex.split(asked.best))
+    settings = dict(pair.split("=", 1) for pair in shlex.split(asked.set))
+    setup = Setup(asked.model, asked.threads)
+    bench = Bench(asked.binary, setup, asked.rounds, shlex.split(asked.best), settings)
     sys.stdout.write(f"{asked.model.name:58} {'nybble':>9} {'llama-srv':>9}   ratio (range)\n")
     for name in asked.rows.split(","):
         rows[name](bench)
