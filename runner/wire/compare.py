@@ -244,6 +244,8 @@ class Comparison(Wire):
     intent: Intent
     engine: dict[str, str]
     hardware: dict[str, str]
+    memory_limit_bytes: int | None = None
+    """What a model may take on this machine: a predicted `total_bytes` above it does not fit."""
     text: dict[str, str] = Field(default_factory=dict)
     """What was scored: kind, tokens, digest of the token stream, digest of the template."""
     noise_floor: Estimate | None = None
