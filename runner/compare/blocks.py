@@ -10,6 +10,7 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 from modelstore.errors import Unusable, UserError
@@ -31,6 +32,10 @@ class Window:
     length: int
     context: int
     is_compatible: bool = False
+
+    def blocks(self, chunks: int) -> int:
+        """How many take the work of `chunks` times 512 tokens, llama-perplexity's usual chunk."""
+        return chunks if self.is_compatible else max(1, chunks * 512 // self.length)
 
 
 EFFICIENT = Window(1024, 64)
@@ -61,7 +66,7 @@ def cut(tokens: Sequence[int], window: Window, bos: int | None) -> Iterator[tupl
 def text_blocks(
     tokenizer: Tokenizer, text: str, window: Window, chunks: int | None, domain: str = "own text"
 ) -> list[Block]:
-    """The first `chunks` blocks of `text`, None for all. Raises UserError if it is too short."""
+    """The first blocks of `text`, as much as `chunks` says or all of it. Raises UserError for too little."""
     if window.is_compatible:
         text = text.removesuffix("\n")  # llama-perplexity drops it from files
     tokens = tokenizer.tokenize(text, add_special=window.is_compatible, parse_special=False)
@@ -71,9 +76,8 @@ def text_blocks(
             f"the text has only {len(tokens):,} tokens, and scoring it takes {least:,}",
             hint="use a longer one",
         )
-    runs = cut(tokens, window, beginning(tokenizer))
-    kept = [run for _, run in zip(range(len(tokens) if chunks is None else chunks), runs, strict=False)]
-    return [block(tokenizer, i, domain, run, window.context + 1) for i, run in enumerate(kept)]
+    runs = islice(cut(tokens, window, beginning(tokenizer)), chunks and window.blocks(chunks))
+    return [block(tokenizer, i, domain, run, window.context + 1) for i, run in enumerate(runs)]
 
 
 def beginning(tokenizer: Tokenizer) -> int | None:
