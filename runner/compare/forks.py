@@ -1,15 +1,27 @@
-"""Greedy answers beside the reference's: where they part, whether that matters, how many tokens they take."""
+"""Greedy answers beside the reference's: where they part, whether that matters, how many tokens they take.
+
+The reference against itself, summarized the same way, is the control: what parts there is not the file's
+doing."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from runner.compare.survival import Span, median, ratio_of_sums, share_of_prompts
+from runner.wire.compare import Answers, Choice, Fork
+
+FIRM_MARGIN = 0.5
+"""A lead of the reference in nats above which another first choice is no flip of a coin."""
+
+_LENGTHS = (32, 128, 256)
 
 
 @dataclass(frozen=True, slots=True)
 class GreedyAnswer:
     """One model's greedy answer to a prompt. `tokens` end with the end token if the model `ended` by itself,
-    else the answer was cut at the limit. `top` has for each of `tokens` the three best, (token, ln p), best first.
-    """
+    else the answer was cut at the limit. `top` has for each of `tokens` the three best, (token, ln p), best
+    first."""
 
     tokens: tuple[int, ...]
     ended: bool
@@ -22,3 +34,115 @@ class Asked:
 
     prompt: str
     domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Answers to the same prompt; `parts_at` is the first index at which the tokens differ."""
+
+    reference: GreedyAnswer
+    candidate: GreedyAnswer
+    parts_at: int | None
+
+    @property
+    def shared(self) -> int:
+        """Tokens from the start that are the same."""
+        return self.parts_at if self.parts_at is not None else self._seen
+
+    @property
+    def _seen(self) -> int:
+        return min(len(self.reference.tokens), len(self.candidate.tokens))
+
+    @property
+    def margin(self) -> float | None:
+        """The reference's lead where the answers part, in nats."""
+        if self.parts_at is None:
+            return None
+        best = self.reference.top[self.parts_at]
+        return best[0][1] - best[1][1] if len(best) > 1 else None
+
+    @property
+    def is_real(self) -> bool:
+        return self.margin is not None and self.margin > FIRM_MARGIN
+
+    def is_same_for(self, tokens: int) -> bool | None:
+        """None if nobody looked that far."""
+        if self.shared >= tokens:
+            return True
+        if self.parts_at is not None:
+            return False
+        return True if self.reference.ended and self.candidate.ended else None
+
+
+def summarize_answers(
+    asked: Sequence[Asked],
+    reference: Sequence[GreedyAnswer],
+    candidate: Sequence[GreedyAnswer],
+    pieces: Mapping[int, bytes],
+) -> Answers:
+    """The three in the same order, one entry a prompt; `pieces` spells every token of `tokens_in` the
+    answers."""
+    pairs = [_pair(ours, theirs) for ours, theirs in zip(reference, candidate, strict=True)]
+    finished = [pair for pair in pairs if pair.reference.ended and pair.candidate.ended]
+    return Answers(
+        prompts=len(pairs),
+        identical={
+            tokens: share_of_prompts(known)
+            for tokens in _LENGTHS
+            if (known := [same for pair in pairs if (same := pair.is_same_for(tokens)) is not None])
+        },
+        median_fork=median([Span(pair.shared, pair.parts_at is not None) for pair in pairs]),
+        median_firm_fork=median([Span(pair.shared, pair.is_real) for pair in pairs]),
+        token_ratio=ratio_of_sums(
+            [len(pair.candidate.tokens) for pair in finished],
+            [len(pair.reference.tokens) for pair in finished],
+        ),
+        capped=share_of_prompts([not pair.candidate.ended for pair in pairs]),
+        forks=[_fork(about, pair, pieces) for about, pair in zip(asked, pairs, strict=True)],
+    )
+
+
+def tokens_in(answers: Iterable[GreedyAnswer]) -> list[int]:
+    """All that must be spelled to show these answers, each once."""
+    found: set[int] = set()
+    for answer in answers:
+        found.update(answer.tokens)
+        found.update(token for best in answer.top for token, _ in best)
+    return sorted(found)
+
+
+def _pair(reference: GreedyAnswer, candidate: GreedyAnswer) -> _Pair:
+    both = enumerate(zip(reference.tokens, candidate.tokens, strict=False))
+    return _Pair(
+        reference, candidate, next((place for place, (ours, theirs) in both if ours != theirs), None)
+    )
+
+
+def _fork(about: Asked, pair: _Pair, pieces: Mapping[int, bytes]) -> Fork:
+    place = pair.parts_at
+    return Fork(
+        prompt=about.prompt,
+        domain=about.domain,
+        token=place,
+        margin=pair.margin,
+        is_real=pair.is_real,
+        reference_top=[] if place is None else _choices(pair.reference.top[place], pieces),
+        candidate_top=[] if place is None else _choices(pair.candidate.top[place], pieces),
+        shared_text=_text(_spoken(pair.reference)[: pair.shared], pieces, "ignore"),
+        reference_text=_text(_spoken(pair.reference), pieces),
+        candidate_text=_text(_spoken(pair.candidate), pieces),
+    )
+
+
+def _choices(best: Sequence[tuple[int, float]], pieces: Mapping[int, bytes]) -> list[Choice]:
+    return [Choice(text=_text((token,), pieces), logprob=logprob) for token, logprob in best]
+
+
+def _spoken(answer: GreedyAnswer) -> tuple[int, ...]:
+    """Without the token that ends it."""
+    return answer.tokens[:-1] if answer.ended else answer.tokens
+
+
+def _text(tokens: Sequence[int], pieces: Mapping[int, bytes], errors: str = "replace") -> str:
+    """Characters may lie across tokens: joined first, then read."""
+    return b"".join(pieces[token] for token in tokens).decode("utf-8", errors)
