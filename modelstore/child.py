@@ -7,7 +7,7 @@ import json
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from threading import Event
 from typing import IO, Any, cast
 
@@ -17,16 +17,17 @@ _CANCEL_POLL_S = 0.1
 
 
 class Child:
-    """A running child. Its messages are JSON objects, one a line; what it says on stderr is kept."""
+    """A running child, in `environment` or else that of native children. Its messages are JSON objects, one a
+    line; what it says on stderr is kept."""
 
-    def __init__(self, module: str) -> None:
+    def __init__(self, module: str, environment: Mapping[str, str] | None = None) -> None:
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `kill`
         self.process = subprocess.Popen(
             child.command(module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
-            env=child.environment(),
+            env=child.environment() if environment is None else environment,
         )
         self._requests = cast(IO[bytes], self.process.stdin)
         self._answers = cast(IO[bytes], self.process.stdout)
@@ -49,6 +50,13 @@ class Child:
         lines = self._words.read().decode("utf-8", "replace").strip().splitlines()
         return f"{lines[-1] if lines else 'no message'} (status {code})"
 
+    def end(self, within_s: float) -> None:
+        """Tell it that nobody waits any more, and give it so long to end by itself."""
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(within_s)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
@@ -59,10 +67,13 @@ class Child:
 
 
 @contextlib.contextmanager
-def running(module: str, cancelled: Event) -> Iterator[Child]:
-    """`python -m module` as long as the block runs. It is killed at the end, and once `cancelled` is set."""
-    worker = Child(module)
-    watcher = threading.Thread(target=_kill_when, args=(cancelled, worker.process), daemon=True)
+def running(
+    module: str, cancelled: Event, environment: Mapping[str, str] | None = None, grace_s: float = 0
+) -> Iterator[Child]:
+    """`python -m module` as long as the block runs. It is killed at the end, and once `cancelled` is set: so
+    long after the end of its stdin as `grace_s` says, if it has not ended by itself."""
+    worker = Child(module, environment)
+    watcher = threading.Thread(target=_end_when, args=(cancelled, worker, grace_s), daemon=True)
     watcher.start()
     try:
         yield worker
@@ -71,8 +82,10 @@ def running(module: str, cancelled: Event) -> Iterator[Child]:
         watcher.join()
 
 
-def _kill_when(cancelled: Event, process: subprocess.Popen[bytes]) -> None:
-    while process.poll() is None:
+def _end_when(cancelled: Event, worker: Child, grace_s: float) -> None:
+    while worker.process.poll() is None:
         if cancelled.wait(_CANCEL_POLL_S):
-            process.kill()
+            if grace_s:
+                worker.end(grace_s)
+            worker.process.kill()
             return

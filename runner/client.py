@@ -18,6 +18,8 @@ from runner.exchange import exchange
 if TYPE_CHECKING:
     import httpx
 
+    from runner.wire.compare import CompareEvent, CompareRequest, Comparison, ComparisonInfo
+
 _AT_FIRST_USE = ConfigDict(defer_build=True)
 _GENERATION: TypeAdapter[wire.GenerationEvent] = TypeAdapter(wire.GenerationEvent, config=_AT_FIRST_USE)
 _JOB: TypeAdapter[wire.JobEvent] = TypeAdapter(wire.JobEvent, config=_AT_FIRST_USE)
@@ -85,6 +87,31 @@ class Client:
 
     def quantize(self, request: wire.QuantizeRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
         return self._job("/nybble/quantize", request)
+
+    # Comparisons. Their types are imported where they are used: no other command waits for them
+
+    async def compare(self, request: CompareRequest) -> AsyncGenerator[CompareEvent]:
+        """Events up to and with ComparisonDone. A comparison that somebody else has asked for in the same
+        words is joined; one that was broken off goes on where it was."""
+        from runner.wire.compare import CompareEvent
+
+        events: TypeAdapter[CompareEvent] = TypeAdapter(CompareEvent)
+        async with aclosing(self._stream("/nybble/compare", request, events)) as stream:
+            async for event in stream:
+                if isinstance(event, wire.ErrorEvent):
+                    raise _remote(event.error)
+                yield event
+
+    async def comparisons(self) -> list[ComparisonInfo]:
+        """Newest first."""
+        from runner.wire.compare import ComparisonInfo
+
+        return await self._list("/nybble/comparisons", ComparisonInfo)
+
+    async def comparison(self, number: int) -> Comparison:
+        from runner.wire.compare import Comparison
+
+        return await self._get(f"/nybble/comparisons/{number}", Comparison)
 
     # Generation
 

@@ -1,42 +1,47 @@
-"""Long work in threads (pull, verify, quantize): one job per key, any number of followers."""
+"""Long work in threads (pull, verify, quantize, compare): one job per key, any number of followers."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
+from typing import Any, Generic, TypeVar
 
-from modelstore.manifests import Manifest
-from modelstore.progress import Emit, Progress
+_Update = TypeVar("_Update")
+_Result = TypeVar("_Result")
 
-Run = Callable[[Emit, threading.Event], Manifest]
+Run = Callable[[Callable[[_Update], None], threading.Event], _Result]
+"""Work: it reports updates through the first argument, and ends early once the second is set."""
 
 
 class Jobs:
     """Runs each key once at a time: who asks for a running one joins it."""
 
     def __init__(self) -> None:
-        self._running: dict[str, _Job] = {}
+        self._running: dict[str, _Job[Any, Any]] = {}
 
-    async def follow(self, key: str, run: Run) -> AsyncGenerator[Progress | Manifest]:
-        """Progress, then the result; raises what the job raises. When its last follower leaves, the job is
-        cancelled (it keeps what it can resume from)."""
+    async def follow(
+        self, key: str, run: Run[_Update, _Result], kind: Callable[[_Update], str] = lambda _: ""
+    ) -> AsyncGenerator[_Update | _Result]:
+        """Updates, then the result; raises what the job raises. Who joins later first gets the last update
+        of each `kind`. When its last follower leaves, the job is cancelled (it keeps what it can resume
+        from)."""
         job = self._running.get(key)
         while job is not None and job.cancelled.is_set():
             await asyncio.wait([job.task])
             job = self._running.get(key)
         if job is None:
-            job = self._running[key] = _Job(run)
+            job = self._running[key] = _Job(run, kind)
             job.task.add_done_callback(lambda task: self._ended(key, task))
         updates = job.join()
         try:
-            while (progress := await updates.get()) is not None:
-                yield progress
+            while (update := await updates.get()) is not None:
+                yield update
             yield await job.task
         finally:
             job.leave(updates)
 
-    def _ended(self, key: str, task: asyncio.Task[Manifest]) -> None:
+    def _ended(self, key: str, task: asyncio.Task[Any]) -> None:
         del self._running[key]
         if not task.cancelled():
             # After its last follower left there is nobody to raise to, and asyncio complains of it unread.
@@ -50,40 +55,44 @@ class Jobs:
         await asyncio.gather(*(job.task for job in jobs), return_exceptions=True)
 
 
-class _Job:
+class _Job(Generic[_Update, _Result]):
     """One run. `None` in a follower's queue means that the task has ended."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run[_Update, _Result], kind: Callable[[_Update], str]) -> None:
         self.cancelled = threading.Event()
-        self._followers: list[asyncio.Queue[Progress | None]] = []
-        self._last: Progress | None = None
+        self._kind = kind
+        self._followers: list[asyncio.Queue[_Update | None]] = []
+        self._last: dict[str, _Update] = {}
         self._loop = asyncio.get_running_loop()
         self.task = asyncio.create_task(self._run(run))
 
-    def join(self) -> asyncio.Queue[Progress | None]:
-        updates: asyncio.Queue[Progress | None] = asyncio.Queue()
-        if self._last is not None:
-            updates.put_nowait(self._last)
+    def join(self) -> asyncio.Queue[_Update | None]:
+        updates: asyncio.Queue[_Update | None] = asyncio.Queue()
+        for update in self._last.values():
+            updates.put_nowait(update)
         if self.task.done():
             updates.put_nowait(None)
         self._followers.append(updates)
         return updates
 
-    def leave(self, updates: asyncio.Queue[Progress | None]) -> None:
+    def leave(self, updates: asyncio.Queue[_Update | None]) -> None:
         self._followers.remove(updates)
         if not self._followers:
             self.cancelled.set()
 
-    async def _run(self, run: Run) -> Manifest:
-        def emit(progress: Progress) -> None:
-            self._loop.call_soon_threadsafe(self._publish, progress)
+    async def _run(self, run: Run[_Update, _Result]) -> _Result:
+        def emit(update: _Update) -> None:
+            self._loop.call_soon_threadsafe(self._publish, update)
 
         try:
             return await asyncio.to_thread(run, emit, self.cancelled)
         finally:
-            self._publish(None)
+            self._tell(None)
 
-    def _publish(self, progress: Progress | None) -> None:
-        self._last = progress or self._last
+    def _publish(self, update: _Update) -> None:
+        self._last[self._kind(update)] = update
+        self._tell(update)
+
+    def _tell(self, update: _Update | None) -> None:
         for updates in self._followers:
-            updates.put_nowait(progress)
+            updates.put_nowait(update)

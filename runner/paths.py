@@ -49,6 +49,11 @@ class Paths:
         return self.state / "bench.jsonl"
 
     @property
+    def evidence_file(self) -> Path:
+        """What comparisons measured."""
+        return self.state / "evidence.sqlite3"
+
+    @property
     def lock_file(self) -> Path:
         return self.runtime / "daemon.lock"
 

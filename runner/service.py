@@ -22,6 +22,7 @@ from modelstore.progress import Emit, Progress
 from modelstore.store import Store
 from runner import wire
 from runner.claims import Claims
+from runner.comparisons import Comparisons
 from runner.embeddings import EmbeddingRuns
 from runner.generation import Generations
 from runner.history import History
@@ -57,6 +58,7 @@ class Service:
         self._generations = Generations(settings, self._lookup, claims, self._supervisor, self._prep)
         self._embedding_runs = EmbeddingRuns(self._lookup, claims, self._supervisor)
         self._jobs = Jobs()
+        self.comparisons = Comparisons(paths, settings, self._jobs)
         self._started_at = datetime.now(UTC)
 
     async def __aenter__(self) -> Self:
@@ -161,7 +163,7 @@ class Service:
         key = f"quantize {name_key(request.name)} {request.quantization.upper()} {request.alias}"
         return self._follow(key, run)
 
-    async def _follow(self, key: str, run: Run) -> Updates:
+    async def _follow(self, key: str, run: Run[Progress, Manifest]) -> Updates:
         async with aclosing(self._jobs.follow(key, run)) as updates:
             async for update in updates:
                 yield _job_event(update)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from runner.api import (
@@ -19,8 +18,11 @@ from runner.api import (
     sessions,
 )
 from runner.api.guards import LOOPBACK_ORIGIN, Guards
+from runner.api.later import LateApp
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from runner.service import Service
 
 _DIALECTS = (
@@ -36,7 +38,7 @@ _DIALECTS = (
 
 def build_app(service: Service) -> FastAPI:
     """All routes, over one service. The page that shows the API is off: it loads scripts from elsewhere."""
-    app = FastAPI(title="nybble", version=metadata.version("nybble"), docs_url=None, redoc_url=None)
+    app = LateApp(title="nybble", version=metadata.version("nybble"), docs_url=None, redoc_url=None)
     app.state.service = service
     for module, failure in _DIALECTS:
         app.include_router(module.router, responses={"default": {"model": failure}})
