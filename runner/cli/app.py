@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli import bench, configuration, doctor, jobs, loaded, logs, models, run, serve
+from runner.cli import bench, compare, configuration, doctor, jobs, loaded, logs, models, run, serve
 
 app = typer.Typer(
     name="nybble",
@@ -26,6 +26,7 @@ app.command(name="cp")(models.copy)
 app.command()(jobs.verify)
 app.command()(jobs.quantize)
 app.command()(bench.bench)
+app.add_typer(compare.app, name="compare")
 app.command()(loaded.stop)
 app.command()(serve.serve)
 app.command()(logs.logs)

@@ -1,0 +1,165 @@
+"""`compare`: which quantization to run on this computer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_args
+
+import typer
+from typer.core import TyperGroup
+
+from modelstore.errors import UserError
+from runner.cli import output
+from runner.cli.session import Json, Session, client_command
+
+if TYPE_CHECKING:
+    from runner.wire.compare import CompareRequest
+
+_MEASURE = "measure"
+_EFFORTS = ("quick", "standard", "deep")
+
+
+class _NameOrWord(TyperGroup):
+    """`compare NAME` means `compare measure NAME`, where NAME is none of the words. A model that is called as
+    one of them is reached by its tag, as `list:latest`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [_MEASURE, *args]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        self.commands[_MEASURE].format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
+app = typer.Typer(
+    cls=_NameOrWord,
+    help="Measure which quantization of a model to run on this computer.",
+    subcommand_metavar="NAME",
+    no_args_is_help=True,
+)
+
+
+@app.command(_MEASURE)
+@client_command
+async def measure(  # noqa: PLR0913 (typer: one for each option)
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Model as `pull` takes it, local or not.")],
+    quants: Annotated[
+        str | None,
+        typer.Option("--quants", metavar="Q,Q", help="Quantizations or local tags: Q8_0,Q4_K_M."),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", metavar="Q", help="What the others are held against: the best."),
+    ] = None,
+    intent: Annotated[
+        str, typer.Option("--intent", metavar="WHAT", help="balanced, fast, best or battery.")
+    ] = "balanced",
+    context: Annotated[
+        int, typer.Option("--context", metavar="N", min=256, help="Tokens the model is to be used with.")
+    ] = 4096,
+    text: Annotated[
+        Path | None, typer.Option("--text", metavar="FILE", help="Your own text. It stays on this computer.")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="16 chunks: minutes. The default.")] = False,
+    standard: Annotated[bool, typer.Option("--standard", help="64 chunks: also close ranks.")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="256 chunks: also the tails.")] = False,
+    chunks: Annotated[
+        int | None, typer.Option("--chunks", metavar="N", min=1, help="So many chunks instead.")
+    ] = None,
+    quality_only: Annotated[bool, typer.Option("--quality-only", help="No speed, no energy.")] = False,
+    speed_only: Annotated[bool, typer.Option("--speed-only", help="No quality.")] = False,
+    compatible: Annotated[
+        bool, typer.Option("--compatible", help="Windows and definitions of llama-perplexity.")
+    ] = False,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option("--vary", metavar="SETTING=V,V", help="Settings instead of files: kv_type=f16,q8_0."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep what was fetched or made for this.")] = False,
+    json: Json = False,
+) -> None:
+    """Compare quantizations of a model. The word `measure` may be left out.
+
+    Stopped or killed, the same command goes on where it was.
+    """
+    fields = {
+        "name": _as_named(name),
+        "quants": _listed("--quants", quants),
+        "reference": reference,
+        "intent": intent,
+        "context": context,
+        "effort": _one_of(dict(zip(_EFFORTS, (quick, standard, deep), strict=True)), "quick"),
+        "measure": _one_of({"quality": quality_only, "speed": speed_only}, "all"),
+        "chunks": chunks,
+        "compatible": compatible,
+        "text": _text_of(text),
+        "vary": dict(_setting(each) for each in vary or ()),
+        "keep_made": keep,
+    }
+    await _compare(session, _request(fields), json)
+
+
+async def _compare(session: Session, request: CompareRequest, json: bool) -> None:
+    from runner.cli import compare_output as out
+
+    async with session.client() as client:
+        try:
+            comparison = await out.follow(client.compare(request))
+        except asyncio.CancelledError:
+            output.say("stopped; the same command goes on from here")
+            raise
+    if json:
+        output.write_json(comparison.model_dump(mode="json"))
+    else:
+        out.write_result(comparison)
+
+
+def _request(fields: dict[str, Any]) -> CompareRequest:
+    from runner.wire.compare import CompareRequest, Intent
+
+    if fields["intent"] not in (intents := get_args(Intent)):
+        raise typer.BadParameter(f"--intent expects one of {', '.join(intents)}")
+    return CompareRequest.model_validate(fields)
+
+
+def _as_named(name: str) -> str:
+    from runner.cli.jobs import as_request
+
+    return as_request(name)
+
+
+def _one_of(chosen: dict[str, bool], default: str) -> str:
+    """The one whose option was given."""
+    given = [name for name, is_given in chosen.items() if is_given]
+    if len(given) > 1:
+        raise typer.BadParameter(f"choose one: {' or '.join(given)}")
+    return given[0] if given else default
+
+
+def _listed(option: str, text: str | None) -> list[str] | None:
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise typer.BadParameter(f"{option} expects values with commas between them")
+    return parts
+
+
+def _setting(text: str) -> tuple[str, list[str]]:
+    name, equals, values = text.partition("=")
+    listed = _listed("--vary", values) if equals and name.strip() else None
+    if listed is None:
+        raise typer.BadParameter("--vary looks like kv_type=f16,q8_0")
+    return name.strip(), listed
+
+
+def _text_of(file: Path | None) -> str | None:
+    """Raises UserError."""
+    try:
+        return None if file is None else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}", hint="--text takes a file of UTF-8 text") from None

@@ -1,0 +1,85 @@
+"""Figures as people read them: as many digits as their uncertainty allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runner.wire.compare import Estimate
+
+UNKNOWN = "–"
+_MOST_DECIMALS = 6
+_Z_95 = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`error` is half of the 95 % interval, empty if it is not known."""
+
+    value: str
+    error: str = ""
+
+
+def figure(estimate: Estimate | None, factor: float = 1.0) -> Figure:
+    """`estimate` times `factor`. Its uncertainty has one digit, two if the first is a 1."""
+    if estimate is None or estimate.value is None:
+        return Figure(UNKNOWN)
+    value, half = estimate.value * factor, half_width(estimate)
+    if not half:
+        return Figure(rounded(value))
+    decimals = _decimals_of_error(half * factor)
+    return Figure(f"{value:.{decimals}f}", f"{half * factor:.{decimals}f}")
+
+
+def half_width(estimate: Estimate) -> float | None:
+    """Half of the 95 % interval, the longer half if they differ; None if there is none."""
+    if estimate.value is None:
+        return None
+    if estimate.low is not None and estimate.high is not None:
+        return max(estimate.high - estimate.value, estimate.value - estimate.low)
+    return None if estimate.error is None else estimate.error * _Z_95
+
+
+def rounded(value: float) -> str:
+    """About three digits: `0.0123`, `4.58`, `31.4`, `1,240`."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    decimals = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{max(0, min(decimals, _MOST_DECIMALS))}f}"
+
+
+def _decimals_of_error(error: float) -> int:
+    magnitude = math.floor(math.log10(error))
+    first_digit = error / 10**magnitude
+    digits = 2 if first_digit < 1.95 else 1
+    return max(0, min(digits - 1 - magnitude, _MOST_DECIMALS))
+
+
+@dataclass(frozen=True, slots=True)
+class ByteUnit:
+    name: str
+    scale: int
+
+    def of(self, size_bytes: int) -> str:
+        size = size_bytes / self.scale
+        return f"{size:.2f}" if size < 10 else f"{size:.1f}" if size < 100 else f"{size:.0f}"
+
+
+def byte_unit(sizes: Iterable[int]) -> ByteUnit:
+    """Decimal, one for all of `sizes`: gigabytes as soon as the largest has one."""
+    return ByteUnit("GB", 10**9) if max(sizes, default=0) >= 10**9 else ByteUnit("MB", 10**6)
+
+
+def percent(share: float) -> str:
+    return f"{share * 100:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `2 min 10 s`, `1 h 5 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,164 @@
+"""The table of a comparison: a row for each variant, and as many columns as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from runner.readout.course import Course
+from runner.readout.numbers import UNKNOWN, ByteUnit, Figure, byte_unit, figure
+from runner.readout.span import Line, Role, Span
+from runner.text import clean_name
+from runner.wire.compare import Estimate, VariantResult
+
+CHOICE_MARK, FRONT_MARK, PROBLEM_MARK = "★", "P", "!"
+LEGEND = (
+    f"{CHOICE_MARK} recommended   {FRONT_MARK} Pareto front   ╭╰ tie   {PROBLEM_MARK} see below   ~ predicted"
+)
+_ROLES: dict[str, Role] = {CHOICE_MARK: "choice", FRONT_MARK: "front", PROBLEM_MARK: "warning"}
+_GAP = "  "
+_LONGEST_NAME = 24
+_HEAD_LINES = 2
+_MARGIN = 6
+"""Cells before the name: mark, tie, letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """`importance`: the columns with the lowest stay when room is short."""
+
+    heads: tuple[str, str]
+    importance: int
+    cells: tuple[Figure, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return all(cell.value == UNKNOWN for cell in self.cells)
+
+    @property
+    def width(self) -> int:
+        return max(map(len, (*self.heads, *map(self._cell, self.cells))))
+
+    def lines(self) -> list[str]:
+        """Two of heads, then one for each row; all equally long."""
+        texts = [self._cell(cell) for cell in self.cells]
+        return [text.rjust(self.width) for text in (*self.heads, *texts)]
+
+    def _cell(self, cell: Figure) -> str:
+        width = max(len(each.error) for each in self.cells)
+        if cell.error:
+            return f"{cell.value} ± {cell.error.ljust(width)}"
+        # Figures stand under figures, words at the right.
+        return cell.value + " " * (width + 3 if width and cell.value[0].isdigit() else 0)
+
+
+def table(course: Course, width: int) -> list[Line]:
+    """Lines of at most `width` cells, two of them heads. Cells fill as they are measured."""
+    rows = course.ranked
+    names = [_short(variant.name) for variant in rows]
+    name_width = max(map(len, ["FILE", *names]))
+    columns = _chosen(_columns(course, rows), width - _MARGIN - name_width)
+    cells = [column.lines() for column in columns]
+    heads = ((Span(" " * _MARGIN + name.ljust(name_width), "head"),) for name in ("FILE", ""))
+    firsts = [*heads, *_margins(course, rows, [name.ljust(name_width) for name in names])]
+    values = ("".join(_GAP + lines[index] for lines in cells) for index in range(len(firsts)))
+    return [
+        (*first, Span(value, "head" if index < _HEAD_LINES else "plain"))
+        for index, (first, value) in enumerate(zip(firsts, values, strict=True))
+    ]
+
+
+def _margins(course: Course, rows: Sequence[VariantResult], names: Sequence[str]) -> Iterator[Line]:
+    """Mark, tie, letter and name of each row."""
+    for variant, name, tie in zip(rows, names, _brackets(course, rows), strict=True):
+        mark = _mark(course, variant)
+        role = _ROLES.get(mark, "plain")
+        yield (
+            Span(f"{mark} ", role),
+            Span(tie, "dim"),
+            Span(f" {course.letters[variant.name]} {name}", role),
+        )
+
+
+def _chosen(columns: Sequence[Column], width: int) -> list[Column]:
+    """The most important ones that fit, in their order."""
+    chosen: set[str] = set()
+    for column in sorted(columns, key=lambda column: column.importance):
+        if (left := width - len(_GAP) - column.width) >= 0:
+            chosen.add(column.heads[0])
+            width = left
+    return [column for column in columns if column.heads[0] in chosen]
+
+
+def _columns(course: Course, rows: Sequence[VariantResult]) -> list[Column]:
+    """All columns; those without any figure only while there may still be one."""
+    unit = byte_unit(chain.from_iterable((row.size_bytes, memory_bytes(row)) for row in rows))
+    columns = [
+        Column(heads, importance, tuple(cell(row) for row in rows))
+        for heads, importance, cell in _kinds(course, unit)
+    ]
+    return [column for column in columns if not (course.comparison and column.is_empty)]
+
+
+_Kind = tuple[tuple[str, str], int, Callable[[VariantResult], Figure]]
+
+
+def _kinds(course: Course, unit: ByteUnit) -> Iterable[_Kind]:
+    """Heads with the unit, importance, and what is in it. Speeds are those of an empty context."""
+    yield ("SIZE", unit.name), 1, lambda row: Figure(unit.of(row.size_bytes))
+    yield ("MEMORY", unit.name), 4, lambda row: _memory(row, unit)
+    yield ("KL DIVERGENCE", "nats"), 0, lambda row: _kld(row, course.reference)
+    yield ("SAME TOP", "%"), 3, lambda row: figure(row.quality.same_top if row.quality else None, 100)
+    yield ("HARD FLIPS", "%"), 7, lambda row: figure(row.quality.hard_flips if row.quality else None, 100)
+    yield ("DECODE", "tok/s"), 2, lambda row: figure(_speed(row, "decode_tps"))
+    yield ("PREFILL", "tok/s"), 6, lambda row: figure(_speed(row, "prefill_tps"))
+    yield ("TTFT", "s"), 8, lambda row: figure(row.speed.server_ttft_s if row.speed else None)
+    yield ("LOAD", "s"), 10, lambda row: figure(row.load_s)
+    yield ("ENERGY", "J/tok"), 9, lambda row: figure(row.energy.generated_joules_net if row.energy else None)
+    yield ("QUALITY", ""), 5, lambda row: Figure((row.quality.tier if row.quality else None) or UNKNOWN)
+    yield ("PERPLEXITY", ""), 11, lambda row: figure(row.quality.ppl if row.quality else None)
+
+
+def memory_bytes(row: VariantResult) -> int:
+    """Measured, else predicted; the file's size while nothing else is known."""
+    return row.size_bytes if row.memory is None else row.memory.measured_bytes or row.memory.total_bytes
+
+
+def _memory(row: VariantResult, unit: ByteUnit) -> Figure:
+    if row.memory is None:
+        return Figure(UNKNOWN)
+    return Figure(("~" if row.memory.measured_bytes is None else "") + unit.of(memory_bytes(row)))
+
+
+def _kld(row: VariantResult, reference: str | None) -> Figure:
+    if row.name == reference:
+        return Figure("reference")
+    return figure(row.quality.kld_mean if row.quality else None)
+
+
+def _speed(row: VariantResult, which: str) -> Estimate | None:
+    first = min(row.speed.depths, key=lambda at: at.depth, default=None) if row.speed else None
+    estimate: Estimate | None = getattr(first, which, None)
+    return estimate
+
+
+def _short(name: str) -> str:
+    name = clean_name(name)
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _mark(course: Course, variant: VariantResult) -> str:
+    if variant.name == course.choice:
+        return CHOICE_MARK
+    if variant.problems:
+        return PROBLEM_MARK
+    return FRONT_MARK if variant.name in course.front else " "
+
+
+def _brackets(course: Course, rows: Sequence[VariantResult]) -> list[str]:
+    """What joins the rows of a tie: `╭`, `│`, `╰`, or nothing."""
+    ties = [course.tie_of(row.name) for row in rows]
+    joined = [bool(tie) and tie == before for before, tie in zip([(), *ties], ties, strict=False)]
+    signs = {(False, True): "╭", (True, True): "│", (True, False): "╰"}
+    return [signs.get(ends, " ") for ends in zip(joined, [*joined[1:], False], strict=True)]
