@@ -12,13 +12,16 @@ _INTERVAL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """`phase` is a few words for people: "resolving", "downloading", "verifying", "writing manifest", …"""
+    """`phase` is a few words for people: "resolving", "downloading", "verifying", "writing manifest", …
+    `completed` of `total` are steps, where there are no bytes to count."""
 
     phase: str
     detail: str | None = None
     digest: str | None = None
     completed_bytes: int | None = None
     total_bytes: int | None = None
+    completed: int | None = None
+    total: int | None = None
 
 
 Emit = Callable[[Progress], None]

@@ -1,21 +1,22 @@
-"""Making another quantization of a local model. llama.cpp does it, in a child process that can be killed."""
+"""Making another quantization of a local model."""
 
 from __future__ import annotations
 
 import difflib
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
-from modelstore import catalog, names, progress
+from modelstore import catalog, names
 from modelstore.blobs import open_regular
-from modelstore.child import Child, running
+from modelstore.conversion import Conversion, Recipe
 from modelstore.errors import Conflict, Unusable, UserError
 from modelstore.gguf import Header, read_header
 from modelstore.gguf_types import FILE_TYPES, nominal_bits
 from modelstore.manifests import Manifest
-from modelstore.progress import Emit, Progress, Throttle
+from modelstore.progress import Emit, Throttle
 from modelstore.store import Publication, Store
 
 _LOSSY_BITS = 4
@@ -25,20 +26,31 @@ _FULL_BITS = 16
 @dataclass(frozen=True, slots=True)
 class Request:
     """Make `name` in `quantization` (any of llama.cpp's, in any case) and call it `alias`, or else by a name
-    made of both. `force` accepts sources of 4 bits and below."""
+    made of both. With `budget_bytes` and no quantization: in a mixture of that size. `force` accepts sources
+    of 4 bits and below. `imatrix` is the path of an importance matrix; `prune_layers` are left out.
+    """
 
     name: str
-    quantization: str
+    quantization: str | None
     alias: str | None = None
     force: bool = False
+    imatrix: Path | None = None
+    prune_layers: tuple[int, ...] = ()
+    budget_bytes: int | None = None
 
 
-def quantize(store: Store, request: Request, emit: Emit, cancelled: Event) -> Manifest:
+Make = Callable[[Conversion, Emit, Callable[[int], None], Event], None]
+"""Writes the destination of a conversion; the second callable is told how many bytes are to come."""
+
+
+def quantize(
+    store: Store, request: Request, emit: Emit, cancelled: Event, make: Make = Conversion.run
+) -> Manifest:
     """Publishes the result beside its source, which is never changed.
 
     Raises UserError, NotFound, Conflict, Unusable, StorageFull or Cancelled; nothing is left then.
     """
-    label = _label(request.quantization)
+    label = _wanted(request)
     source = store.get(request.name)
     path = store.check(source)
     with open_regular(path) as stream:
@@ -49,23 +61,54 @@ def quantize(store: Store, request: Request, emit: Emit, cancelled: Event) -> Ma
             f"{source.name} is {kind} already: what it has lost does not come back in {label}",
             hint="Quantize an F16, BF16 or Q8_0 version of the model, or accept the loss: --force.",
         )
-    publication = _publication(source, kind, label, request.alias)
-    key = f"quantize-{source.digest.removeprefix('sha256:')[:16]}-{label}"
+    recipe = Recipe(label, request.imatrix, prune_layers=_pruned(request.prune_layers, header))
+    publication = _publication(source, kind, recipe, request.alias)
+    key = f"quantize-{source.digest.removeprefix('sha256:')[:16]}-{_key(recipe)}"
     with store.blobs.exclusive(key, cancelled):
         partial = store.blobs.partial_path(key)
         try:
-            _Conversion(store, header, path, partial, label, Throttle(emit)).run(cancelled)
+            conversion = Conversion(path, header, partial, recipe)
+            make(conversion, Throttle(emit), store.blobs.ensure_free, cancelled)
             return store.publish(partial, None, publication, emit, cancelled)
         finally:
             partial.unlink(missing_ok=True)
 
 
-def _publication(source: Manifest, kind: str, label: str, alias: str | None) -> Publication:
-    target = names.parse_tag(alias) if alias else _default_tag(source.name, kind, label)
+def _wanted(request: Request) -> str:
+    """The label of what is made; for a budget, one that says how much."""
+    if request.quantization is not None and request.budget_bytes is None:
+        return _label(request.quantization)
+    if request.budget_bytes is None or request.quantization is not None or request.prune_layers:
+        raise UserError("give a quantization or a size to fit", hint="As Q4_K_M, or --fit 5.5GB.")
+    return f"fit-{request.budget_bytes / 1e9:.3g}GB"
+
+
+def _key(recipe: Recipe) -> str:
+    """Different for whatever makes another file."""
+    extras = repr((str(recipe.imatrix), recipe.prune_layers))
+    is_plain = recipe == Recipe(recipe.label)
+    return recipe.label if is_plain else f"{recipe.label}-{hashlib.sha256(extras.encode()).hexdigest()[:8]}"
+
+
+def _pruned(layers: tuple[int, ...], header: Header) -> tuple[int, ...]:
+    """Ascending, as llama.cpp wants them."""
+    count = header.block_count or 0
+    ordered = tuple(sorted(set(layers)))
+    if ordered and (ordered[0] < 0 or ordered[-1] >= count or len(ordered) >= count):
+        raise UserError(
+            f"layers {', '.join(map(str, ordered))} cannot be left out of {count}",
+            hint=f"Layers are counted from 0 to {count - 1}, and one must stay.",
+        )
+    return ordered
+
+
+def _publication(source: Manifest, kind: str, recipe: Recipe, alias: str | None) -> Publication:
+    label = recipe.label
+    target = names.parse_tag(alias) if alias else _default_tag(source.name, kind, recipe)
     name = catalog.canonical(target)
     if names.key(name) == names.key(source.name):
         raise Conflict(f"{source.name} would replace itself", hint="Give the result another name: --as.")
-    derivation = _derivation(source.name, kind, label)
+    derivation = _derivation(source.name, kind, recipe)
     return Publication(name, f"{target.name}-{label}.gguf", "quantized", source.license, derivation)
 
 
@@ -80,9 +123,10 @@ def _label(quantization: str) -> str:
     return label
 
 
-def _default_tag(source: str, kind: str, label: str) -> names.TagName:
+def _default_tag(source: str, kind: str, recipe: Recipe) -> names.TagName:
     """ "smollm2:135m-q8_0" for "smollm2:135m"; the source's own quantization leaves its tag."""
     ref = names.parse(source)
+    label = recipe.label + "".join(f"-without{layer}" for layer in recipe.prune_layers)
     if isinstance(ref, names.HubName):
         return names.TagName(ref.repository, label.lower())
     name, _, tag = source.partition(":")
@@ -91,62 +135,12 @@ def _default_tag(source: str, kind: str, label: str) -> names.TagName:
     return names.TagName(name, "-".join([*parts, label.lower()]))
 
 
-def _derivation(source: str, kind: str, label: str) -> str:
-    if nominal_bits(kind) >= _FULL_BITS:
-        return f"{source} ({kind})"
-    how = "dequantized" if nominal_bits(label) >= _FULL_BITS else "requantized"
-    return f"{source} ({kind}, {how})"
-
-
-@dataclass(frozen=True, slots=True)
-class _Conversion:
-    """One run of the child."""
-
-    store: Store
-    header: Header
-    source: Path
-    destination: Path
-    label: str
-    emit: Emit
-
-    def run(self, cancelled: Event) -> None:
-        with running("native.quantize", cancelled) as child:
-            child.send(self._job())
-            if not self._follow(child):
-                progress.check(cancelled)
-                raise Unusable(f"Quantizing to {self.label} failed: {child.last_words()}")
-
-    def _job(self) -> dict[str, object]:
-        # All threads; requantizing is allowed, since whether it makes sense has been decided.
-        paths = {"source": str(self.source), "destination": str(self.destination)}
-        return {**paths, "type": self.label, "threads": 0, "allow_requantize": True}
-
-    def _follow(self, child: Child) -> bool:
-        """Passes the child's messages on; whether it said that it is done."""
-        sizes = {tensor.name: tensor.size_bytes for tensor in self.header.tensors}
-        done_bytes = 0
-        self._report(self.label, done_bytes)
-        for message in child.messages():
-            if "planned_bytes" in message:
-                self.store.blobs.ensure_free(message["planned_bytes"] + self.header.data_offset)
-                child.send("go on")
-            elif "tensor" in message:
-                self._report(message["tensor"], done_bytes)
-                done_bytes += sizes.get(message["tensor"], 0)
-            elif "error" in message:
-                raise self._refusal(message)
-            else:
-                self._report(self.label, self.header.weights_bytes)
-                return True
-        return False
-
-    def _report(self, detail: str, done_bytes: int) -> None:
-        self.emit(Progress("quantizing", detail, None, done_bytes, self.header.weights_bytes))
-
-    def _refusal(self, message: dict[str, Any]) -> Unusable:
-        if message["needs_imatrix"]:
-            return Unusable(
-                f"{self.label} needs an importance matrix, which nybble cannot make",
-                hint="IQ4_XS, IQ4_NL, IQ3_S and the K types but Q2_K_S work without one.",
-            )
-        return Unusable(f"llama.cpp cannot quantize this model to {self.label}: {message['error']}")
+def _derivation(source: str, kind: str, recipe: Recipe) -> str:
+    how = [kind]
+    if nominal_bits(kind) < _FULL_BITS:
+        how.append("dequantized" if nominal_bits(recipe.label) >= _FULL_BITS else "requantized")
+    if recipe.imatrix:
+        how.append("with an importance matrix")
+    if recipe.prune_layers:
+        how.append(f"without layers {', '.join(map(str, recipe.prune_layers))}")
+    return f"{source} ({', '.join(how)})"

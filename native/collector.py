@@ -15,7 +15,7 @@ from native.importance import Importance
 _PLAIN, _EXPERTS = b"MUL_MAT", b"MUL_MAT_ID"
 _FEWEST_ROWS = 16
 """Plain products of fewer rows are not of a text that is being read (llama-imatrix's rule)."""
-_FLOAT_BYTES = 4
+_VALUE_BYTES = 4
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -120,18 +120,20 @@ def matrix_name(decorated: bytes) -> str:
 
 
 def floats(address: int) -> Floats:
-    return _values(address, np.dtype(np.float32))
+    """Values of an F32 tensor, slowest dimension first."""
+    return _values(address).view(np.float32)
 
 
 def integers(address: int) -> NDArray[np.int32]:
-    return _values(address, np.dtype(np.int32))
+    """Values of an I32 tensor, slowest dimension first."""
+    return _values(address)
 
 
-def _values(address: int, kind: np.dtype[np.float32] | np.dtype[np.int32]) -> NDArray[np.float32]:
-    """A tensor of values of 4 bytes as an array, slowest dimension first: a view where it lies in main memory,
-    strided as it is there, else of a copy. Raises LlamaError if its rows have gaps."""
+def _values(address: int) -> NDArray[np.int32]:
+    """A tensor of 4-byte values: a view where it lies in main memory, strided as it is there, else of a copy.
+    Raises LlamaError if its rows have gaps."""
     tensor = Tensor.from_address(address)
-    if tensor.nb[0] != _FLOAT_BYTES:
+    if tensor.nb[0] != _VALUE_BYTES:
         raise LlamaError(f"{tensor.name.decode('utf-8', 'replace')} has {tensor.nb[0]} bytes per value")
     size_bytes = int(function("ggml_nbytes")(address))
     if tensor.buffer and function("ggml_backend_buffer_is_host")(tensor.buffer):
@@ -140,4 +142,4 @@ def _values(address: int, kind: np.dtype[np.float32] | np.dtype[np.int32]) -> ND
         memory = (ctypes.c_char * size_bytes)()
         function("ggml_backend_tensor_get")(address, memory, 0, size_bytes)
     shape, strides = tuple(tensor.ne)[::-1], tuple(tensor.nb)[::-1]
-    return np.ndarray(shape, kind, memory, strides=strides)
+    return np.ndarray(shape, np.int32, memoryview(memory), strides=strides)
