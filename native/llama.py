@@ -40,7 +40,8 @@ class ContextOptions:
 
     `kv_type_k` and `kv_type_v` are ggml's names of types; `flash_attention` None lets llama.cpp decide.
     `kv_unified` False gives each sequence its own part of the cache, without others' tokens to skip: measured
-    on CPUs, `tests/bench/kv_streams.py`.
+    on CPUs, `tests/bench/kv_streams.py`. `output_tokens` is how many tokens of a decode may have logits: None
+    is enough for the last of each sequence and the guesses behind it.
     """
 
     context_length: int
@@ -54,11 +55,12 @@ class ContextOptions:
     flash_attention: bool | None = None
     kv_unified: bool = False
     micro_batch_tokens: int | None = None
+    output_tokens: int | None = None
 
     @property
     def outputs(self) -> int:
-        """Most tokens of a decode that have logits: the last of each sequence, and the guesses behind it."""
-        return self.sequences + self.draft_tokens
+        """Most tokens of a decode that have logits."""
+        return self.output_tokens or self.sequences + self.draft_tokens
 
 
 class Model:
@@ -284,6 +286,16 @@ class Context:
         pointer = api.llama_get_logits_ith(self._handle, row)
         row_values = self._row_type.from_address(ctypes.addressof(pointer.contents))
         return np.frombuffer(row_values, np.float32)  # type: ignore[call-overload, no-any-return]
+
+    def logits_of(self, row: int, count: int) -> NDArray[np.float32]:
+        """`logits` of `count` batch rows from `row` on, all of them with logits, as (count, vocabulary)."""
+        import numpy as np
+
+        if not count:
+            return np.empty((0, self.model.vocabulary_size), np.float32)
+        pointer = api.llama_get_logits_ith(self._handle, row)
+        rows = (self._row_type * count).from_address(ctypes.addressof(pointer.contents))
+        return np.frombuffer(rows, np.float32).reshape(count, -1)  # type: ignore[call-overload, no-any-return]
 
     # Memory of one sequence
 

@@ -124,12 +124,12 @@ class Scorer:
     # The child
 
     def _load(self, *, has_reference: bool, record: Path | None) -> None:
-        models = [{"path": str(variant.path), **asdict(variant.engine)} for variant in self._variants]
+        models = [_settings(variant) for variant in self._variants]
         order = {"models": models, "has_reference": has_reference, "temperatures": TEMPERATURES}
         self._child.send({**order, "record": str(record) if record else None})
         self.loaded = tuple(self._next_loaded(variant) for variant in self._variants)
         self._refuse_other_vocabularies()
-        self._receive()
+        self._receive()  # ready
 
     def _next_loaded(self, variant: Variant) -> Loaded:
         """A file on which llama.cpp ends the process is a bad file too."""
@@ -167,6 +167,13 @@ class Scorer:
         name = f"{clean_name(self._variants[model].name)}: " if model is not None else ""
         kind = DoesNotFit if answer.get("kind") == "memory" else Unusable
         return kind(f"{name}{answer['error']}", hint=answer.get("hint"))
+
+
+def _settings(variant: Variant) -> dict[str, Any]:
+    """The child makes its caches as long as the blocks are: the engine's context length is for the speed."""
+    engine = asdict(variant.engine)
+    del engine["context_length"]
+    return {"path": str(variant.path), **engine}
 
 
 def _order(block: Block) -> dict[str, Any]:

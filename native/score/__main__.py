@@ -1,0 +1,73 @@
+"""Child entry, `python -I -m native.score`: scores blocks of tokens with a reference and candidates.
+
+One JSON line on stdin: `models` (each `path` and settings as `models.Settings`; the reference first if
+`has_reference`), `temperatures`, and `record` (path or null). For each model {"loaded": {…}} on stdout, then
+{"ready": true}. Without a reference the one candidate is scored against `record`; with one, what the reference
+says is added to it.
+
+Then orders, one JSON line each, answered by one line each; arrays are base64 of their bytes:
+
+    {"tokenize": {"text": …, "add_special": …, "parse_special": …}}     {"tokens": […]}
+    {"pieces": [tokens]}                                                {"pieces": [base64, …]}
+    {"score": {"index": 0, "tokens": […], "first_scored": 64}}          {"reference": {…}, "candidates": [{…}]}
+    {"noise_floor": as score}                                           {"candidate": {…}}
+    {"sample": {"prompts": […], "max_tokens": …, "seeds": […]}}         {"answers": [[tokens], …]}
+    {"answer": {"prompt": […], "max_tokens": …}}                        {"answers": [{…}, …]}
+
+{"error": "…", "model": 1 or null, "kind": "load", "memory", "numbers" or "record"} is the last answer. End of
+file on stdin ends the process at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+# Before numpy: matrix products are none of what we do with it, and its threads would stand in llama.cpp's way.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
+def main() -> None:
+    # Back ends print to fd 1; the answers have the real stdout to themselves.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    orders = _orders(os.fdopen(os.dup(0), "rb"))
+
+    def answer(fields: dict[str, Any]) -> None:
+        answers.write(json.dumps(fields) + "\n")
+        answers.flush()
+
+    from native.score.session import Failed, Session
+
+    try:
+        session = Session(next(orders), answer)
+        answer({"ready": True})
+        for order in orders:
+            ((verb, argument),) = order.items()
+            answer(session.verbs[verb](argument))
+    except Failed as error:
+        answer({"error": str(error), "model": error.model, "kind": error.kind})
+
+
+def _orders(stream: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Read by a thread that ends the process when nobody waits for answers any more."""
+    waiting: queue.Queue[bytes] = queue.Queue()
+
+    def read() -> None:
+        for line in stream:
+            waiting.put(line)
+        sys.stderr.flush()
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield json.loads(waiting.get())
+
+
+if __name__ == "__main__":
+    main()

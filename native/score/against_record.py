@@ -1,0 +1,51 @@
+"""A candidate beside the reference's record, when both do not fit into memory together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from native.score import record, rows
+from native.score.lockstep import Workers, naming
+from native.score.models import Reader
+
+# Nats: beyond this, the estimate of the tail that is never negative has too heavy an upper end.
+_MUCH = 0.5
+
+
+class AgainstRecord:
+    """The first block decides how the tails of all blocks are estimated: a mean of both would be neither's."""
+
+    def __init__(self) -> None:
+        self._differs_much: bool | None = None
+
+    def score(
+        self,
+        workers: Workers,
+        readers: Sequence[Reader],
+        tokens: Sequence[int],
+        first_scored: int,
+        kept: record.Kept,
+    ) -> rows.Candidate:
+        """Raises LlamaError or ModelNotFinite."""
+
+        def some(
+            logits: list[rows.Rows], following: NDArray[np.intp], first: int, scratch: rows.Scratch
+        ) -> record.Compared:
+            with naming(0):
+                return record.compare(logits[0], following, kept[first : first + len(following)], scratch)
+
+        return self._joined(workers.over(readers, tokens, first_scored, some))
+
+    def _joined(self, parts: Sequence[record.Compared]) -> rows.Candidate:
+        lumped = np.concatenate([part.lumped for part in parts])
+        if self._differs_much is None:
+            self._differs_much = bool(lumped.mean() > _MUCH)
+        tails = [part.light if self._differs_much else part.steady for part in parts]
+        return rows.Candidate(
+            nll=np.concatenate([part.nll for part in parts]),
+            kld=lumped + np.concatenate(tails),
+            same_top=np.concatenate([part.same_top for part in parts]),
+        )

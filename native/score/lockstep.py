@@ -1,0 +1,135 @@
+"""Models over the same block, piece by piece: what is asked of their logits is asked at once, and none kept."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from native.score import rows
+from native.score.models import Reader, pieces
+
+T = TypeVar("T")
+Work = Callable[[list[rows.Rows], NDArray[np.intp], int, rows.Scratch], T]
+"""Gets the logits of each model in the same few places, the tokens that follow there, and which of the scored
+tokens the first of these is."""
+
+
+class ModelNotFinite(Exception):
+    """Logits of model `model`, counted from 0, are no numbers."""
+
+    def __init__(self, model: int) -> None:
+        super().__init__(model)
+        self.model = model
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceScores:
+    """One value for each scored token, natural logarithms; of `kld_at` one for each temperature: the sum."""
+
+    nll: NDArray[np.float64]
+    margin: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+    kld_at: NDArray[np.float64]
+
+
+class Workers:
+    """Up to `threads` of them, which work on logits while llama.cpp rests."""
+
+    def __init__(self, threads: int, vocabulary_size: int) -> None:
+        self._vocabulary_size = vocabulary_size
+        self._own = threading.local()
+        self._pool = ThreadPoolExecutor(threads)
+
+    def over(self, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int, work: Work[T]) -> list[T]:
+        """What `work` makes of all scored tokens, a few at a time. Raises LlamaError."""
+        following = np.asarray(tokens, np.intp)
+        found: list[T] = []
+        for piece in pieces(len(tokens) - 1, first_scored - 1, readers[0].most_outputs):
+            logits = [reader.read(tokens, piece) for reader in readers]
+            if piece.outputs:
+                start = piece.end - piece.outputs + 1
+                places = (following[start : piece.end + 1], start - first_scored)
+                found.extend(self._spread(logits, *places, work))
+        return found
+
+    def _spread(
+        self, logits: list[rows.Rows], following: NDArray[np.intp], first: int, work: Work[T]
+    ) -> Iterator[T]:
+        step = rows.rows_at_once(self._vocabulary_size)
+
+        def some(start: int) -> T:
+            part = slice(start, start + step)
+            return work([each[part] for each in logits], following[part], first + start, self._scratch())
+
+        return self._pool.map(some, range(0, len(following), step))
+
+    def _scratch(self) -> rows.Scratch:
+        if not hasattr(self._own, "scratch"):
+            self._own.scratch = rows.Scratch(self._vocabulary_size)
+        scratch: rows.Scratch = self._own.scratch
+        return scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Lockstep:
+    """The first model is the reference. `keep` is told of its distributions, by number of the scored token."""
+
+    temperatures: tuple[float, ...]
+    keep: Callable[[int, rows.Reference, rows.Scratch], None] | None = None
+
+    def score(
+        self, workers: Workers, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int
+    ) -> tuple[ReferenceScores, list[rows.Candidate]]:
+        """Raises LlamaError or ModelNotFinite."""
+        parts = workers.over(readers, tokens, first_scored, self._some)
+        references = [reference for reference, _ in parts]
+        candidates = zip(*(part for _, part in parts), strict=True)
+        return _joined_reference(references), [joined(list(each)) for each in candidates]
+
+    def _some(
+        self, logits: list[rows.Rows], following: NDArray[np.intp], first: int, scratch: rows.Scratch
+    ) -> tuple[ReferenceScores, list[rows.Candidate]]:
+        with naming(0):
+            against = rows.reference(logits[0], following, scratch)
+        candidates = []
+        for model, own in enumerate(logits[1:], 1):
+            with naming(model):
+                candidates.append(rows.candidate(own, following, against, scratch))
+        if self.keep:
+            self.keep(first, against, scratch)
+        kld_at = rows.divergence_at(self.temperatures, against, scratch)
+        entropy = against.entropy.astype(np.float32)
+        return ReferenceScores(against.nll, against.margin, entropy, kld_at), candidates
+
+
+@contextlib.contextmanager
+def naming(model: int) -> Iterator[None]:
+    """NotFinite becomes ModelNotFinite."""
+    try:
+        yield
+    except rows.NotFinite as error:
+        raise ModelNotFinite(model) from error
+
+
+def joined(parts: Sequence[rows.Candidate]) -> rows.Candidate:
+    return rows.Candidate(
+        np.concatenate([part.nll for part in parts]),
+        np.concatenate([part.kld for part in parts]),
+        np.concatenate([part.same_top for part in parts]),
+    )
+
+
+def _joined_reference(parts: Sequence[ReferenceScores]) -> ReferenceScores:
+    return ReferenceScores(
+        np.concatenate([part.nll for part in parts]),
+        np.concatenate([part.margin for part in parts]),
+        np.concatenate([part.entropy for part in parts]),
+        np.sum([part.kld_at for part in parts], axis=0),
+    )

@@ -1,0 +1,133 @@
+"""One model that is scored: loaded once, with a context as long as what it was last asked to read."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from native.binding import api
+from native.llama import Context, ContextOptions, Model
+from native.log import Log
+
+if TYPE_CHECKING:
+    from native.score.rows import Rows
+
+# llama-perplexity's micro-batch.
+_BATCH_TOKENS = 512
+# What one decode's logits may take, in llama.cpp's output buffer and once more where they are computed.
+_LOGITS_BYTES = 64 * 2**20
+# A tile of llama.cpp's attention.
+_TILE_TOKENS = 64
+# Caches come in so many tokens, so that the next block does not need a new one for a few more.
+_CACHE_STEP_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A file and how it is run, as `native.llama` has it; `threads` for prefill and decode alike."""
+
+    path: str
+    threads: int
+    gpu_layers: int
+    kv_type_k: str
+    kv_type_v: str
+    flash_attention: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens `start` to `end` of a block, decoded at once; the last `outputs` of them have logits."""
+
+    start: int
+    end: int
+    outputs: int
+
+
+def pieces(length: int, first_output: int, most_outputs: int) -> Iterator[Piece]:
+    """A block of `length` tokens, of which those from `first_output` on have logits."""
+    start = 0
+    while start < length:
+        end = min(length, start + _BATCH_TOKENS, max(start, first_output) + most_outputs)
+        yield Piece(start, end, max(0, end - max(start, first_output)))
+        start = end
+
+
+def most_outputs(vocabulary_size: int) -> int:
+    """Tokens with logits in one decode."""
+    affordable = _LOGITS_BYTES // (4 * vocabulary_size) // _TILE_TOKENS * _TILE_TOKENS
+    return max(_TILE_TOKENS, min(_BATCH_TOKENS, affordable))
+
+
+class ScoredModel:
+    """Raises LlamaError where llama.cpp refuses."""
+
+    def __init__(self, settings: Settings, log: Log) -> None:
+        started = time.perf_counter()
+        self.settings = settings
+        self.model = Model(Path(settings.path), settings.gpu_layers, lambda _fraction: True, log)
+        self.load_s = time.perf_counter() - started
+        self.most_outputs = most_outputs(self.model.vocabulary_size)
+        self._reader: Reader | None = None
+
+    def reader(self, length: int) -> Reader:
+        """An empty context for `length` tokens, the same one as long as it is long enough."""
+        if self._reader is None or self._reader.length < length:
+            if self._reader:
+                self._reader.close()
+            self._reader = Reader(self, -(-length // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS)
+        self._reader.clear()
+        return self._reader
+
+    def context(self, length: int, sequences: int, micro_batch_tokens: int | None = None) -> Context:
+        settings = self.settings
+        return Context(
+            self.model,
+            ContextOptions(
+                context_length=length,
+                sequences=sequences,
+                batch_tokens=_BATCH_TOKENS,
+                threads=settings.threads,
+                prefill_threads=settings.threads,
+                kv_type_k=settings.kv_type_k,
+                kv_type_v=settings.kv_type_v,
+                flash_attention=settings.flash_attention,
+                micro_batch_tokens=micro_batch_tokens,
+                output_tokens=max(self.most_outputs, sequences),
+            ),
+        )
+
+    def vocabulary_digest(self) -> str:
+        """sha256 over all tokens' texts and types."""
+        digest = hashlib.sha256()
+        vocabulary = self.model.vocabulary
+        for token in range(self.model.vocabulary_size):
+            digest.update(api.llama_vocab_get_text(vocabulary, token))
+            digest.update(b"\0%d\0" % api.llama_vocab_get_attr(vocabulary, token))
+        return digest.hexdigest()
+
+
+class Reader:
+    """A context that reads one block after another."""
+
+    def __init__(self, model: ScoredModel, length: int, micro_batch_tokens: int | None = None) -> None:
+        self.length = length
+        self.most_outputs = model.most_outputs
+        self.context = model.context(length, 1, micro_batch_tokens)
+
+    def clear(self) -> None:
+        self.context.clear(0)
+
+    def close(self) -> None:
+        self.context.close()
+
+    def read(self, tokens: Sequence[int], piece: Piece) -> Rows:
+        """Logits of the piece's last tokens, valid until the next one is read."""
+        batch = self.context.batch
+        batch.clear()
+        end = batch.add(0, piece.start, tokens[piece.start : piece.end], outputs=piece.outputs)
+        self.context.decode()
+        return self.context.logits_of(end - piece.outputs, piece.outputs)

@@ -1,0 +1,121 @@
+"""The file that keeps records of the reference: blocks one behind another, each durable once `append` returns.
+
+A JSON line with `format`, `vocabulary` (its digest) and `temperatures`; then for each block a JSON line with
+`index`, `tokens` (digest of them and of where scoring begins), `rows` and `kld_at`, and that many `ROW`s. What a
+killed process left half written is cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native.score.record import ROW, Kept
+
+_FORMAT = 1
+
+
+class RecordUnusable(Exception):
+    """The sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBlock:
+    """`kld_at` for each temperature: the sum over the tokens."""
+
+    rows: Kept
+    kld_at: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    tokens: str
+    rows: int
+    kld_at: list[float]
+    offset: int
+
+
+class RecordFile:
+    """Written and read by one process at a time."""
+
+    def __init__(self, path: Path, temperatures: Sequence[float], vocabulary: str) -> None:
+        """Raises RecordUnusable for a file of another vocabulary or format, and OSError."""
+        self._header = {"format": _FORMAT, "vocabulary": vocabulary, "temperatures": list(temperatures)}
+        self._file = path.open("a+b")
+        self._file.seek(0)
+        self._places: dict[int, _Place] = {}
+        line = self._file.readline()
+        if not line:
+            self._write(json.dumps(self._header).encode() + b"\n")
+        else:
+            self._check(line)
+            self._find_blocks()
+
+    def append(self, index: int, tokens: Sequence[int], first_scored: int, block: KeptBlock) -> None:
+        """Keep one block, unless it is there already."""
+        digest = _digest(tokens, first_scored)
+        if index in self._places and self._places[index].tokens == digest:
+            return
+        fields = {"index": index, "tokens": digest, "rows": len(block.rows), "kld_at": block.kld_at}
+        head = json.dumps(fields).encode() + b"\n"
+        self._file.seek(0, os.SEEK_END)
+        offset = self._file.tell() + len(head)
+        self._write(head + block.rows.tobytes())
+        self._places[index] = _Place(digest, len(block.rows), block.kld_at, offset)
+
+    def read(self, index: int, tokens: Sequence[int], first_scored: int) -> KeptBlock:
+        """Raises RecordUnusable for a block that is not there."""
+        place = self._places.get(index)
+        if place is None or place.tokens != _digest(tokens, first_scored):
+            raise RecordUnusable(f"the reference's record has no block {index} of these tokens")
+        self._file.seek(place.offset)
+        data = self._file.read(place.rows * ROW.itemsize)
+        return KeptBlock(np.frombuffer(data, ROW), place.kld_at)
+
+    def _check(self, line: bytes) -> None:
+        try:
+            found = json.loads(line)
+        except ValueError as error:
+            raise RecordUnusable("the reference's record is damaged") from error
+        if found != self._header:
+            what = "vocabulary" if found.get("format") == _FORMAT else "format"
+            raise RecordUnusable(f"the reference's record has another {what}")
+
+    def _find_blocks(self) -> None:
+        size = os.fstat(self._file.fileno()).st_size
+        whole = self._file.tell()
+        while line := self._file.readline():
+            fields = _parsed(line)
+            if fields is None:
+                break
+            end = self._file.tell() + fields["rows"] * ROW.itemsize
+            if end > size:
+                break
+            place = _Place(fields["tokens"], fields["rows"], fields["kld_at"], self._file.tell())
+            self._places[fields["index"]] = place
+            whole = self._file.seek(end)
+        self._file.truncate(whole)
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        fields: dict[str, Any] = json.loads(line)
+    except ValueError:
+        return None
+    return fields
+
+
+def _digest(tokens: Sequence[int], first_scored: int) -> str:
+    return hashlib.sha256(np.asarray([first_scored, *tokens], "<i4").tobytes()).hexdigest()

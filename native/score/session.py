@@ -1,0 +1,165 @@
+"""The loaded models of one child, and the orders they can be given: JSON in, JSON out."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from native.errors import LlamaError
+from native.log import Log
+from native.probe import take_snapshot
+from native.score import generate, record, rows
+from native.score.against_record import AgainstRecord
+from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores, Workers
+from native.score.models import Reader, ScoredModel, Settings
+from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
+
+# Far from the usual 512: other kernels, other sums.
+_NOISE_MICRO_BATCH_TOKENS = 64
+
+
+class Failed(Exception):
+    """`model` counts from 0; `kind` is "load", "memory", "numbers" or "record"."""
+
+    def __init__(self, message: str, model: int | None, kind: str) -> None:
+        super().__init__(message)
+        self.model = model
+        self.kind = kind
+
+
+class Session:
+    """Every order raises Failed."""
+
+    def __init__(self, order: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+        """Says {"loaded": …} of each model to `answer`."""
+        log = Log()
+        self._models: list[ScoredModel] = []
+        digests = []
+        for number, settings in enumerate(order["models"]):
+            with _failing(number, "load"):
+                self._models.append(ScoredModel(Settings(**settings), log))
+            digests.append(self._models[-1].vocabulary_digest())
+            answer({"loaded": _loaded(self._models[-1], digests[-1])})
+        self._temperatures = tuple(order["temperatures"])
+        self._has_reference = order["has_reference"]
+        self._workers = Workers(self._models[0].settings.threads, self._models[0].model.vocabulary_size)
+        self._record: RecordFile | None = None
+        if order["record"]:
+            with _failing(None, "record"):
+                self._record = RecordFile(Path(order["record"]), self._temperatures, digests[0])
+        self._against = AgainstRecord()
+        orders = (self.tokenize, self.pieces, self.score, self.noise_floor, self.sample, self.answer)
+        self.verbs: dict[str, Callable[[Any], dict[str, Any]]] = {each.__name__: each for each in orders}
+
+    def tokenize(self, order: dict[str, Any]) -> dict[str, Any]:
+        with _failing(0, "load"):
+            return {"tokens": self._models[0].model.tokenize(order.pop("text"), **order)}
+
+    def pieces(self, tokens: list[int]) -> dict[str, Any]:
+        model = self._models[0].model
+        return {"pieces": [base64.b64encode(model.piece(token)).decode() for token in tokens]}
+
+    def score(self, order: dict[str, Any]) -> dict[str, Any]:
+        if not self._has_reference:
+            return self._score_against_record(**order)
+        reference, candidates = self._score_together(**order)
+        return {"reference": _arrays(reference), "candidates": [_arrays(each) for each in candidates]}
+
+    def noise_floor(self, order: dict[str, Any]) -> dict[str, Any]:
+        tokens, first_scored = order["tokens"], order["first_scored"]
+        with _failing(0, "memory"):
+            other = Reader(self._models[0], len(tokens), _NOISE_MICRO_BATCH_TOKENS)
+            readers = [self._models[0].reader(len(tokens)), other]
+            lockstep = Lockstep(self._temperatures)
+            _, (candidate,) = lockstep.score(self._workers, readers, tokens, first_scored)
+            other.close()
+        return {"candidate": _arrays(candidate)}
+
+    def sample(self, order: dict[str, Any]) -> dict[str, Any]:
+        with _failing(0, "memory"):
+            return {"answers": generate.sample(self._models[0], **order)}
+
+    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+        answers = []
+        for number, model in enumerate(self._models):
+            with _failing(number, "memory"):
+                answers.append(asdict(generate.answer(model, **order)))
+        return {"answers": answers}
+
+    def _score_together(
+        self, index: int, tokens: list[int], first_scored: int
+    ) -> tuple[ReferenceScores, list[rows.Candidate]]:
+        kept: list[tuple[int, record.Kept]] = []
+
+        def keep(first: int, of: rows.Reference, scratch: rows.Scratch) -> None:
+            kept.append((first, record.keep(of, scratch, seed=index * 2**20 + first)))
+
+        lockstep = Lockstep(self._temperatures, keep if self._record else None)
+        readers = self._readers(len(tokens))
+        with _failing(None, "memory"):
+            reference, candidates = lockstep.score(self._workers, readers, tokens, first_scored)
+        if self._record:
+            block = KeptBlock(np.concatenate([part for _, part in sorted(kept)]), list(reference.kld_at))
+            self._record.append(index, tokens, first_scored, block)
+        return reference, candidates
+
+    def _score_against_record(self, index: int, tokens: list[int], first_scored: int) -> dict[str, Any]:
+        if self._record is None:
+            raise Failed("there is neither a reference nor its record", None, "record")
+        with _failing(0, "memory"):
+            kept = self._record.read(index, tokens, first_scored)
+            readers = self._readers(len(tokens))
+            candidate = self._against.score(self._workers, readers, tokens, first_scored, kept.rows)
+        of = kept.rows
+        reference = ReferenceScores(of["nll"], of["margin"], of["entropy"], np.asarray(kept.kld_at))
+        return {"reference": _arrays(reference), "candidates": [_arrays(candidate)]}
+
+    def _readers(self, length: int) -> list[Reader]:
+        readers = []
+        for number, model in enumerate(self._models):
+            with _failing(number, "memory"):
+                readers.append(model.reader(length))
+        return readers
+
+
+@contextlib.contextmanager
+def _failing(model: int | None, kind: str) -> Iterator[None]:
+    """What goes wrong in the block becomes Failed: `kind` where llama.cpp refuses, of `model`."""
+    not_finite = "its logits are not numbers (NaN or infinite): the file is damaged"
+    try:
+        yield
+    except LlamaError as error:
+        raise Failed(str(error), model, kind) from error
+    except ModelNotFinite as error:
+        raise Failed(not_finite, error.model, "numbers") from error
+    except rows.NotFinite as error:
+        raise Failed(not_finite, model, "numbers") from error
+    except RecordUnusable as error:
+        raise Failed(str(error), None, "record") from error
+    except OSError as error:
+        raise Failed(f"the reference's record: {error.strerror}", None, "record") from error
+
+
+def _loaded(model: ScoredModel, digest: str) -> dict[str, Any]:
+    snapshot = take_snapshot()
+    vocabulary = model.model
+    return {
+        "load_s": model.load_s,
+        "vocabulary_size": vocabulary.vocabulary_size,
+        "vocabulary_digest": digest,
+        "engine": f"llama-cpp-python {snapshot.llama_cpp_python}: {snapshot.system_info}",
+        "bos_text": vocabulary.token_text(vocabulary.bos_token),
+        "eos_text": vocabulary.token_text(vocabulary.eos_token),
+        "control_tokens": list(vocabulary.control_tokens()),
+    }
+
+
+def _arrays(scores: ReferenceScores | rows.Candidate) -> dict[str, str]:
+    fields = {name: getattr(scores, name) for name in scores.__slots__}
+    return {name: base64.b64encode(array.tobytes()).decode() for name, array in fields.items()}
