@@ -1,5 +1,5 @@
-"""Child entry, `python -I -m native.speed`: times prefill and decode as llama-bench defines them, with nothing
-tokenized while the clock runs and nothing sampled.
+"""Child entry, `python -I -m native.speed`: times prefill and decode as llama-bench defines them. Nothing is
+tokenized or sampled meanwhile.
 
 One JSON line on stdin: `path`, `gpu_layers` (-1: all), `context_length`, `threads`, `kv_type_k`, `kv_type_v`
 and `flash_attention` (null: llama.cpp decides), and, if the tokens shall not be random ones, `text` to take
@@ -8,8 +8,8 @@ one on stdout:
 
     {"devices": "CPU 94 MiB", "hardware": {…}, "load_s": 0.21, "buffers": [{"device": "CPU", …}, …]}
 
-`hardware` is a HardwareSnapshot; `load_s` is from nothing to the first decode, of one token; `buffers` are what
-llama.cpp says that it allocated. Then, for each line on stdin, one of
+`hardware` is a HardwareSnapshot; `load_s` is from nothing to the first decode, of one token; `buffers` are
+what llama.cpp says that it allocated. Then, for each line on stdin, one of
 
     {"prompt_tokens": 512, "generate_tokens": 0, "depth": 2048}     → {"seconds": 0.84}
     {"do": "unload"}                                                → {}

@@ -18,7 +18,6 @@ from runner.wire.compare import Memory
 _CONTEXTS = (4096, 8192, 32768)
 # Fills the buffers that one step needs.
 _STEP = Test(512, 0, 0)
-_SCORE_BYTES = 4
 _METAL = "MTL"
 
 

@@ -10,13 +10,15 @@ from runner.bench.plan import Test
 from runner.wire.compare import Effort
 
 _TOLERANCE = 1.03
+_DEPTH_STEP = 512
 
 
 @dataclass(frozen=True, slots=True)
 class SpeedPlan:
     """Prefill of `prompt_tokens` and decode of `generate_tokens` behind each of `depths`, `repetitions` times
-    once it is steady, and that is given up after `most_warm_ups`. `loads` of each kind, `requests` through the
-    daemon. A test takes `most_s` seconds of one variant at most, but has two repetitions.
+    once it is steady, which is given up after `most_warm_ups`. `loads` of each kind, `requests` through the
+    daemon. A test of one variant takes about `most_s` seconds at most, but has two repetitions; for energy it
+    may take `energy_s`, but has one window.
 
     `text` is what tokens are taken from; None takes random ones. `daemon` is the address of the daemon that
     serves models which have a tag; None leaves out what is measured through it. An answer is `answer_tokens`
@@ -31,6 +33,7 @@ class SpeedPlan:
     loads: int = 3
     requests: int = 3
     most_s: float = 60.0
+    energy_s: float = 60.0
     text: str | None = None
     daemon: str | None = None
     answer_tokens: int = 256
@@ -40,12 +43,20 @@ class SpeedPlan:
         return Test(self.prompt_tokens, 0, depth), Test(0, self.generate_tokens, depth)
 
     def within(self, context_length: int) -> SpeedPlan:
-        """Without the depths, and with no longer prompts, than such a context has room for."""
+        """As much of it as a context of this length has room for: where depths must go, the deepest that is
+        possible stands for them."""
         prompt_tokens = min(self.prompt_tokens, context_length)
         generate_tokens = min(self.generate_tokens, context_length)
-        longest = max(prompt_tokens, generate_tokens)
-        depths = tuple(depth for depth in self.depths if depth + longest <= context_length)
-        return replace(self, prompt_tokens=prompt_tokens, generate_tokens=generate_tokens, depths=depths)
+        most = context_length - max(prompt_tokens, generate_tokens)
+        depths = {depth for depth in self.depths if depth <= most}
+        if len(depths) < len(self.depths):
+            depths.add(most // _DEPTH_STEP * _DEPTH_STEP)
+        return replace(
+            self,
+            prompt_tokens=prompt_tokens,
+            generate_tokens=generate_tokens,
+            depths=tuple(sorted(depths)),
+        )
 
 
 QUICK = SpeedPlan(
@@ -57,6 +68,7 @@ QUICK = SpeedPlan(
     loads=2,
     requests=2,
     most_s=10.0,
+    energy_s=4.0,
 )
 STANDARD = SpeedPlan(depths=(0, 4096))
 DEEP = SpeedPlan(repetitions=10, loads=5, requests=5, most_s=300.0)
@@ -79,8 +91,8 @@ def there_and_back(count: int, rounds: int) -> list[list[int]]:
 
 
 def slowdown(durations_s: Sequence[float]) -> float:
-    """How much slower the second half was than the first, 0.1 for 10 %; 0 for fewer than four."""
+    """How much slower the second half was than the first, 0.1 for 10 %; 0 for one."""
     half = len(durations_s) // 2
-    if half < 2:
+    if not half:
         return 0.0
     return statistics.median(durations_s[-half:]) / statistics.median(durations_s[:half]) - 1

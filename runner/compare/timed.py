@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict
+from math import inf
 from threading import Event
 from typing import Any
 
@@ -43,6 +44,19 @@ class TimedEngine:
             except WorkerFailed as error:
                 raise Unusable(f"{clean_name(variant.name)} cannot be loaded: {error.message}") from error
             yield engine
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """ggml's names of what holds the weights."""
+        return frozenset(each["device"] for each in self.loaded["buffers"] if each["kind"] == "model")
+
+    @property
+    def free_on_gpus_bytes(self) -> float:
+        """What was free on the fullest GPU after the load; infinite if this model is on the CPU."""
+        if self.devices <= {"CPU"}:
+            return inf
+        devices = self.loaded["hardware"]["devices"]
+        return min((each["free_bytes"] or 0 for each in devices if each["kind"] == "gpu"), default=inf)
 
     def seconds(self, test: Test) -> float:
         return float(self._ask(asdict(test))["seconds"])

@@ -10,6 +10,7 @@ if sys.platform == "win32":
         cpu_features,
         cpu_model,
         detached_process_options,
+        drop_from_memory,
         limit_resources,
         stop_signals,
     )
@@ -17,15 +18,16 @@ else:
     from runner.system.posix import claim_address, detached_process_options, stop_signals
 
     if sys.platform == "darwin":
-        from runner.system.macos import cpu_features, cpu_model, limit_resources
+        from runner.system.macos import cpu_features, cpu_model, drop_from_memory, limit_resources
     else:
-        from runner.system.linux import cpu_features, cpu_model, limit_resources
+        from runner.system.linux import cpu_features, cpu_model, drop_from_memory, limit_resources
 
 __all__ = [
     "claim_address",
     "cpu_features",
     "cpu_model",
     "detached_process_options",
+    "drop_from_memory",
     "limit_resources",
     "stop_signals",
 ]

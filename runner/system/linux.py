@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
+import os
 import resource
 from pathlib import Path
 
@@ -62,3 +65,28 @@ def _cpuinfo(key: str) -> str | None:
         if name.strip() == key:
             return value.strip()
     return None
+
+
+def drop_from_memory(file: Path) -> float | None:
+    """Forget what the system has cached of a file. The share that is still in memory, 0 to 1, since pages
+    that a process has mapped stay; None where this cannot be done. Raises OSError."""
+    with file.open("rb") as stream:
+        # Only what is on the disk already can be dropped.
+        os.fsync(stream.fileno())
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
+            return _share_in_memory(mapped)
+
+
+def _share_in_memory(mapped: mmap.mmap) -> float:
+    pages = -(-len(mapped) // mmap.PAGESIZE)
+    states = (ctypes.c_ubyte * pages)()
+    start = ctypes.c_char.from_buffer(mapped)
+    failed = ctypes.CDLL(None, use_errno=True).mincore(
+        ctypes.c_void_p(ctypes.addressof(start)), ctypes.c_size_t(len(mapped)), states
+    )
+    # The map cannot be closed while something points into it.
+    del start
+    if failed:
+        raise OSError(ctypes.get_errno(), "mincore failed")
+    return sum(state & 1 for state in states) / pages

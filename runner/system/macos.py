@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from runner.system.posix import limit_cpu_and_files
 
@@ -54,3 +55,8 @@ def _sysctl(*keys: str) -> str:
         ["/usr/sbin/sysctl", "-n", *keys], capture_output=True, text=True, check=False, timeout=5
     )
     return done.stdout.strip()
+
+
+def drop_from_memory(file: Path) -> float | None:
+    """None: macOS has no way to forget what it has cached of a file but for administrators."""
+    return None

@@ -11,6 +11,7 @@ if sys.platform == "win32":
     import subprocess
     import winreg
     from ctypes import wintypes
+    from pathlib import Path
     from typing import Any
 
     import psutil
@@ -111,3 +112,7 @@ if sys.platform == "win32":
         path = r"HARDWARE\DESCRIPTION\System\CentralProcessor\0"
         with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, path) as key:
             return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip() or None
+
+    def drop_from_memory(file: Path) -> float | None:
+        """None: Windows has no way to forget what it has cached of a file but for administrators."""
+        return None

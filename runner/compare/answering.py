@@ -1,0 +1,29 @@
+"""What a whole answer takes: time and energy for a prompt and so many generated tokens. Pure."""
+
+from __future__ import annotations
+
+from runner.compare import spread
+from runner.wire.compare import Energy, Estimate, Speed
+
+
+def with_answer(speed: Speed, energy: Energy, answer_tokens: float) -> tuple[Speed, Energy]:
+    """Both with the figures for an answer of `answer_tokens` to a prompt of `speed.prompt_tokens`.
+
+    The time counts from the request to the last token; the energy is gross, since that is what it takes.
+    """
+    timed = spread.plus(_first_token(speed), spread.duration(answer_tokens, speed.depths[0].decode_tps))
+    joules = spread.plus(
+        spread.times(speed.prompt_tokens, energy.prompt_joules_gross),
+        spread.times(answer_tokens, energy.generated_joules_gross),
+    )
+    return (
+        speed.model_copy(update={"time_to_answer_s": timed}),
+        energy.model_copy(update={"answer_joules": joules}),
+    )
+
+
+def _first_token(speed: Speed) -> Estimate:
+    """As the client sees it; the engine's part alone where the daemon did not serve the variant."""
+    if speed.client_ttft_s.value is not None:
+        return speed.client_ttft_s
+    return spread.duration(speed.prompt_tokens, speed.depths[0].prefill_tps)

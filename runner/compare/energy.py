@@ -1,0 +1,74 @@
+"""Joules per token: from windows of work and windows of rest. Pure."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from runner.compare import spread
+from runner.wire.compare import Energy, Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a sensor counted while so many tokens were computed. `seconds` are of the clock."""
+
+    joules: float
+    seconds: float
+    tokens: int
+
+
+@dataclass(slots=True)
+class Metered:
+    """All windows of one variant: of prompts and of generated tokens, and the watts that the machine took
+    while it did nothing, before and after."""
+
+    prompt: list[Window] = field(default_factory=list)
+    generated: list[Window] = field(default_factory=list)
+    idle_watts: list[float] = field(default_factory=list)
+
+
+def not_measured(reason: str) -> Energy:
+    nothing = spread.unknown(reason)
+    return Energy(
+        prompt_joules_gross=nothing,
+        prompt_joules_net=nothing,
+        generated_joules_gross=nothing,
+        generated_joules_net=nothing,
+        answer_joules=nothing,
+        reason=reason,
+    )
+
+
+def energy(sensor: str, covers: str, metered: Metered) -> Energy:
+    """Without `answer_joules`, which `runner.compare.answering` adds."""
+    gross = [_gross(windows) for windows in (metered.prompt, metered.generated)]
+    net = [_net(windows, metered.idle_watts) for windows in (metered.prompt, metered.generated)]
+    return Energy(
+        sensor=sensor,
+        covers=covers,
+        prompt_joules_gross=gross[0],
+        prompt_joules_net=net[0],
+        generated_joules_gross=gross[1],
+        generated_joules_net=net[1],
+        answer_joules=spread.unknown("the tokens of an answer are not known"),
+    )
+
+
+def _gross(windows: Sequence[Window]) -> Estimate:
+    if not windows:
+        return spread.unknown("not measured")
+    return spread.median([window.joules / window.tokens for window in windows])
+
+
+def _net(windows: Sequence[Window], idle_watts: Sequence[float]) -> Estimate:
+    """(E - P·t) / n with the mean idle power P; how far the idle windows are apart widens the error."""
+    if not windows or not idle_watts:
+        return spread.unknown("not measured")
+    idle = statistics.fmean(idle_watts)
+    net = spread.median([(window.joules - idle * window.seconds) / window.tokens for window in windows])
+    drift = (max(idle_watts) - min(idle_watts)) / 2
+    seconds = statistics.median(window.seconds / window.tokens for window in windows)
+    unsure = drift * seconds
+    return spread.plus(net, Estimate(value=0.0, error=unsure, low=-2 * unsure, high=2 * unsure))

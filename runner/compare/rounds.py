@@ -1,0 +1,174 @@
+"""The engines of several variants, loaded together and measured in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from runner.bench.plan import Test
+from runner.compare import spread
+from runner.compare.disturbance import Disturbances
+from runner.compare.energy import Metered
+from runner.compare.metering import Meter
+from runner.compare.speed_plan import SpeedPlan, is_steady, slowdown, there_and_back
+from runner.compare.timed import TimedEngine
+from runner.system import drop_from_memory
+from runner.wire.compare import Estimate
+
+# Of a file whose pages were dropped, some are back before they are counted.
+_STILL_COLD = 0.02
+_SLOWED_DOWN = 0.1
+
+
+@dataclass(slots=True)
+class Timings:
+    """One variant's, in seconds. `warm_ups` are not used for figures."""
+
+    engine: TimedEngine
+    plan: SpeedPlan
+    repetitions: dict[Test, list[float]] = field(default_factory=dict)
+    loads_cold: list[float] = field(default_factory=list)
+    loads_warm: list[float] = field(default_factory=list)
+    not_cold: str | None = None
+    metered: Metered = field(default_factory=Metered)
+    warnings: list[str] = field(default_factory=list)
+
+    def tokens_per_second(self, test: Test) -> Estimate:
+        return spread.median([test.tokens / taken_s for taken_s in self.repetitions[test]])
+
+    def load(self, *, cold: bool) -> Estimate:
+        samples = self.loads_cold if cold else self.loads_warm
+        return spread.median(samples) if samples else spread.unknown(self.not_cold or "not measured")
+
+
+class Rounds:
+    """Measures every variant's loads, prefill and decode. `step` is told what is done next."""
+
+    def __init__(
+        self,
+        timings: Sequence[Timings],
+        meter: Meter,
+        disturbances: Disturbances,
+        step: Callable[[str, str], None],
+        cancelled: Event,
+    ) -> None:
+        self._timings = timings
+        self._meter = meter
+        self._disturbances = disturbances
+        self._step = step
+        self._cancelled = cancelled
+
+    def run(self) -> None:
+        """Raises WorkerFailed and progress.Cancelled."""
+        for timings in self._timings:
+            self._measure_loads(timings)
+        self._rest()
+        for depth in sorted({depth for timings in self._timings for depth in timings.plan.depths}):
+            for kind in (0, 1):
+                able = [each for each in self._timings if depth in each.plan.depths and _is_fast(each, depth)]
+                self._measure([(each, each.plan.tests(depth)[kind]) for each in able])
+                self._disturbances.look()
+        self._rest()
+        for timings in self._timings:
+            timings.warnings += _slowdowns(timings)
+
+    def _measure_loads(self, timings: Timings) -> None:
+        """Cold and warm in turn, as long as there is time."""
+        started_s = time.monotonic()
+        for _ in range(timings.plan.loads):
+            self._step(timings.engine.variant.name, "loading")
+            timings.engine.unload()
+            timings.not_cold = timings.not_cold or why_not_cold(timings.engine.variant.path)
+            if timings.not_cold is None:
+                timings.loads_cold.append(timings.engine.load())
+                timings.engine.unload()
+            timings.loads_warm.append(timings.engine.load())
+            if time.monotonic() - started_s > timings.plan.most_s:
+                break
+
+    def _rest(self) -> None:
+        watts = self._meter.idle_watts(self._cancelled)
+        if watts is not None:
+            for timings in self._timings:
+                timings.metered.idle_watts.append(watts)
+
+    def _measure(self, tests: Sequence[tuple[Timings, Test]]) -> None:
+        """Every variant's test: warmed up, and then in turn."""
+        for timings, test in tests:
+            self._step(timings.engine.variant.name, f"{test.name}: warming up")
+            _warm_up(timings, test)
+        most = max((timings.plan.repetitions for timings, _ in tests), default=0)
+        for number, order in enumerate(there_and_back(len(tests), most)):
+            for index in order:
+                timings, test = tests[index]
+                taken_s = timings.repetitions.setdefault(test, [])
+                if len(taken_s) < 2 or sum(taken_s) < timings.plan.most_s:
+                    self._step(timings.engine.variant.name, test.name)
+                    self._repeat(timings, test, number)
+
+    def _repeat(self, timings: Timings, test: Test, number: int) -> None:
+        """Once, or as long as the sensor wants."""
+        window_s = self._meter.window_s if test.depth == 0 else None
+        if window_s is None or (number > 0 and (number + 1) * window_s > timings.plan.energy_s):
+            timings.repetitions[test].append(timings.engine.seconds(test))
+            return
+        before, started_s, tokens, elapsed_s = self._meter.joules(), time.monotonic(), 0, 0.0
+        while elapsed_s < window_s:
+            timings.repetitions[test].append(timings.engine.seconds(test))
+            tokens += test.tokens
+            elapsed_s = time.monotonic() - started_s
+            self._meter.joules()
+        window = self._meter.since(before, time.monotonic() - started_s, tokens)
+        if window is not None:
+            metered = timings.metered.prompt if test.prompt_tokens else timings.metered.generated
+            metered.append(window)
+
+
+def why_not_cold(file: Path) -> str | None:
+    """Drop a file from memory; None if it is gone, else why its next load is not a cold one."""
+    try:
+        left = drop_from_memory(file)
+    except OSError as error:
+        return f"the file could not be dropped from memory: {error.strerror}"
+    if left is None:
+        return "this system does not let a program drop a file from memory, so every load is a warm one"
+    if left > _STILL_COLD:
+        return f"{left:.0%} of the file stayed in memory: another process uses it"
+    return None
+
+
+def _is_fast(timings: Timings, depth: int) -> bool:
+    """Whether the tokens before a test are computed in the time that a test may take."""
+    if not depth:
+        return True
+    prefill, _ = timings.plan.tests(0)
+    per_token_s = min(timings.repetitions[prefill]) / prefill.tokens
+    if depth * per_token_s <= timings.plan.most_s:
+        return True
+    warning = f"depth {depth} left out: computing so many tokens takes about {depth * per_token_s:.0f} s"
+    if warning not in timings.warnings:
+        timings.warnings.append(warning)
+    return False
+
+
+def _warm_up(timings: Timings, test: Test) -> None:
+    """Until two repetitions agree within 3 %, or it has taken half the time of a test."""
+    taken_s: list[float] = []
+    while not is_steady(taken_s):
+        if sum(taken_s) > timings.plan.most_s / 2:
+            return
+        if len(taken_s) == timings.plan.most_warm_ups:
+            timings.warnings.append(f"{test.name} did not get steady: repetitions differ by more than 3 %")
+            return
+        taken_s.append(timings.engine.seconds(test))
+
+
+def _slowdowns(timings: Timings) -> list[str]:
+    return [
+        f"{test.name} became {slower:.0%} slower from first to last: heat, a power limit or another process"
+        for test, taken_s in timings.repetitions.items()
+        if (slower := slowdown(taken_s)) > _SLOWED_DOWN
+    ]
