@@ -2,7 +2,8 @@
 
 Tokens that were decoded together form a cluster; clusters are independent. Errors are cluster-robust with the
 correction for few clusters (CR1, Liang and Zeger 1986), intervals Student's with one degree of freedom less
-than clusters. Formulas: docs/compare.md."""
+than clusters. Formulas: docs/compare.md.
+"""
 
 from __future__ import annotations
 

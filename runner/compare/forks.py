@@ -1,7 +1,8 @@
 """Greedy answers beside the reference's: where they part, whether that matters, how many tokens they take.
 
 The reference against itself, summarized the same way, is the control: what parts there is not the file's
-doing."""
+doing.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,169 @@
+"""Variants reduced to what a decision needs: one figure on each axis, lower is better."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+from runner.compare.plausible import IMPLAUSIBLE
+from runner.compare.tiers import upper
+from runner.compare.wish import Wish
+from runner.wire.compare import Estimate, Memory, Speed, SpeedAt, VariantResult
+
+Ruler = Literal["kld", "bits_per_byte"]
+
+SIGNIFICANT_Z = 3.0
+_NOISE_FLOORS = 3
+_PROMPT_TOKENS = 2048
+_ANSWER_TOKENS = 256
+_LEAST_TIMING_ERROR = 0.01
+_UNKNOWN_TIMING_ERROR = 0.05
+"""Of the value: what repeated runs differ by at the least, and where they were not repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """`upper` is the end of the interval that promises least."""
+
+    value: float
+    error: float = 0.0
+    upper: float = 0.0
+
+    def is_better_than(self, other: Figure) -> bool:
+        """Lower, and surely so."""
+        return other.value - self.value > SIGNIFICANT_Z * math.hypot(self.error, other.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """`memory` is bytes by context length in tokens, empty if unknown. `loss` is on the lineup's ruler,
+    `time_s` and `joules` are of one answer, `decode_tps` and `ttft_s` are what the floors ask for; None where
+    not measured. `problem` says why the figures must not be used."""
+
+    name: str
+    memory: Mapping[int, int]
+    loss: Figure | None
+    time_s: Figure | None
+    joules: Figure | None
+    decode_tps: float | None
+    ttft_s: float | None
+    problem: str | None
+
+    def memory_bytes(self, context: int) -> int | None:
+        """A straight line between the lengths that are known, and on beyond them: the KV cache grows
+        evenly."""
+        lengths = sorted(self.memory)
+        if not lengths:
+            return None
+        if len(lengths) == 1:
+            return self.memory[lengths[0]]
+        above = min(max(bisect_left(lengths, context), 1), len(lengths) - 1)
+        low, high = lengths[above - 1], lengths[above]
+        slope = (self.memory[high] - self.memory[low]) / (high - low)
+        return round(self.memory[low] + slope * (context - low))
+
+
+@dataclass(frozen=True, slots=True)
+class Lineup:
+    """`ties` are pairs of names whose loss cannot be told apart."""
+
+    candidates: tuple[Candidate, ...]
+    ties: frozenset[frozenset[str]]
+    ruler: Ruler
+
+    def loses_less(self, one: Candidate, other: Candidate) -> bool:
+        """Whether the loss of `one` is surely smaller."""
+        if one.loss is None or other.loss is None or frozenset((one.name, other.name)) in self.ties:
+            return False
+        if self.ruler == "kld":
+            return one.loss.value < other.loss.value
+        return one.loss.is_better_than(other.loss)
+
+
+def lineup(
+    variants: Sequence[VariantResult], ties: Sequence[Sequence[str]], wish: Wish, noise_floor: float = 0.0
+) -> Lineup:
+    """`ties` as `tie_groups` finds them; `noise_floor` in nats also ties what lies close to the reference."""
+    ruler = _ruler(variants)
+    candidates = tuple(_candidate(variant, wish, ruler) for variant in variants)
+    tied = {frozenset(pair) for group in ties for pair in combinations(group, 2)}
+    for one, other in combinations(candidates, 2):
+        if one.loss and other.loss and abs(one.loss.value - other.loss.value) < _NOISE_FLOORS * noise_floor:
+            tied.add(frozenset((one.name, other.name)))
+    return Lineup(candidates, frozenset(tied), ruler)
+
+
+def _ruler(variants: Sequence[VariantResult]) -> Ruler:
+    """Bits per byte as soon as one was measured that has no KL divergence: a ruler must fit all."""
+    measured = [each.quality for each in variants if each.quality is not None and not each.is_reference]
+    return "bits_per_byte" if any(quality.kld_mean.value is None for quality in measured) else "kld"
+
+
+def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
+    speed = variant.speed
+    first = min(speed.depths, key=lambda at: at.depth, default=None) if speed else None
+    prefill_tps = first.prefill_tps.value if first else None
+    return Candidate(
+        name=variant.name,
+        memory=_memory(variant.memory, wish.context),
+        loss=_loss(variant, wish, ruler),
+        time_s=_time_s(speed, first),
+        joules=_timing(variant.energy.answer_joules) if variant.energy else None,
+        decode_tps=first.decode_tps.value if first else None,
+        ttft_s=_PROMPT_TOKENS / prefill_tps if prefill_tps else None,
+        problem=next((each for each in variant.problems if each.startswith(IMPLAUSIBLE)), None),
+    )
+
+
+def _memory(memory: Memory | None, context: int) -> dict[int, int]:
+    """Predicted, and what a real load took beyond that; empty if nothing is known."""
+    if memory is None:
+        return {}
+    surplus = max(0, (memory.measured_bytes or 0) - memory.total_bytes)
+    return {
+        length: size + surplus for length, size in {**memory.at_context, context: memory.total_bytes}.items()
+    }
+
+
+def _loss(variant: VariantResult, wish: Wish, ruler: Ruler) -> Figure | None:
+    """Of the kind of text that suffers most among those that count."""
+    if ruler == "bits_per_byte":
+        return _figure(variant.quality.bits_per_byte) if variant.quality else None
+    if variant.is_reference:
+        return Figure(0.0)
+    chosen = [variant.domains[name].kld_mean for name in wish.domains if name in variant.domains]
+    figures = [figure for each in chosen if (figure := _figure(each))]
+    if figures:
+        return max(figures, key=lambda figure: figure.value)
+    return _figure(variant.quality.kld_mean) if variant.quality else None
+
+
+def _figure(estimate: Estimate) -> Figure | None:
+    if estimate.value is None:
+        return None
+    return Figure(estimate.value, estimate.error or 0.0, upper(estimate) or estimate.value)
+
+
+def _time_s(speed: Speed | None, first: SpeedAt | None) -> Figure | None:
+    """To a whole answer; from the speed of writing where that was not measured."""
+    if speed is None:
+        return None
+    if (measured := _timing(speed.time_to_answer_s)) is not None:
+        return measured
+    tps = _timing(first.decode_tps) if first else None
+    if tps is None or tps.value <= 0:
+        return None
+    return Figure(_ANSWER_TOKENS / tps.value, _ANSWER_TOKENS / tps.value * (tps.error / tps.value))
+
+
+def _timing(estimate: Estimate) -> Figure | None:
+    """With an error that a machine surely has."""
+    if estimate.value is None:
+        return None
+    unknown = _UNKNOWN_TIMING_ERROR * estimate.value
+    error = unknown if estimate.error is None else max(estimate.error, _LEAST_TIMING_ERROR * estimate.value)
+    return Figure(estimate.value, error)

@@ -1,0 +1,40 @@
+"""Which candidates no other beats: in memory, loss, time and energy, counting only sure differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.compare.lineup import Candidate, Figure, Lineup
+
+
+def front(candidates: Sequence[Candidate], lineup: Lineup, context: int) -> list[Candidate]:
+    """The smallest first. Of candidates that cannot be told apart only the smallest remains."""
+    by_memory = sorted(candidates, key=lambda each: each.memory_bytes(context) or 0)
+    left: list[Candidate] = []
+    for place, candidate in enumerate(by_memory):
+        others = by_memory[:place] + by_memory[place + 1 :]
+        if not any(beats(other, candidate, lineup, context) for other in others):
+            left.append(candidate)
+    return left
+
+
+def beats(one: Candidate, other: Candidate, lineup: Lineup, context: int) -> bool:
+    """Surely worse in nothing and surely better in something. An axis that one of them lacks does not
+    count."""
+    better = _comparisons(one, other, lineup, context)
+    worse = _comparisons(other, one, lineup, context)
+    return any(better) and not any(worse)
+
+
+def _comparisons(one: Candidate, other: Candidate, lineup: Lineup, context: int) -> tuple[bool, ...]:
+    ours, theirs = one.memory_bytes(context), other.memory_bytes(context)
+    return (
+        ours is not None and theirs is not None and ours < theirs,
+        lineup.loses_less(one, other),
+        _is_better(one.time_s, other.time_s),
+        _is_better(one.joules, other.joules),
+    )
+
+
+def _is_better(one: Figure | None, other: Figure | None) -> bool:
+    return one is not None and other is not None and one.is_better_than(other)

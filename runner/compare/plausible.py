@@ -1,0 +1,62 @@
+"""Figures that no healthy file has: a broken file, template or load, to be named instead of ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from runner.wire.compare import VariantResult
+
+IMPLAUSIBLE = "implausible: "
+
+_LADDER = ("Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q3_K_M", "Q2_K")
+"""Each keeps more than the next, in every model (the anchors in docs/compare.md)."""
+
+_MOST_KLD = {8: 0.06, 6: 0.3, 5: 0.5, 4: 1.0}
+"""By bits of the label, in nats: ten times what such files have, and more."""
+
+_CLEARLY = 1.25
+_BROKEN = "the file, its template or the way it was loaded is broken"
+
+
+def implausible(variants: Sequence[VariantResult], ties: Sequence[Sequence[str]] = ()) -> dict[str, str]:
+    """Problems by name, each beginning with IMPLAUSIBLE. `ties` as `tie_groups` finds them."""
+    found: dict[str, str] = {}
+    tied = {frozenset(pair) for group in ties for pair in combinations(group, 2)}
+    measured = {variant.name: kld for variant in variants if (kld := _kld(variant)) is not None}
+    labels = {variant.name: variant.quantization for variant in variants if variant.name in measured}
+    for one, other in combinations(measured, 2):
+        if frozenset((one, other)) in tied:
+            continue
+        finer, coarser = _by_label(one, other, labels)
+        if finer and measured[finer] > _CLEARLY * measured[coarser]:
+            found[finer] = (
+                f"{IMPLAUSIBLE}KL divergence {measured[finer]:.4f}, more than {measured[coarser]:.4f} of "
+                f"{coarser}, which keeps fewer bits; {_BROKEN}"
+            )
+    for name, kld in measured.items():
+        most = _MOST_KLD.get(_bits(labels[name]))
+        if most is not None and kld > most:
+            found[name] = f"{IMPLAUSIBLE}KL divergence {kld:.2f} with {labels[name]}; {_BROKEN}"
+    return found
+
+
+def _kld(variant: VariantResult) -> float | None:
+    """Of a file run plainly: other settings than the file's may do what they like."""
+    if variant.is_reference or variant.settings or variant.quality is None:
+        return None
+    return variant.quality.kld_mean.value
+
+
+def _by_label(one: str, other: str, labels: dict[str, str | None]) -> tuple[str, str]:
+    """(finer, coarser), two empty names if the labels do not say."""
+    places = {name: _LADDER.index(label) for name in (one, other) if (label := labels[name]) in _LADDER}
+    if len(places) < 2 or places[one] == places[other]:
+        return "", ""
+    return (one, other) if places[one] < places[other] else (other, one)
+
+
+def _bits(label: str | None) -> int:
+    """Of names like Q4_K_M and IQ4_XS; 0 if there are none."""
+    name = (label or "").removeprefix("I")
+    return int(name[1]) if name[:1] == "Q" and name[1:2].isdigit() else 0

@@ -1,0 +1,70 @@
+"""A decision in words, two sentences long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.compare.decide import GIB, Decision
+from runner.compare.lineup import Candidate, Lineup
+from runner.compare.wish import Wish
+
+_RULERS = {"kld": "KL divergence", "bits_per_byte": "bits per byte"}
+
+
+def reason(
+    choice: Candidate, decision: Decision, pareto: Sequence[Candidate], lineup: Lineup, wish: Wish
+) -> str:
+    """What the choice is like, and what its neighbours on the front are like beside it, or what gave way."""
+    facts = f"{choice.name}: {', '.join(_facts(choice, lineup, wish))}."
+    if decision.notes:
+        return f"{' '.join(decision.notes)} {facts}"
+    beside = [_beside(other, choice, decision, lineup, wish) for other in _neighbours(choice, pareto)]
+    return f"{facts} {'; '.join(beside) or 'Nothing else is surely better in any respect'}."
+
+
+def no_choice(decision: Decision) -> str:
+    """Why nothing is recommended."""
+    if decision.notes:
+        return " ".join(decision.notes)
+    if not decision.refused:
+        return "Nothing was measured."
+    return f"None will do: {'; '.join(f'{name} {why}' for name, why in decision.refused.items())}."
+
+
+def _facts(choice: Candidate, lineup: Lineup, wish: Wish) -> list[str]:
+    facts = []
+    needed = choice.memory_bytes(wish.context)
+    if needed is not None:
+        spare = "" if wish.usable_bytes is None else f" ({_gib(wish.usable_bytes - needed)} to spare)"
+        facts.append(f"{_gib(needed)} with a context of {wish.context:,} tokens{spare}")
+    if choice.decode_tps is not None:
+        facts.append(f"{choice.decode_tps:.3g} tok/s")
+    if choice.loss is not None:
+        error = f" ± {choice.loss.error:.1g}" if choice.loss.error else ""
+        facts.append(f"{_RULERS[lineup.ruler]} {choice.loss.value:.3g}{error}")
+    return facts
+
+
+def _neighbours(choice: Candidate, pareto: Sequence[Candidate]) -> list[Candidate]:
+    """The next larger and the next smaller of the front, which is in order of memory."""
+    place = [each.name for each in pareto].index(choice.name)
+    return [*pareto[place + 1 : place + 2], *pareto[max(place - 1, 0) : place]]
+
+
+def _beside(other: Candidate, choice: Candidate, decision: Decision, lineup: Lineup, wish: Wish) -> str:
+    """One clause: memory, quality and speed of `other`, and what keeps it out if anything does."""
+    differences = []
+    ours, theirs = choice.memory_bytes(wish.context), other.memory_bytes(wish.context)
+    if ours is not None and theirs is not None:
+        differences.append(f"{_gib(abs(theirs - ours))} {'more' if theirs > ours else 'less'}")
+    if choice.loss and other.loss and choice.loss.value > 0:
+        differences.append(f"{other.loss.value / choice.loss.value:.2g} times the {_RULERS[lineup.ruler]}")
+    if choice.time_s and other.time_s:
+        slower = other.time_s.value / choice.time_s.value - 1
+        differences.append(f"answers {abs(slower):.0%} {'slower' if slower > 0 else 'faster'}")
+    out = decision.refused.get(other.name)
+    return f"{other.name}: {', '.join(differences)}" + (f", but {out}" if out else "")
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / GIB:.2f} GiB"
