@@ -1,0 +1,72 @@
+"""A comparison for other programs and for people: JSON, CSV, a Markdown card, a picture, a report.
+
+Everything is rendered from the stored result: no model is needed. All text in a result counts as hostile:
+`cleaned` takes control characters out of it here, and every format escapes what is left by its own rules.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from runner.text import clean
+from runner.wire.compare import Comparison
+
+
+def render(comparison: Comparison, format_name: str) -> str:
+    """`comparison` in one of FORMATS. Raises UserError if what draws pictures is not installed."""
+    return FORMATS[format_name](cleaned(comparison))
+
+
+def cleaned(comparison: Comparison) -> Comparison:
+    """`comparison` without control characters and escape sequences in any text."""
+    return Comparison.model_validate(_cleaned(comparison.model_dump()))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    if isinstance(value, dict):
+        return {_cleaned(key): _cleaned(item) for key, item in value.items()}
+    return value
+
+
+def _json(comparison: Comparison) -> str:
+    # ASCII: a terminal that shows the file is safe from what is in it.
+    return json.dumps(comparison.model_dump(mode="json"), indent=2) + "\n"
+
+
+def _csv(comparison: Comparison) -> str:
+    from runner.compare.export.spreadsheet import spreadsheet
+
+    return spreadsheet(comparison)
+
+
+def _card(comparison: Comparison) -> str:
+    from runner.compare.export.card import card
+
+    return card(comparison)
+
+
+def _picture(comparison: Comparison) -> str:
+    from runner.compare.export.picture import picture
+
+    return picture(comparison)
+
+
+def _report(comparison: Comparison) -> str:
+    from runner.compare.export.page import page
+
+    return page(comparison)
+
+
+FORMATS: dict[str, Callable[[Comparison], str]] = {
+    "json": _json,
+    "csv": _csv,
+    "md": _card,
+    "svg": _picture,
+    "html": _report,
+}

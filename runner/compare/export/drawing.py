@@ -1,0 +1,130 @@
+"""Pictures with matplotlib, as SVG whose colours are CSS variables and whose text is text.
+
+matplotlib is told one odd colour for each role; in the SVG these become `var(--role)`, so that one picture
+serves light and dark pages. Imported only where pictures are drawn.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
+
+from modelstore.errors import UserError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ROLES = (
+    "paper", "ink", "muted", "line", "accent", "good", "bad", "weights", "kv", "compute", "spare",
+    "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7",
+)  # fmt: skip
+"""Names of CSS variables; palette.css gives them values."""
+
+_SERIES = 8
+_POINTS_PER_INCH = 72
+_ROOT = re.compile(r".*?<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>", re.DOTALL)
+_FONT = re.compile(r"(font(?:-family)?: ?[^;\"]*?)'DejaVu Sans'[^;\"]*")
+_IDS = re.compile(r"(\bid=\"|href=\"#|url\(#)")
+
+
+def color(role: str) -> str:
+    """What to tell matplotlib for one of ROLES."""
+    return f"#0{ROLES.index(role):02x}0f1"
+
+
+def series(index: int) -> str:
+    """The colour of the variant of that index; letters tell them apart beyond eight."""
+    return color(f"c{index % _SERIES}")
+
+
+@contextmanager
+def figure(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure, in CSS pixels. Raises UserError if matplotlib is not installed."""
+    try:
+        import matplotlib as mpl
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        hint = "pip install 'nybble[report]'; JSON, CSV and Markdown need no extra"
+        raise UserError("pictures need matplotlib, which is not installed", hint=hint) from error
+    with mpl.rc_context(_style()):
+        yield Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
+
+
+def bare(axes: Axes, grid: str | None = None) -> None:
+    """Leaves of `axes` only what carries information; `grid` is "x", "y", "both" or None."""
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(which="both", length=0)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, linewidth=1)  # type: ignore[arg-type]
+
+
+def plain_log(axis: str, axes: Axes) -> None:
+    """A logarithmic axis with ticks at 1, 2 and 5 times powers of ten, written as people write them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    getattr(axes, f"set_{axis}scale")("log")
+    chosen = getattr(axes, f"{axis}axis")
+    low, high = sorted(getattr(axes, f"get_{axis}lim")())
+    chosen.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,), numticks=20))
+    chosen.set_minor_locator(NullLocator())
+    axes.tick_params(axis=axis, labelcolor=color("muted"), labelsize=11)
+    chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def as_svg(drawn: Figure, name: str, label: str, css: str = "") -> Markup:
+    """`drawn` as an SVG element that scales with its container; `name` is unique in the page, `label` says in
+    a sentence what the picture shows. With `css` it can stand alone as a file."""
+    stream = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with warnings.catch_warnings():
+        # Names in scripts that matplotlib's font lacks: the browser has fonts for them.
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        drawn.savefig(stream, format="svg", metadata=nothing, transparent=True)
+    svg = _FONT.sub(r"\1var(--font)", stream.getvalue())
+    for role in ROLES:
+        svg = svg.replace(color(role), f"var(--{role})")
+    head = _ROOT.match(svg)
+    box = head[1] if head else "0 0 1 1"
+    spaces = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"' if css else ""
+    root = f'<svg{spaces} viewBox="{box}" role="img" aria-label="{escape(label)}">'
+    style = f"<style>{css}</style>" if css else ""
+    return Markup(root + style + _IDS.sub(rf"\1{name}-", svg[head.end() if head else 0 :]))
+
+
+def _style() -> dict[str, object]:
+    ink, muted = color("ink"), color("muted")
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "nybble",
+        "text.parse_math": False,  # names may contain $
+        "axes.unicode_minus": True,
+        "font.family": "DejaVu Sans",
+        "font.size": 12,
+        "text.color": ink,
+        "axes.labelcolor": muted,
+        "axes.labelsize": 12,
+        "axes.edgecolor": color("line"),
+        "axes.facecolor": "none",
+        "axes.titlesize": 12,
+        "axes.titlelocation": "left",
+        "xtick.color": muted,
+        "ytick.color": ink,
+        "xtick.labelsize": 11,
+        "ytick.labelsize": 12,
+        "grid.color": color("line"),
+        "hatch.color": color("line"),
+        "figure.constrained_layout.use": True,
+        "figure.constrained_layout.w_pad": 0.1,
+        "figure.facecolor": "none",
+        "legend.frameon": False,
+        "legend.fontsize": 11,
+    }

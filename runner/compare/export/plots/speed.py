@@ -1,0 +1,84 @@
+"""Prefill and decode, and what is left of them behind long texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from runner.compare.export.columns import at_depth_zero
+from runner.compare.export.drawing import as_svg, bare, color, figure, series
+from runner.compare.export.plots.rows import WIDTH, bars, height, is_known, prepare
+from runner.compare.export.words import context, letter
+from runner.wire.compare import Comparison, VariantResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+
+
+def speed_bars(comparison: Comparison) -> Markup | None:
+    shown = [each for each in comparison.variants if at_depth_zero(each)]
+    if not shown:
+        return None
+    starts = [at_depth_zero(each) for each in shown]
+    with figure(WIDTH, height(len(shown), 30)) as drawing:
+        left, right = drawing.subplots(1, 2, sharey=True)
+        prepare(left, comparison, shown, grid=None)
+        bare(right)
+        right.tick_params(labelleft=False)
+        bars(left, [each.prefill_tps if each else None for each in starts], "c5")
+        bars(right, [each.decode_tps if each else None for each in starts], "c0")
+        left.set_title("prefill, tok/s", color=color("muted"))
+        right.set_title("decode, tok/s", color=color("muted"))
+        return as_svg(drawing, "speed", "Prefill and decode in tokens a second for each variant")
+
+
+def depth_curve(comparison: Comparison) -> Markup | None:
+    """None unless decode was measured behind more than one depth."""
+    shown = [(index, each) for index, each in enumerate(comparison.variants) if len(_decode(each)) > 1]
+    if not shown:
+        return None
+    with figure(WIDTH, 330) as drawing:
+        axes = drawing.add_subplot()
+        bare(axes, grid="y")
+        for index, variant in shown:
+            _line(axes, index, _decode(variant))
+        depths = sorted({depth for _, each in shown for depth, _, _ in _decode(each)})
+        axes.set_xticks(depths, [context(depth) for depth in depths])
+        axes.set_xlim(-0.02 * depths[-1], depths[-1] * 1.06)
+        axes.set_ylim(bottom=0)
+        axes.tick_params(axis="y", labelcolor=color("muted"))
+        axes.set_xlabel("tokens already there")
+        axes.set_title("decode, tok/s", color=color("muted"))
+        drawing.draw_without_rendering()
+        _letters(axes, [(index, *_decode(variant)[-1][:2]) for index, variant in shown])
+        return as_svg(drawing, "depth", "Decode in tokens a second behind growing depths")
+
+
+def _decode(variant: VariantResult) -> list[tuple[int, float, float]]:
+    """Depth, tok/s and its error, where measured."""
+    depths = variant.speed.depths if variant.speed else []
+    known = [each for each in depths if is_known(each.decode_tps)]
+    return [(each.depth, each.decode_tps.value or 0.0, each.decode_tps.error or 0.0) for each in known]
+
+
+def _line(axes: Axes, index: int, points: Sequence[tuple[int, float, float]]) -> None:
+    depths, values, errors = zip(*points, strict=True)
+    dashes = _DASHES[index // 2 % len(_DASHES)]
+    axes.errorbar(depths, values, yerr=errors, color=series(index), linewidth=1.8, linestyle=dashes, marker="o",
+                  markersize=4.5, elinewidth=1.2, capsize=3)  # fmt: skip
+
+
+def _letters(axes: Axes, ends: Sequence[tuple[int, int, float]]) -> None:
+    """Letters at the ends of lines, pushed apart where the lines meet."""
+    step = 13.5
+    at = axes.transData
+    below = float("-inf")
+    for index, depth, value in sorted(ends, key=lambda end: end[2]):
+        x, y = at.transform((depth, value))
+        below = max(y, below + step)
+        axes.annotate(letter(index), (x + 14, below), xycoords="figure pixels", ha="center", va="center",
+                      fontsize=11, weight="bold", color=series(index), annotation_clip=False)  # fmt: skip

@@ -1,0 +1,150 @@
+"""Quality against memory: the picture that decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from runner.compare.export.drawing import as_svg, bare, color, figure, plain_log
+from runner.compare.export.plots.labels import place
+from runner.compare.export.words import byte_unit, context, number, shortened
+from runner.compare.tiers import TIERS
+from runner.wire.compare import Comparison
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_RADIUS = 4.5
+_NAME_CHARACTERS = 22
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A variant in the picture: memory in `byte_unit`, KL divergence with its interval."""
+
+    name: str
+    memory: float
+    kld: float
+    low: float
+    high: float
+    role: str
+    fits: bool
+
+
+def tradeoff(comparison: Comparison, *, is_narrow: bool = False, css: str = "") -> Markup | None:
+    """KL divergence (logarithmic, with 95 % intervals) against memory; None without two measured figures."""
+    points = _points(comparison)
+    if not points:
+        return None
+    with figure(*((400, 440) if is_narrow else (860, 470))) as drawing:
+        axes = drawing.add_subplot()
+        bare(axes, grid="y")
+        _frame(axes, comparison, points)
+        _ties(axes, comparison, points)
+        _pareto(axes, comparison, points)
+        for point in points:
+            _mark(axes, point)
+        if not is_narrow:
+            _tiers(axes)
+        drawing.draw_without_rendering()
+        place(axes, [(point.memory, point.kld, point.name, _ink(point)) for point in points], _RADIUS + 3)
+        name = "tradeoff-narrow" if is_narrow else "tradeoff"
+        label = "KL divergence against memory of each variant; the table has the same figures"
+        return as_svg(drawing, name, label, css)
+
+
+def _points(comparison: Comparison) -> list[_Point]:
+    unit, _ = byte_unit(comparison)
+    limit = comparison.memory_limit_bytes
+    chosen = comparison.recommendation.choice if comparison.recommendation else None
+    points = []
+    for each in comparison.variants:
+        kld = each.quality.kld_mean if each.quality else None
+        if each.memory is None or kld is None or kld.value is None or kld.value <= 0:
+            continue
+        fits = limit is None or each.memory.total_bytes <= limit
+        on_front = each.name in comparison.pareto
+        role = "accent" if each.name == chosen else "ink" if fits and on_front else "muted"
+        low, high = (kld.value if bound is None else bound for bound in (kld.low, kld.high))
+        # An interval that reaches 0 has no lower end on this axis.
+        low = max(low, kld.value / 10)
+        memory = each.memory.total_bytes / unit
+        name = shortened(each.name, _NAME_CHARACTERS)
+        points.append(_Point(name, memory, kld.value, low, high, role, fits))
+    return points
+
+
+def _frame(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
+    unit, unit_name = byte_unit(comparison)
+    smallest, largest = (pick(point.memory for point in points) for pick in (min, max))
+    room = max(largest - smallest, largest * 0.1) * 0.16
+    left, right = max(0.0, smallest - room), largest + room
+    axes.set_ylim(min(p.low for p in points) / 1.6, max(p.high for p in points) * 1.7)
+    plain_log("y", axes)
+    axes.set_xlabel(f"memory with {context(comparison.context)} context, {unit_name}")
+    axes.set_title("KL divergence from the reference, nats (lower is better)", color=color("muted"), pad=10)
+    limit = comparison.memory_limit_bytes
+    if limit is not None and limit / unit < right + 3 * room:
+        right = max(right, limit / unit + room)
+        _limit(axes, limit / unit, right, f" does not fit: {number(limit / unit)} {unit_name} are there")
+    axes.set_xlim(left, right)
+
+
+def _limit(axes: Axes, at: float, right: float, text: str) -> None:
+    axes.axvspan(at, right * 2, facecolor=color("muted"), alpha=0.13, linewidth=0)
+    axes.axvline(at, color=color("muted"), linewidth=1.2, linestyle=(0, (4, 3)))
+    place_at = {"xycoords": ("data", "axes fraction"), "rotation": 270, "va": "top", "ha": "left"}
+    axes.annotate(text, (at, 0.98), xytext=(4, 0), textcoords="offset points", color=color("muted"),
+                  fontsize=11, **place_at)  # fmt: skip
+
+
+def _tiers(axes: Axes) -> None:
+    """What the divergence means, in words, between dotted lines."""
+    low, high = axes.get_ylim()
+    bounds = [low, *(limits.kld for limits in TIERS.values()), high]
+    for word, start, end in zip((*TIERS, "broken"), [0.0, *bounds[1:-1]], bounds[1:], strict=True):
+        bottom, top = max(start, low), min(end, high)
+        if top / bottom < 1.35:
+            continue
+        if start > low:
+            axes.axhline(start, color=color("muted"), linewidth=0.9, linestyle=(0, (1, 3)))
+        middle = (bottom * top) ** 0.5
+        axes.annotate(word, (1.0, middle), xycoords=("axes fraction", "data"), xytext=(8, 0), va="center",
+                      textcoords="offset points", fontsize=11, color=color("muted"))  # fmt: skip
+
+
+def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
+    names = {shortened(name, _NAME_CHARACTERS) for name in comparison.pareto}
+    front = sorted((p.memory, p.kld) for p in points if p.name in names)
+    if len(front) > 1:
+        x, y = zip(*front, strict=True)
+        axes.plot(x, y, color=color("ink"), linewidth=1.4, alpha=0.45, zorder=2)
+
+
+def _ties(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
+    """A broad band through variants that the measurement cannot tell apart."""
+    for group in comparison.ties:
+        names = {shortened(name, _NAME_CHARACTERS) for name in group}
+        tied = sorted((p.memory, p.kld) for p in points if p.name in names)
+        if len(tied) > 1:
+            x, y = zip(*tied, strict=True)
+            axes.plot(x, y, color=color("c1"), linewidth=30, alpha=0.22, solid_capstyle="round", zorder=1)
+
+
+def _mark(axes: Axes, point: _Point) -> None:
+    shade = color(point.role)
+    low, high = point.kld - point.low, point.high - point.kld
+    axes.errorbar(
+        point.memory, point.kld, yerr=[[low], [high]], fmt="o", color=shade, markersize=2 * _RADIUS,
+        markerfacecolor=shade if point.fits else color("paper"), elinewidth=1.6, capsize=4.5, capthick=1.6, zorder=4,
+    )  # fmt: skip
+    if point.role == "accent":
+        axes.plot(point.memory, point.kld, "o", markersize=2 * _RADIUS + 9, markerfacecolor="none",
+                  markeredgecolor=shade, markeredgewidth=1.6, zorder=4)  # fmt: skip
+
+
+def _ink(point: _Point) -> str:
+    return {"accent": "accent", "ink": "ink"}.get(point.role, "muted")
