@@ -54,8 +54,10 @@ class Column:
 
 
 def table(course: Course, width: int) -> list[Line]:
-    """Lines of at most `width` cells, two of them heads. Cells fill as they are measured."""
+    """Lines of at most `width` cells, two of them heads; none as long as no variant is known."""
     rows = course.ranked
+    if not rows:
+        return []
     names = [_short(variant.name) for variant in rows]
     name_width = max(map(len, ["FILE", *names]))
     columns = _chosen(_columns(course, rows), width - _MARGIN - name_width)

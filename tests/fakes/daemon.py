@@ -1,6 +1,7 @@
 """A daemon without models: a real HTTP server on loopback that speaks `/nybble/*` with scripted answers.
 
-Chats are kept by the real history behind the real routes; only models, pulls and generations are scripted.
+Chats are kept by the real history behind the real routes; only models, pulls, generations and comparisons are
+scripted.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
+from modelstore.errors import NotFound
 from runner import wire
 from runner.api import errors
 from runner.api.sessions import router as sessions_router
 from runner.history import History
+from runner.wire.compare import CompareRequest, Comparison, ComparisonDone, ComparisonInfo
 
 START = datetime(2026, 5, 1, 14, 2, tzinfo=UTC)
 
@@ -97,14 +100,20 @@ def error(message: str, hint: str | None = None, status: int = 500) -> wire.Erro
 
 @dataclass
 class FakeDaemon:
-    """`replies` and `pulls` are scripts, used up one for each request; `requests` is what was asked."""
+    """`replies`, `pulls` and `comparisons` are scripts, used up one for each request; `requests` and
+    `compared` is what was asked; `kept` and `infos` are earlier comparisons; `store` is for the handshake."""
 
     folder: Path
     models: list[wire.ModelInfo] = field(default_factory=lambda: [model("smollm2:135m")])
     loaded: list[wire.LoadedModel] = field(default_factory=list)
     replies: deque[Sequence[Step]] = field(default_factory=deque)
     pulls: deque[Sequence[Step]] = field(default_factory=deque)
+    comparisons: deque[Sequence[Step]] = field(default_factory=deque)
     requests: list[wire.GenerateRequest] = field(default_factory=list)
+    compared: list[CompareRequest] = field(default_factory=list)
+    kept: list[Comparison] = field(default_factory=list)
+    infos: list[ComparisonInfo] = field(default_factory=list)
+    store: Path = Path()
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -149,6 +158,10 @@ class FakeDaemon:
         app.add_api_route("/nybble/ps", lambda: self.loaded)
         app.add_api_route("/nybble/generate", self._generate, methods=["POST"])
         app.add_api_route("/nybble/pull", self._pull, methods=["POST"])
+        app.add_api_route("/nybble/health", self._health)
+        app.add_api_route("/nybble/compare", self._compare, methods=["POST"])
+        app.add_api_route("/nybble/comparisons", lambda: self.infos)
+        app.add_api_route("/nybble/comparisons/{number}", self._comparison)
         return app
 
     async def _generate(self, request: wire.GenerateRequest) -> StreamingResponse:
@@ -157,6 +170,19 @@ class FakeDaemon:
 
     async def _pull(self, request: wire.PullRequest) -> StreamingResponse:
         return StreamingResponse(self._lines(self.pulls.popleft()), media_type="application/x-ndjson")
+
+    async def _compare(self, request: Request) -> StreamingResponse:
+        self.compared.append(CompareRequest.model_validate_json(await request.body()))
+        return StreamingResponse(self._lines(self.comparisons.popleft()), media_type="application/x-ndjson")
+
+    async def _comparison(self, number: int) -> Comparison:
+        for comparison in self.kept:
+            if comparison.id == number:
+                return comparison
+        raise NotFound(f"there is no comparison {number}")
+
+    async def _health(self) -> wire.Health:
+        return wire.Health(version="0", pid=0, address=self.address, store=str(self.store), started_at=START)
 
     async def _lines(self, script: Sequence[Step]) -> AsyncIterator[str]:
         try:
@@ -168,10 +194,25 @@ class FakeDaemon:
                 else:
                     if isinstance(step, wire.JobDone):
                         self.models = [step.model, *self.models]
+                    elif isinstance(step, ComparisonDone):
+                        self._keep(step.comparison)
                     yield step.model_dump_json() + "\n"
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+    def _keep(self, done: Comparison) -> None:
+        names = [variant.name for variant in done.variants]
+        choice = done.recommendation.choice if done.recommendation else None
+        info = ComparisonInfo(
+            id=done.id or 0,
+            created_at=done.created_at,
+            model=done.model,
+            reference=done.reference,
+            variants=names,
+            choice=choice,
+        )
+        self.kept, self.infos = [done, *self.kept], [info, *self.infos]
 
 
 def running(folder: Path) -> Iterator[FakeDaemon]:
