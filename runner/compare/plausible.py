@@ -23,8 +23,8 @@ def implausible(variants: Sequence[VariantResult], ties: Sequence[Sequence[str]]
     """Problems by name, each beginning with IMPLAUSIBLE. `ties` as `tie_groups` finds them."""
     found: dict[str, str] = {}
     tied = {frozenset(pair) for group in ties for pair in combinations(group, 2)}
-    measured = {variant.name: kld for variant in variants if (kld := _kld(variant)) is not None}
-    labels = {variant.name: variant.quantization for variant in variants if variant.name in measured}
+    measured = _plain(variants)
+    labels = {variant.name: variant.quantization for variant in variants}
     for one, other in combinations(measured, 2):
         if frozenset((one, other)) in tied:
             continue
@@ -41,11 +41,15 @@ def implausible(variants: Sequence[VariantResult], ties: Sequence[Sequence[str]]
     return found
 
 
-def _kld(variant: VariantResult) -> float | None:
-    """Of a file run plainly: other settings than the file's may do what they like."""
-    if variant.is_reference or variant.settings or variant.quality is None:
-        return None
-    return variant.quality.kld_mean.value
+def _plain(variants: Sequence[VariantResult]) -> dict[str, float]:
+    """KL divergence by name of what runs with the reference's settings: others may do what they like."""
+    settings = next((each.settings for each in variants if each.is_reference), {})
+    return {
+        each.name: each.quality.kld_mean.value
+        for each in variants
+        if not each.is_reference and each.settings == settings
+        if each.quality is not None and each.quality.kld_mean.value is not None
+    }
 
 
 def _by_label(one: str, other: str, labels: dict[str, str | None]) -> tuple[str, str]:

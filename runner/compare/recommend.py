@@ -76,29 +76,29 @@ def what_would_change(decision: Decision, entered: Lineup, wish: Wish) -> str:
         for words, other in kind:
             choice = decide(entered, other).choice
             if (choice.name if choice else None) != name:
-                found.append(f"{words} {choice.name if choice else 'nothing here would do'}")
+                found.append(f"{choice.name if choice else 'nothing'} {words}")
                 break
     if not found:
         return "No other intent, context or floor that was tried changes the choice."
-    return f"It would be otherwise {'; '.join(found)}."
+    return f"Instead it would be {'; '.join(found)}."
 
 
 def _alternatives(entered: Lineup, wish: Wish) -> Iterator[list[tuple[str, Wish]]]:
     lengths = sorted({length for each in entered.candidates for length in each.memory})
     yield [
-        (f"with a context of {length:,} tokens:", replace(wish, context=length))
+        (f"with a context of {length:,} tokens", replace(wish, context=length))
         for length in lengths
         if length > wish.context
     ]
     for intent in get_args(Intent):
         if intent != wish.intent:
-            yield [(f"for {intent}:", replace(wish, intent=intent))]
-    if wish.floors.decode_tps:
-        faster = 2 * wish.floors.decode_tps
-        yield [(f"with at least {faster:g} tok/s:", _with_floors(wish, decode_tps=faster))]
+            yield [(f"for {intent}", replace(wish, intent=intent))]
+    faster = 2 * (wish.floors.decode_tps or 0)
+    if faster and any((each.decode_tps or 0) >= faster for each in entered.candidates):
+        yield [(f"with at least {faster:g} tok/s", _with_floors(wish, decode_tps=faster))]
     stricter = [each.kld for each in TIERS.values() if wish.floors.kld is None or each.kld < wish.floors.kld]
     yield [
-        (f"with a KL divergence of at most {kld:g}:", _with_floors(wish, kld=kld))
+        (f"with a KL divergence of at most {kld:g}", _with_floors(wish, kld=kld))
         for kld in sorted(stricter, reverse=True)
     ]
 
