@@ -60,8 +60,8 @@ def obstacle(candidate: Candidate, lineup: Lineup, wish: Wish) -> str | None:
             return "how much memory it needs is not known"
         if needed > wish.usable_bytes:
             return (
-                f"needs {needed / GIB:.1f} GiB with a context of {wish.context:,} tokens, "
-                f"and {wish.usable_bytes / GIB:.1f} GiB can be had"
+                f"needs {needed / GIB:.2f} GiB with a context of {wish.context:,} tokens, "
+                f"and {wish.usable_bytes / GIB:.2f} GiB can be had"
             )
     if candidate.loss is None and any(each.loss for each in lineup.candidates):
         return "its quality was not measured"
