@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from runner.compare.export.markup import details, element, joined, table
 from runner.compare.export.tables import heat
-from runner.compare.export.words import MINUS, shortened, with_error
+from runner.compare.export.words import shortened, with_error
 from runner.wire.compare import Answers, Choice, Comparison, Fork, TokenHeat, VariantResult
 
 _TOKENS = 400
@@ -97,9 +97,6 @@ def _side(name: str, text: str, shared: str, top: Sequence[Choice]) -> Markup:
     own = text[len(same) : len(same) + _CHARACTERS]
     before = element("span", ("…" if len(same) > _CHARACTERS else "") + same[-_CHARACTERS:], class_="shared")
     answer = element("p", before, element("mark", own), dir="auto", class_="answer")
-    choices = joined(
-        element("li", element("code", each.text), f" {f'{each.logprob:.2f}'.replace('-', MINUS)}")
-        for each in top
-    )
+    choices = joined(element("li", element("code", each.text), f" {each.logprob:.2f}") for each in top)
     ranked = element("p", "ranked there, ln p:") + element("ol", choices) if top else None
     return element("div", element("h4", name), answer, ranked)

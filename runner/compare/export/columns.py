@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from runner.compare.export.words import byte_unit
+from runner.compare.export.words import unit
+from runner.readout.table import memory_bytes
 from runner.wire.compare import Comparison, Estimate, Memory, SpeedAt, VariantResult
 
 _PERCENT = 100.0
@@ -21,23 +22,19 @@ class Column:
     scale: float = 1.0
 
 
-def exact(value: float | None, reason: str | None = None) -> Estimate:
-    """A figure that is known, not measured."""
-    return Estimate(value=value, reason=reason)
-
-
 def at_depth_zero(variant: VariantResult) -> SpeedAt | None:
-    return variant.speed.depths[0] if variant.speed and variant.speed.depths else None
+    return min(variant.speed.depths, key=lambda at: at.depth, default=None) if variant.speed else None
 
 
 def columns(comparison: Comparison) -> Sequence[Column]:
     """All of them."""
-    unit_bytes, unit = byte_unit(comparison)
+    in_unit = unit(comparison)
+    scale = 1 / in_unit.scale
     return (
-        Column("size_bytes", f"file, {unit}", lambda each: exact(each.size_bytes), 1 / unit_bytes),
-        Column("bits_per_weight", "bits per weight", lambda each: exact(each.bits_per_weight)),
-        Column("memory_bytes", f"memory, {unit}", memory, 1 / unit_bytes),
-        Column("memory_measured_bytes", f"memory measured, {unit}", _measured, 1 / unit_bytes),
+        Column("size_bytes", f"file, {in_unit.name}", lambda each: _exact(each.size_bytes), scale),
+        Column("bits_per_weight", "bits per weight", lambda each: _exact(each.bits_per_weight)),
+        Column("memory_bytes", f"memory, {in_unit.name}", _memory, scale),
+        Column("memory_predicted_bytes", f"memory predicted, {in_unit.name}", _predicted, scale),
         *_SPEED,
         *_ENERGY,
         *_QUALITY,
@@ -55,11 +52,6 @@ _MAIN = (
 )  # fmt: skip
 
 
-def memory(variant: VariantResult) -> Estimate | None:
-    """Predicted at the comparison's context."""
-    return exact(variant.memory.total_bytes) if variant.memory else None
-
-
 def memory_parts(of: Memory, tokens: int) -> tuple[int, int, int]:
     """Bytes of weights, KV cache and compute with so many tokens. Compute is taken as the same at every
     context: nearly true with flash attention, and small without."""
@@ -73,8 +65,18 @@ def contexts(comparison: Comparison) -> list[int]:
     return sorted(set.intersection(*known)) if known else []
 
 
-def _measured(variant: VariantResult) -> Estimate | None:
-    return exact(variant.memory.measured_bytes, variant.memory.reason) if variant.memory else None
+def _exact(value: float | None, reason: str | None = None) -> Estimate:
+    """A figure that is known, not measured."""
+    return Estimate(value=value, reason=reason)
+
+
+def _memory(variant: VariantResult) -> Estimate | None:
+    """Measured, else predicted, at the comparison's context."""
+    return _exact(memory_bytes(variant), variant.memory.reason) if variant.memory else None
+
+
+def _predicted(variant: VariantResult) -> Estimate | None:
+    return _exact(variant.memory.total_bytes) if variant.memory else None
 
 
 def _of_speed(name: str) -> Callable[[VariantResult], Estimate | None]:

@@ -1,4 +1,4 @@
-"""Tables of a report: all figures, domains as a heat map, provenance."""
+"""Tables of a report: all figures, energy, memory, and kinds of text as a heat map."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from runner.compare.export.columns import Column, columns, contexts, main_columns, memory_parts
-from runner.compare.export.markup import Content, element, joined, table
-from runner.compare.export.words import MISSING, context, letter, note, number, size, with_error
+from runner.compare.export.markup import element, table
+from runner.compare.export.words import context, note, size, with_error
+from runner.readout.course import Course
+from runner.readout.numbers import UNKNOWN, rounded
 from runner.wire.compare import Comparison, DomainQuality, VariantResult
 
 _HEAT_STEPS = (0.002, 0.006, 0.02, 0.05, 0.12, 0.3)
@@ -22,12 +24,13 @@ def heat(kld: float) -> str:
 
 
 def main_table(comparison: Comparison) -> Markup:
-    """What decides, one row a variant; ties carry a mark."""
-    shown = main_columns(comparison)
-    head = ["variant", *(column.title for column in shown), "verdict"]
-    return table(
-        head, [_row(comparison, index, shown) for index in range(len(comparison.variants))], class_="main"
-    )
+    """What decides, one row a variant, in words at the end."""
+    shown, course = main_columns(comparison), Course.of(comparison)
+    rows = [
+        [_name(course, each), *(_cell(column, each) for column in shown), _verdict(course, each)]
+        for each in comparison.variants
+    ]
+    return table(["variant", *(column.title for column in shown), "verdict"], rows, class_="main")
 
 
 def full_table(comparison: Comparison) -> Markup:
@@ -40,17 +43,21 @@ def full_table(comparison: Comparison) -> Markup:
     return table(["", *names], rows)
 
 
+def energy_table(comparison: Comparison) -> Markup:
+    shown, course = [each for each in columns(comparison) if "joules" in each.key], Course.of(comparison)
+    rows = [[_name(course, each), *(_cell(column, each) for column in shown)] for each in comparison.variants]
+    return table(["variant", *(column.title for column in shown)], rows, class_="main")
+
+
 def domain_table(comparison: Comparison) -> Markup | None:
     """Kinds of text by variants: mean KL divergence as heat; a warning only where the difference is sure."""
-    shown = [each for each in comparison.variants if each.domains]
+    course, shown = Course.of(comparison), [each for each in comparison.variants if each.domains]
     domains = list(dict.fromkeys(domain for each in shown for domain in each.domains))
-    if not domains:
-        return None
     rows = [
-        [_name(comparison, each), *(_domain_cell(each.domains.get(domain)) for domain in domains)]
+        [_name(course, each), *(_domain_cell(each.domains.get(domain)) for domain in domains)]
         for each in shown
     ]
-    return table(["variant", *domains], rows, class_="heat")
+    return table(["variant", *domains], rows, class_="map") if domains else None
 
 
 def memory_table(comparison: Comparison) -> Markup:
@@ -65,42 +72,10 @@ def memory_table(comparison: Comparison) -> Markup:
     return table(["variant", "context", "weights", "KV cache", "compute", "spare"], rows)
 
 
-def provenance(comparison: Comparison) -> Markup:
-    """All that the figures depend on."""
-    facts = [
-        ("model", comparison.model),
-        ("reference", comparison.reference),
-        ("context", f"{comparison.context:,} tokens"),
-        ("effort", comparison.effort),
-        ("measured", comparison.created_at.isoformat(sep=" ", timespec="minutes")),
-        *((f"engine: {key}", value) for key, value in comparison.engine.items()),
-        *((f"hardware: {key}", value) for key, value in comparison.hardware.items()),
-        *((f"text: {key}", value) for key, value in comparison.text.items()),
-        ("noise floor", f"{with_error(comparison.noise_floor)} nats" if comparison.noise_floor else MISSING),
-    ]
-    files = [
-        [element("th", each.name, scope="row"), element("td", element("code", each.digest)), _settings(each),
-         _types(each)]
-        for each in comparison.variants
-    ]  # fmt: skip
-    listed = joined(element("dt", key) + element("dd", value) for key, value in facts)
-    return element("dl", listed) + table(["file", "digest", "settings", "what it contains"], files)
-
-
-def _row(comparison: Comparison, index: int, shown: Sequence[Column]) -> list[Markup]:
-    variant = comparison.variants[index]
-    return [
-        _name(comparison, variant),
-        *(_cell(column, variant) for column in shown),
-        _verdict(comparison, variant),
-    ]
-
-
-def _name(comparison: Comparison, variant: VariantResult) -> Markup:
-    index = comparison.variants.index(variant)
-    chosen = comparison.recommendation is not None and comparison.recommendation.choice == variant.name
-    mark = element("span", letter(index), class_="letter")
-    return element("th", mark, variant.name, scope="row", class_="chosen" if chosen else None)
+def _name(course: Course, variant: VariantResult) -> Markup:
+    mark = element("span", course.letters[variant.name], class_="letter")
+    is_choice = variant.name == course.choice
+    return element("th", mark, variant.name, scope="row", class_="chosen" if is_choice else None)
 
 
 def _cell(column: Column, variant: VariantResult) -> Markup:
@@ -110,35 +85,28 @@ def _cell(column: Column, variant: VariantResult) -> Markup:
     return element("td", value, plus_minus, title=note(figure, column.scale))
 
 
-def _verdict(comparison: Comparison, variant: VariantResult) -> Markup:
-    tied = next((group for group in comparison.ties if variant.name in group), [])
-    others = ", ".join(name for name in tied if name != variant.name)
-    refused = comparison.recommendation.refused.get(variant.name) if comparison.recommendation else None
-    words: list[Content] = ["reference" if variant.is_reference else variant.quality and variant.quality.tier]
-    words += [f"same as {others}" if others else None, refused, *variant.problems]
+def _verdict(course: Course, variant: VariantResult) -> Markup:
+    others = [name for name in course.tie_of(variant.name) if name != variant.name]
+    found = course.comparison.recommendation if course.comparison else None
+    words = [
+        "reference" if variant.name == course.reference else variant.quality and variant.quality.tier,
+        f"tied with {', '.join(others)}" if others else None,
+        found.refused.get(variant.name) if found else None,
+        *variant.problems,
+    ]
     return element("td", Markup("<br>").join(word for word in words if word), class_="words")
 
 
 def _domain_cell(domain: DomainQuality | None) -> Markup:
     kld = domain.kld_mean if domain else None
     if domain is None or kld is None or kld.value is None or not math.isfinite(kld.value):
-        return element("td", MISSING, title=note(kld))
+        return element("td", UNKNOWN, title=note(kld))
     warning = element("b", " ▲", title="worse than on other kinds of text") if domain.is_worse else None
-    return element("td", number(kld.value, 2), warning, class_=heat(kld.value), title=note(kld))
+    return element("td", rounded(kld.value), warning, class_=heat(kld.value), title=note(kld))
 
 
 def _memory_cells(comparison: Comparison, parts: Sequence[int]) -> list[str]:
     limit = comparison.memory_limit_bytes
     spare = None if limit is None else limit - sum(parts)
-    last = MISSING if spare is None else size(spare) if spare >= 0 else f"{size(-spare)} too much"
+    last = UNKNOWN if spare is None else size(spare) if spare >= 0 else f"{size(-spare)} too much"
     return [*(size(part) for part in parts), last]
-
-
-def _settings(variant: VariantResult) -> Markup:
-    return element("td", ", ".join(f"{key} {value}" for key, value in variant.settings.items()))
-
-
-def _types(variant: VariantResult) -> Markup:
-    total = sum(variant.types.values()) or 1
-    parts = sorted(variant.types.items(), key=lambda item: -item[1])
-    return element("td", ", ".join(f"{name} {size / total:.0%}" for name, size in parts))

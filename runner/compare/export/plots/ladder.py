@@ -7,66 +7,54 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from runner.compare.export.drawing import as_svg, color, figure, plain_log
-from runner.compare.export.plots.rows import WIDTH, height, is_known, prepare
+from runner.compare.export.plots.rows import height, prepare
 from runner.wire.compare import Comparison, Estimate, Quality
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _RUNGS = (
-    ("p50", "kld_median", "c2"),
-    ("p90", "kld_p90", "c5"),
-    ("p99", "kld_p99", "c4"),
-    ("p99.9", "kld_p999", "c1"),
-)
+    ("median", "kld_median", "c2", "o"), ("p90", "kld_p90", "c5", "s"), ("p99", "kld_p99", "c4", "D"),
+    ("p99.9", "kld_p999", "c1", "^"), ("mean", "kld_mean", "ink", "|"),
+)  # fmt: skip
+"""Name, field, role of the colour, and marker."""
 
 
-def ladder(comparison: Comparison) -> Markup | None:
-    """Median, p90, p99 and p99.9 with their 95 % intervals, and the mean as a line across."""
-    shown = [
-        each for each in comparison.variants if each.quality and (each.quality.kld_median.value or 0) > 0
-    ]
+def ladder(comparison: Comparison, *, is_narrow: bool = False) -> Markup | None:
+    """Median, p90, p99, p99.9 and the mean, each with its 95 % interval."""
+    shown = [(each, each.quality) for each in comparison.variants if each.quality and _positive(each.quality)]
     if not shown:
         return None
-    with figure(WIDTH, height(len(shown), 76)) as drawing:
+    with figure(400 if is_narrow else 1080, height(len(shown), 96)) as drawing:
         axes = drawing.add_subplot()
-        prepare(axes, comparison, shown)
-        for row, variant in enumerate(shown):
-            if variant.quality:
-                _rungs(axes, row, variant.quality)
+        prepare(axes, comparison, [variant for variant, _ in shown])
+        for row, (_, quality) in enumerate(shown):
+            _rungs(axes, row, quality)
         plain_log("x", axes)
-        axes.set_title("KL divergence per token, nats", color=color("muted"), pad=24)
-        return as_svg(drawing, "ladder", "Percentiles of KL divergence for each variant")
+        axes.set_title("KL divergence per token, nats", color=color("muted"))
+        handles = [axes.plot([], [], marker, color=color(role), markersize=8, label=name)[0]
+                   for name, _, role, marker in _RUNGS]  # fmt: skip
+        drawing.legend(handles=handles, loc="outside lower center", ncols=len(_RUNGS), columnspacing=1.2,
+                       handletextpad=0.2)  # fmt: skip
+        name = "ladder-narrow" if is_narrow else "ladder"
+        return as_svg(drawing, name, "Percentiles of KL divergence for each variant")
+
+
+def _positive(quality: Quality) -> list[tuple[Estimate, float, str, str]]:
+    """Figures that a logarithmic axis can show."""
+    figures = ((getattr(quality, field), role, marker) for _, field, role, marker in _RUNGS)
+    return [
+        (each, each.value, role, marker) for each, role, marker in figures if each.value and each.value > 0
+    ]
 
 
 def _rungs(axes: Axes, row: int, quality: Quality) -> None:
-    known = [
-        (name, figure, role)
-        for name, field, role in _RUNGS
-        if is_known(figure := getattr(quality, field)) and figure.value > 0
-    ]
-    values = [figure.value for _, figure, _ in known]
-    axes.plot(
-        [values[0], values[-1]],
-        [row, row],
-        color=color("line"),
-        linewidth=5,
-        solid_capstyle="round",
-        zorder=1,
-    )
-    for name, figure, role in known:
-        _rung(axes, row, figure, role)
-        if row == 0:
-            axes.annotate(name, (figure.value, row), xytext=(0, 14), textcoords="offset points", ha="center",
-                          fontsize=11, color=color("muted"), annotation_clip=False)  # fmt: skip
-    if (mean := quality.kld_mean.value) and mean > 0:
-        axes.plot([mean, mean], [row - 0.28, row + 0.28], color=color("ink"), linewidth=2, zorder=3)
-
-
-def _rung(axes: Axes, row: int, figure: Estimate, role: str) -> None:
-    value = figure.value or 0.0
-    if figure.low is not None and figure.high is not None:
-        axes.plot(
-            [max(figure.low, value / 10), figure.high], [row, row], color=color(role), linewidth=2, zorder=2
-        )
-    axes.plot(value, row, "o", markersize=8, color=color(role), zorder=4)
+    figures = _positive(quality)
+    values = [value for _, value, _, _ in figures]
+    axes.plot([min(values), max(values)], [row, row], color=color("line"), linewidth=5, zorder=1)
+    for each, value, role, marker in figures:
+        if each.low is not None and each.high is not None:
+            ends = [max(each.low, value / 10), each.high]
+            axes.plot(ends, [row, row], color=color(role), linewidth=2, zorder=2)
+        size, width = (19, 2.5) if marker == "|" else (8, 0)
+        axes.plot(value, row, marker, markersize=size, markeredgewidth=width, color=color(role), zorder=4)

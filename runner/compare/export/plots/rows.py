@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from runner.compare.export.drawing import bare, color
-from runner.compare.export.words import letter, number, shortened
+from runner.compare.export.words import shortened
+from runner.readout.course import Course
+from runner.readout.numbers import half_width, rounded
 from runner.wire.compare import Comparison, Estimate, VariantResult
 
 if TYPE_CHECKING:
@@ -27,13 +29,13 @@ def prepare(
 ) -> None:
     """Names on the left, the first at the top, the recommended one emphasized."""
     bare(axes, grid=grid)
-    letters = {each.name: letter(index) for index, each in enumerate(comparison.variants)}
+    course = Course.of(comparison)
+    letters = course.letters
     names = [f"{shortened(each.name, _NAME_CHARACTERS)}  {letters[each.name]}" for each in variants]
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.45, -0.55)
-    chosen = comparison.recommendation.choice if comparison.recommendation else None
     for tick, variant in zip(axes.get_yticklabels(), variants, strict=True):
-        if variant.name == chosen:
+        if variant.name == course.choice:
             tick.set_color(color("accent"))
             tick.set_fontweight("bold")
 
@@ -43,17 +45,16 @@ def is_known(estimate: Estimate | None) -> bool:
 
 
 def bars(axes: Axes, figures: Sequence[Estimate | None], role: str) -> None:
-    """Horizontal bars with whiskers of one standard error and their figures; nothing where one is missing."""
+    """Horizontal bars with their 95 % intervals and figures; nothing where a figure is missing."""
     known = [(row, each) for row, each in enumerate(figures) if each is not None and each.value is not None]
     rows = [row for row, _ in known]
     values = [each.value or 0.0 for _, each in known]
-    errors = [each.error or 0.0 for _, each in known]
+    errors = [half_width(each) or 0.0 for _, each in known]
     axes.barh(rows, values, height=0.62, color=color(role), xerr=errors,
               error_kw={"ecolor": color("ink"), "elinewidth": 1.3, "capsize": 3})  # fmt: skip
     for row, value, error in zip(rows, values, errors, strict=True):
-        axes.annotate(number(value), (value + error, row), xytext=(5, 0), textcoords="offset points",
+        axes.annotate(rounded(value), (value + error, row), xytext=(5, 0), textcoords="offset points",
                       va="center", fontsize=11, color=color("ink"))  # fmt: skip
-    axes.set_xlim(
-        0, max((value + error for value, error in zip(values, errors, strict=True)), default=1) * 1.17
-    )
+    longest = max((value + error for value, error in zip(values, errors, strict=True)), default=1.0)
+    axes.set_xlim(0, longest * 1.17)
     axes.xaxis.set_visible(False)

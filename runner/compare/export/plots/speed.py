@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -10,13 +10,17 @@ from markupsafe import Markup
 from runner.compare.export.columns import at_depth_zero
 from runner.compare.export.drawing import as_svg, bare, color, figure, series
 from runner.compare.export.plots.rows import WIDTH, bars, height, is_known, prepare
-from runner.compare.export.words import context, letter
+from runner.compare.export.words import context
+from runner.readout.course import Course
+from runner.readout.numbers import half_width
 from runner.wire.compare import Comparison, VariantResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+
+_LINE_HEIGHT = 13.5
 
 
 def speed_bars(comparison: Comparison) -> Markup | None:
@@ -38,10 +42,11 @@ def speed_bars(comparison: Comparison) -> Markup | None:
 
 def depth_curve(comparison: Comparison) -> Markup | None:
     """None unless decode was measured behind more than one depth."""
+    letters = Course.of(comparison).letters
     shown = [(index, each) for index, each in enumerate(comparison.variants) if len(_decode(each)) > 1]
     if not shown:
         return None
-    with figure(WIDTH, 330) as drawing:
+    with figure(WIDTH, max(260, height(len(shown), 64))) as drawing:
         axes = drawing.add_subplot()
         bare(axes, grid="y")
         for index, variant in shown:
@@ -54,31 +59,30 @@ def depth_curve(comparison: Comparison) -> Markup | None:
         axes.set_xlabel("tokens already there")
         axes.set_title("decode, tok/s", color=color("muted"))
         drawing.draw_without_rendering()
-        _letters(axes, [(index, *_decode(variant)[-1][:2]) for index, variant in shown])
+        ends = {index: _decode(variant)[-1][:2] for index, variant in shown}
+        _letters(axes, ends, [letters[each.name] for each in comparison.variants])
         return as_svg(drawing, "depth", "Decode in tokens a second behind growing depths")
 
 
 def _decode(variant: VariantResult) -> list[tuple[int, float, float]]:
-    """Depth, tok/s and its error, where measured."""
+    """Depth, tok/s and half of its 95 % interval, where measured."""
     depths = variant.speed.depths if variant.speed else []
     known = [each for each in depths if is_known(each.decode_tps)]
-    return [(each.depth, each.decode_tps.value or 0.0, each.decode_tps.error or 0.0) for each in known]
+    return [(each.depth, each.decode_tps.value or 0.0, half_width(each.decode_tps) or 0.0) for each in known]
 
 
 def _line(axes: Axes, index: int, points: Sequence[tuple[int, float, float]]) -> None:
     depths, values, errors = zip(*points, strict=True)
     dashes = _DASHES[index // 2 % len(_DASHES)]
-    axes.errorbar(depths, values, yerr=errors, color=series(index), linewidth=1.8, linestyle=dashes, marker="o",
-                  markersize=4.5, elinewidth=1.2, capsize=3)  # fmt: skip
+    axes.errorbar(depths, values, yerr=errors, color=series(index), linewidth=1.8, linestyle=dashes,
+                  marker="o", markersize=4.5, elinewidth=1.2, capsize=3)  # fmt: skip
 
 
-def _letters(axes: Axes, ends: Sequence[tuple[int, int, float]]) -> None:
+def _letters(axes: Axes, ends: Mapping[int, tuple[int, float]], letters: Sequence[str]) -> None:
     """Letters at the ends of lines, pushed apart where the lines meet."""
-    step = 13.5
-    at = axes.transData
     below = float("-inf")
-    for index, depth, value in sorted(ends, key=lambda end: end[2]):
-        x, y = at.transform((depth, value))
-        below = max(y, below + step)
-        axes.annotate(letter(index), (x + 14, below), xycoords="figure pixels", ha="center", va="center",
+    for index, end in sorted(ends.items(), key=lambda item: item[1][1]):
+        x, y = axes.transData.transform(end)
+        below = max(y, below + _LINE_HEIGHT)
+        axes.annotate(letters[index], (x + 14, below), xycoords="figure pixels", ha="center", va="center",
                       fontsize=11, weight="bold", color=series(index), annotation_clip=False)  # fmt: skip

@@ -10,8 +10,11 @@ from markupsafe import Markup
 
 from runner.compare.export.drawing import as_svg, bare, color, figure, plain_log
 from runner.compare.export.plots.labels import place
-from runner.compare.export.words import byte_unit, context, number, shortened
+from runner.compare.export.words import context, shortened, unit
 from runner.compare.tiers import TIERS
+from runner.readout.course import Course
+from runner.readout.numbers import rounded
+from runner.readout.table import memory_bytes
 from runner.wire.compare import Comparison
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ _NAME_CHARACTERS = 22
 
 @dataclass(frozen=True, slots=True)
 class _Point:
-    """A variant in the picture: memory in `byte_unit`, KL divergence with its interval."""
+    """A variant in the picture: memory in `words.unit`, KL divergence with its interval."""
 
     name: str
     memory: float
@@ -50,46 +53,45 @@ def tradeoff(comparison: Comparison, *, is_narrow: bool = False, css: str = "") 
         if not is_narrow:
             _tiers(axes)
         drawing.draw_without_rendering()
-        place(axes, [(point.memory, point.kld, point.name, _ink(point)) for point in points], _RADIUS + 3)
+        labels = [(p.memory, p.kld, shortened(p.name, _NAME_CHARACTERS), p.role) for p in points]
+        place(axes, labels, _RADIUS + 3)
         name = "tradeoff-narrow" if is_narrow else "tradeoff"
         label = "KL divergence against memory of each variant; the table has the same figures"
         return as_svg(drawing, name, label, css)
 
 
 def _points(comparison: Comparison) -> list[_Point]:
-    unit, _ = byte_unit(comparison)
-    limit = comparison.memory_limit_bytes
-    chosen = comparison.recommendation.choice if comparison.recommendation else None
+    course, scale = Course.of(comparison), unit(comparison).scale
+    limit = course.memory_limit_bytes
     points = []
     for each in comparison.variants:
         kld = each.quality.kld_mean if each.quality else None
         if each.memory is None or kld is None or kld.value is None or kld.value <= 0:
             continue
-        fits = limit is None or each.memory.total_bytes <= limit
-        on_front = each.name in comparison.pareto
-        role = "accent" if each.name == chosen else "ink" if fits and on_front else "muted"
+        memory = memory_bytes(each)
+        fits = limit is None or memory <= limit
+        is_best = fits and each.name in course.front
+        role = "accent" if each.name == course.choice else "ink" if is_best else "muted"
         low, high = (kld.value if bound is None else bound for bound in (kld.low, kld.high))
         # An interval that reaches 0 has no lower end on this axis.
         low = max(low, kld.value / 10)
-        memory = each.memory.total_bytes / unit
-        name = shortened(each.name, _NAME_CHARACTERS)
-        points.append(_Point(name, memory, kld.value, low, high, role, fits))
+        points.append(_Point(each.name, memory / scale, kld.value, low, high, role, fits))
     return points
 
 
 def _frame(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
-    unit, unit_name = byte_unit(comparison)
+    in_unit = unit(comparison)
     smallest, largest = (pick(point.memory for point in points) for pick in (min, max))
     room = max(largest - smallest, largest * 0.1) * 0.16
     left, right = max(0.0, smallest - room), largest + room
     axes.set_ylim(min(p.low for p in points) / 1.6, max(p.high for p in points) * 1.7)
     plain_log("y", axes)
-    axes.set_xlabel(f"memory with {context(comparison.context)} context, {unit_name}")
+    axes.set_xlabel(f"memory with {context(comparison.context)} context, {in_unit.name}")
     axes.set_title("KL divergence from the reference, nats (lower is better)", color=color("muted"), pad=10)
-    limit = comparison.memory_limit_bytes
-    if limit is not None and limit / unit < right + 3 * room:
-        right = max(right, limit / unit + room)
-        _limit(axes, limit / unit, right, f" does not fit: {number(limit / unit)} {unit_name} are there")
+    limit = (comparison.memory_limit_bytes or 0) / in_unit.scale
+    if 0 < limit < right + 3 * room:
+        right = max(right, limit + room)
+        _limit(axes, limit, right, f"does not fit: {rounded(limit)} {in_unit.name} are there")
     axes.set_xlim(left, right)
 
 
@@ -117,8 +119,7 @@ def _tiers(axes: Axes) -> None:
 
 
 def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
-    names = {shortened(name, _NAME_CHARACTERS) for name in comparison.pareto}
-    front = sorted((p.memory, p.kld) for p in points if p.name in names)
+    front = sorted((p.memory, p.kld) for p in points if p.name in comparison.pareto)
     if len(front) > 1:
         x, y = zip(*front, strict=True)
         axes.plot(x, y, color=color("ink"), linewidth=1.4, alpha=0.45, zorder=2)
@@ -127,8 +128,7 @@ def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> Non
 def _ties(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
     """A broad band through variants that the measurement cannot tell apart."""
     for group in comparison.ties:
-        names = {shortened(name, _NAME_CHARACTERS) for name in group}
-        tied = sorted((p.memory, p.kld) for p in points if p.name in names)
+        tied = sorted((p.memory, p.kld) for p in points if p.name in group)
         if len(tied) > 1:
             x, y = zip(*tied, strict=True)
             axes.plot(x, y, color=color("c1"), linewidth=30, alpha=0.22, solid_capstyle="round", zorder=1)
@@ -138,13 +138,9 @@ def _mark(axes: Axes, point: _Point) -> None:
     shade = color(point.role)
     low, high = point.kld - point.low, point.high - point.kld
     axes.errorbar(
-        point.memory, point.kld, yerr=[[low], [high]], fmt="o", color=shade, markersize=2 * _RADIUS,
-        markerfacecolor=shade if point.fits else color("paper"), elinewidth=1.6, capsize=4.5, capthick=1.6, zorder=4,
+        point.memory, point.kld, yerr=[[low], [high]], fmt="o", color=shade, markersize=2 * _RADIUS, zorder=4,
+        markerfacecolor=shade if point.fits else color("paper"), elinewidth=1.6, capsize=4.5, capthick=1.6,
     )  # fmt: skip
     if point.role == "accent":
         axes.plot(point.memory, point.kld, "o", markersize=2 * _RADIUS + 9, markerfacecolor="none",
                   markeredgecolor=shade, markeredgewidth=1.6, zorder=4)  # fmt: skip
-
-
-def _ink(point: _Point) -> str:
-    return {"accent": "accent", "ink": "ink"}.get(point.role, "muted")
