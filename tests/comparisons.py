@@ -169,7 +169,7 @@ def comparison(id: int | None = 7) -> Comparison:
 def infos() -> list[ComparisonInfo]:
     """Of `comparisons`, newest first."""
     newest = ComparisonInfo(
-        id=7,
+        id=3,
         created_at=comparison().created_at,
         model=MODEL,
         reference="F16",
@@ -177,7 +177,7 @@ def infos() -> list[ComparisonInfo]:
         choice="Q5_K_M",
     )
     older = newest.model_copy(
-        update={"id": 6, "model": "smollm2:135m", "choice": None, "is_finished": False, "variants": NAMES[:3]}
+        update={"id": 2, "model": "smollm2:135m", "choice": None, "is_finished": False, "variants": NAMES[:3]}
     )
     return [newest, older]
 

@@ -19,6 +19,7 @@ from tui.commands import NybbleCommands
 from tui.desk import Desk
 from tui.keys import bindings
 from tui.screens.chat import ChatScreen
+from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
 from tui.wording import failure
 
@@ -53,7 +54,9 @@ class NybbleApp(App[None]):
         super().__init__()
         self.desk = Desk(client, clock or Clock())
         self.desk.on_problem = self._tell
-        self.add_mode("chat", partial(ChatScreen, self.desk))
+        self._chat = ChatScreen(self.desk)
+        self.add_mode("chat", lambda: self._chat)
+        self.add_mode("compare", partial(CompareScreen, self.desk))
         self.register_theme(THEME)
         self.theme = THEME.name
 
@@ -80,12 +83,14 @@ class NybbleApp(App[None]):
         self.push_screen(HelpScreen())
 
     async def action_quit(self) -> None:
-        for screen in self.screen_stack:
-            if isinstance(screen, ChatScreen):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LAST_WORDS_S):
-                        await screen.conversation.finish()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._chat.conversation.finish()
         self.exit()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A screen is not offered where it is."""
+        return action != "switch_mode" or parameters != (self.current_mode,)
 
     def _tell(self, error: wire.ErrorBody) -> None:
         reason, hint = failure(error)

@@ -13,6 +13,7 @@ from runner.text import clean_name
 from tui.fuzzy import match
 from tui.keys import GROUPS, spelled
 from tui.screens.chat import ChatScreen
+from tui.screens.compare import CompareScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,11 @@ class NybbleCommands(Provider):
 
     def _commands(self) -> Iterator[Command]:
         screen = self.screen
-        for key in GROUPS["Chat"]:
-            if isinstance(screen, ChatScreen) and screen.check_action(key.action, ()):
+        for key in GROUPS["Compare" if isinstance(screen, CompareScreen) else "Chat"]:
+            if isinstance(screen, ChatScreen | CompareScreen) and screen.check_action(key.action, ()):
                 yield Command(key.sentence, spelled(key.keys), partial(screen.run_action, key.action))
         for key in GROUPS["Everywhere"]:
-            if key.action not in ("command_palette", "switch_mode('chat')"):
+            if key.action not in ("command_palette", f"switch_mode('{self.app.current_mode}')"):
                 yield Command(key.sentence, spelled(key.keys), partial(self.app.run_action, key.action))
         yield Command("Choose other colours", "theme", self.app.search_themes)
         if isinstance(screen, ChatScreen):

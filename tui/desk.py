@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from runner import wire
 from runner.client import Client
 from runner.errors import DaemonUnreachable, RemoteError
 from tui.clock import Clock
+from tui.comparing import Comparing
 from tui.state import Progressing, Pull, State, request_for
 
 _Answer = TypeVar("_Answer")
@@ -130,6 +132,34 @@ class Desk:
         finally:
             self.change(replace(self.state, pull=None))
         await self.refresh()
+
+    # Comparisons
+
+    def compare_as(self, comparing: Comparing) -> None:
+        self.change(replace(self.state, comparing=comparing))
+
+    async def compare(self, model: str) -> None:
+        """Compares what is set up. Cancelling stops it; the same once more goes on from there."""
+        self.compare_as(self.state.comparing.begun(model))
+        try:
+            async with aclosing(self._client.compare(self.state.comparing.setup.request(model))) as events:
+                async for event in events:
+                    now = self.state.comparing
+                    if now.run is not None:
+                        self.compare_as(replace(now, run=now.run.after(event)))
+        except (RemoteError, DaemonUnreachable) as error:
+            self.compare_as(replace(self.state.comparing, error=reported(error)))
+        finally:
+            self.compare_as(replace(self.state.comparing, is_running=False))
+        await self.refresh_comparisons()
+
+    async def refresh_comparisons(self) -> None:
+        if (earlier := await self._ask(self._client.comparisons())) is not None:
+            self.compare_as(replace(self.state.comparing, earlier=tuple(earlier)))
+
+    async def open_comparison(self, number: int) -> None:
+        if (opened := await self._ask(self._client.comparison(number))) is not None:
+            self.compare_as(replace(self.state.comparing, opened=opened))
 
     async def _ask(self, call: Awaitable[_Answer]) -> _Answer | None:
         try:

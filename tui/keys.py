@@ -39,7 +39,8 @@ GROUPS: dict[str, tuple[Key, ...]] = {
     "Everywhere": (
         Key("app.help", "f1,question_mark", "help", "Help", "Show all keys"),
         Key("app.palette", "ctrl+p", "command_palette", "Find", "Find actions, models, chats", False, True),
-        Key("app.chat", "f2", "switch_mode('chat')", "Chat", "Go to the chat screen", False),
+        Key("app.chat", "f2", "switch_mode('chat')", "Chat", "Go to the chat screen"),
+        Key("app.compare", "f4", "switch_mode('compare')", "Compare", "Go to the compare screen"),
         Key("app.quit", "ctrl+q", "quit", "Quit", "Leave; an unfinished answer is kept", True, True),
     ),
     "Chat": (
@@ -84,6 +85,32 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("sessions.first", "g,home", "first", "First", "First chat", False),
         Key("sessions.last", "G,end", "last", "Last", "Last chat", False),
         Key("sessions.leave", "escape", "leave", "Back", "End the search, or go back to the prompt"),
+    ),
+    "Compare": (
+        Key("compare.run", "r", "run", "Run", "Run the comparison, or go on with one that was stopped"),
+        Key("compare.leave", "escape", "leave", "Stop", "Stop the comparison; what is measured is kept"),
+        Key("compare.back", "n", "back", "New", "Set up another comparison; a running one goes on"),
+        Key("compare.models", "ctrl+t", "pick_model", "Model", "Choose the model to compare", False),
+        Key("compare.effort", "e", "effort", "Effort", "Quick, standard or deep", False),
+        Key("compare.intent", "i", "intent", "Intent", "Recommend for balance, speed, quality or battery", False),
+        Key("compare.earlier", "ctrl+l", "earlier", "Earlier", "Go to the list of earlier comparisons"),
+    ),
+    "Quantizations": (
+        Key("quants.toggle", "space,enter", "select", "Choose", "Compare this quantization, or leave it out"),
+        Key("quants.down", "j,down", "cursor_down", "Down", "Next quantization", False),
+        Key("quants.up", "k,up", "cursor_up", "Up", "Previous quantization", False),
+    ),
+    "Earlier comparisons": (
+        Key("earlier.open", "enter", "select", "Open", "Show this comparison again"),
+        Key("earlier.down", "j,down", "cursor_down", "Down", "Next comparison", False),
+        Key("earlier.up", "k,up", "cursor_up", "Up", "Previous comparison", False),
+        Key("earlier.leave", "escape", "leave", "Back", "Leave the list"),
+    ),
+    "Comparison": (
+        Key("result.down", "j,down", "scroll_down", "Down", "Scroll down a line", False),
+        Key("result.up", "k,up", "scroll_up", "Up", "Scroll up a line", False),
+        Key("result.page_down", "pagedown,space", "page_down", "Page down", "Scroll down a page", False),
+        Key("result.page_up", "pageup", "page_up", "Page up", "Scroll up a page", False),
     ),
     "First start": (Key("start.pull", "enter", "pull_first", "Get it", "Pull the model that is offered"),),
     "Model picker": (

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from runner import wire
+from tui.comparing import Comparing
 
 FIRST_MODEL = "smollm2"
 """Offered when there is no model: the smallest that can chat, and it needs no hub account."""
@@ -114,6 +115,7 @@ class State:
     pull_error: wire.ErrorBody | None = None
     decode_tps: float | None = None
     lost: wire.ErrorBody | None = None
+    comparing: Comparing = field(default_factory=Comparing)
 
     def with_models(self, models: list[wire.ModelInfo]) -> State:
         """The current model stays while it is there; otherwise the newest one is taken."""

@@ -100,12 +100,16 @@ def model_state(state: State) -> tuple[str, str, str]:
     return "●", " · ".join(["ready", *speed]), "$text-success"
 
 
+def bar(share: float) -> str:
+    full = round(share * _BAR_CELLS)
+    return "━" * full + "╌" * (_BAR_CELLS - full)
+
+
 def pull_line(pull: Pull) -> str:
     """`downloading  ██████░░░░  68 % · 67 of 98 MB · 41 MB/s`."""
     parts = [clean_name(pull.phase)]
     if pull.fraction is not None:
-        full = round(pull.fraction * _BAR_CELLS)
-        parts.append("━" * full + "╌" * (_BAR_CELLS - full))
+        parts.append(bar(pull.fraction))
         parts.append(f"{pull.fraction:.0%} of {size(pull.total_bytes or 0)}")
     elif pull.completed_bytes:
         parts.append(size(pull.completed_bytes))

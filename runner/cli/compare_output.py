@@ -86,7 +86,7 @@ def _moving(course: Course, console: Console) -> Group:
     share = progress_share(course)
     full = round((share or 0.0) * _BAR_CELLS)
     bar = "" if share is None else "━" * full + "╌" * (_BAR_CELLS - full) + "  "
-    lines = [*table(course, console.width), (), *_plain_lines(bar + progress_words(course))]
+    lines = [*table(course, console.width), (), *_plain_lines(bar + progress_words(course)), *notes(course)]
     left = console.height - len(lines) - 2
     drawn = plot(course, min(console.width, _PLOT_WIDTH), min(left, _PLOT_HEIGHT))
     return Group(*map(_painted, [*lines, *([()] if drawn else []), *drawn]))

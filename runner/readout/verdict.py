@@ -9,22 +9,27 @@ from runner.readout.numbers import duration, percent, rounded
 from runner.readout.span import Line, Role, Span
 from runner.readout.table import CHOICE_MARK, PROBLEM_MARK
 from runner.text import clean_name
-from runner.wire.compare import Comparison, Estimate, Recommendation, VariantResult
+from runner.wire.compare import CompareProgress, Comparison, Estimate, Recommendation, VariantResult
 
 
 def progress_words(course: Course) -> str:
-    """`scoring  Q4_K_M  ·  6 of 16  ·  about 1 min 20 s left`; without what is not known."""
+    """`scoring Q4_K_M · 6 of 16 · about 1 min 20 s left`, without what is not known."""
     now = course.progress
     if now is None:
         return "planning"
     parts = [clean_name(f"{now.phase} {now.detail}" if now.detail else now.phase)]
     if now.completed is not None and now.total:
         parts.append(f"{now.completed} of {now.total}")
-    if now.remaining_s is not None:
-        parts.append(f"about {duration(now.remaining_s)} left")
-    if course.settled_s is not None:
-        parts.append(f"ranking settled after {duration(course.settled_s)}")
-    return " · ".join(parts)
+    return " · ".join([*parts, *_remaining(now)])
+
+
+def running_words(course: Course) -> str:
+    """The same where there is little room: `running · about 1 min 20 s left`."""
+    return " · ".join(["running", *(_remaining(course.progress) if course.progress else ())])
+
+
+def _remaining(now: CompareProgress) -> list[str]:
+    return [] if now.remaining_s is None else [f"about {duration(now.remaining_s)} left"]
 
 
 def progress_share(course: Course) -> float | None:
@@ -56,14 +61,27 @@ def _sureness(found: Recommendation) -> Iterator[str]:
 
 def notes(course: Course) -> list[Line]:
     """What must be known to read the figures: ties, kinds of text that fare worse, problems, gaps, origin."""
-    lines = [*_ties(course), *_domains(course.variants), *_problems(course), *_gaps(course.variants)]
+    lines = [
+        *_resumed(course),
+        *_ties(course),
+        *_domains(course.variants),
+        *_problems(course),
+        *_gaps(course.variants),
+    ]
     lines += [(Span(clean_name(note), "dim"),) for note in course.notes]
     if course.comparison is not None:
-        lines.append((Span(" · ".join(_origin(course.comparison, course.settled_s)), "dim"),))
+        lines.append((Span(" · ".join(_origin(course.comparison)), "dim"),))
     return lines
 
 
+def _resumed(course: Course) -> Iterator[Line]:
+    if course.resumed_blocks and course.comparison is None:
+        yield (Span(f"Goes on from earlier: {course.resumed_blocks} blocks were scored before.", "dim"),)
+
+
 def _ties(course: Course) -> Iterator[Line]:
+    if course.settled_s is not None:
+        yield (Span(f"The ranking settled after {duration(course.settled_s)}.", "dim"),)
     for group in course.ties:
         if len(group) > 1:
             names = [clean_name(name) for name in group]
@@ -120,7 +138,7 @@ def _with_reasons(variant: VariantResult) -> Iterator[tuple[str, Estimate | None
         yield "prefill", at.prefill_tps
 
 
-def _origin(done: Comparison, settled_s: float | None) -> Iterator[str]:
+def _origin(done: Comparison) -> Iterator[str]:
     """`reference F16 · 4,080 tokens of … · context 4,096 · ± is the 95 % interval`."""
     yield f"reference {clean_name(done.reference)}"
     tokens = max((row.quality.tokens for row in done.variants if row.quality), default=0)
@@ -131,8 +149,6 @@ def _origin(done: Comparison, settled_s: float | None) -> Iterator[str]:
     energy = next((row.energy for row in done.variants if row.energy and row.energy.covers), None)
     if energy is not None and energy.covers:
         yield f"energy of the {clean_name(energy.covers)}"
-    if settled_s is not None:
-        yield f"ranking settled after {duration(settled_s)}"
     if done.seconds is not None:
         yield f"took {duration(done.seconds)}"
     yield "± is the 95 % interval"

@@ -17,7 +17,7 @@ from tui.widgets.conversation import Conversation
 from tui.widgets.empty import EmptyState
 from tui.widgets.key_line import KeyLine
 from tui.widgets.sessions import SessionList
-from tui.widgets.status import StatusLine
+from tui.widgets.status import StatusLine, model_line
 from tui.widgets.transcript import Transcript, last_answer, last_code
 
 
@@ -47,7 +47,8 @@ class ChatScreen(Screen[None]):
 
     def _show(self, state: State) -> None:
         before, self._shown = self._shown, state
-        self._status.show(state)
+        title = "New chat" if state.session is None else clean_name(state.session.title)
+        self._status.show(title, model_line(state))
         self._chats.show(state.sessions, None if state.session is None else state.session.id)
         self.conversation.show(state)
         if before is None or _actions(before) != _actions(state):

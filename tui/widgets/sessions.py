@@ -38,7 +38,7 @@ class SessionList(Vertical):
         pass
 
     def __init__(self, id: str) -> None:
-        super().__init__(id=id)
+        super().__init__(id=id, classes="side")
         self._sessions: tuple[wire.SessionInfo, ...] = ()
         self._search = Input(placeholder="search", compact=True)
         self._search.display = False

@@ -1,4 +1,4 @@
-"""The top line: where you are on the left, what the model is doing on the right."""
+"""The top line: where you are on the left, what is going on on the right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
-from runner.text import clean_name
 from tui.state import State
 from tui.wording import model_state, short_model
 
@@ -23,11 +22,15 @@ class StatusLine(Horizontal):
         yield self._place
         yield self._model_state
 
-    def show(self, state: State) -> None:
-        title = "New chat" if state.session is None else clean_name(state.session.title)
-        self._place.update(Content(title))
-        mark, words, color = model_state(state)
-        name = Content("" if state.model is None else f"{short_model(state.model)}  ")
-        what = Content(f"{mark} {words}").stylize(color)
-        nothing_to_say = state.model is None and state.lost is None
-        self._model_state.update(Content() if nothing_to_say else name + what)
+    def show(self, place: str, what: Content) -> None:
+        self._place.update(Content(place))
+        self._model_state.update(what)
+
+
+def model_line(state: State) -> Content:
+    """The current model and what it is doing."""
+    if state.model is None and state.lost is None:
+        return Content()
+    mark, words, color = model_state(state)
+    name = Content("" if state.model is None else f"{short_model(state.model)}  ")
+    return name + Content(f"{mark} {words}").stylize(color)
