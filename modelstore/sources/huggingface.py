@@ -68,20 +68,38 @@ class HubSource:
         return f"huggingface: {self.ref.repo_id}"
 
     def resolve(self, cancelled: Event) -> RemoteFile:
+        api, info = self._repository(cancelled)
+        siblings = _siblings(info)
+        return self._file(api, info, siblings, choose(list(siblings), self.ref.tag, self.ref.repo_id))
+
+    def files(self, cancelled: Event) -> list[RemoteFile]:
+        """Every model of the repository that is one file, whatever `ref.tag` says. Raises as `resolve`."""
+        api, info = self._repository(cancelled)
+        siblings = _siblings(info)
+        # Of two files with one label the first is meant, as in `choose`.
+        choices = {each.label: each for each in reversed(offered(list(siblings), self.ref.repo_id))}
+        return [self._file(api, info, siblings, each) for label, each in choices.items() if label]
+
+    def _repository(self, cancelled: Event) -> tuple[HfApi, ModelInfo]:
         if self.options.offline:
             raise SourceUnavailable(
                 "the Hugging Face hub is not asked in offline mode", hint="Unset HF_HUB_OFFLINE to allow it."
             )
-        from huggingface_hub import HfApi, get_token, hf_hub_url
+        from huggingface_hub import HfApi, get_token
 
         endpoint = self.options.endpoint.rstrip("/") if self.options.endpoint else None
         token = self.options.token or (None if endpoint else get_token())
         api = HfApi(endpoint=endpoint, token=token or False)
-        info = _interruptible(lambda: self._ask(api), cancelled)
-        siblings = {each.rfilename: each for each in info.siblings or [] if isinstance(each.rfilename, str)}
-        choice = choose(list(siblings), self.ref.tag, self.ref.repo_id)
+        return api, _interruptible(lambda: self._ask(api), cancelled)
+
+    def _file(
+        self, api: HfApi, info: ModelInfo, siblings: dict[str, RepoSibling], choice: Choice
+    ) -> RemoteFile:
+        from huggingface_hub import hf_hub_url
+
         size_bytes, digest = self._facts(siblings[choice.path])
         url = hf_hub_url(self.ref.repo_id, choice.path, revision=info.sha, endpoint=api.endpoint)
+        token = api.token if isinstance(api.token, str) else None
         remote = Remote(url, size_bytes, token)
 
         def fetch(partial: Partial, report: Report, cancelled: Event) -> None:
@@ -149,14 +167,10 @@ def choose(paths: Sequence[str], tag: str | None, repo_id: str) -> Choice:
 
     Raises NotFound with what there is, or Unusable if it is split into several files.
     """
-    safe = [path for path in paths if path.lower().endswith(".gguf") and _SAFE_PATH.fullmatch(path)]
-    choices = [Choice(path, _label(path)) for path in safe if not _OTHER_PARTS.search(path)]
-    if not choices:
-        raise NotFound(f"{repo_id} has no GGUF files", hint="Look for a repository whose name ends in -GGUF.")
-    whole = [each for each in choices if not _SPLIT.search(each.path)]
+    whole = offered(paths, repo_id)
     wanted = [tag] if tag else [*names.PREFERRED_QUANTIZATIONS, *(each.path for each in whole)]
     for spelling in wanted:
-        matching = [each for each in choices if _is_called(each, spelling)]
+        matching = [each for each in _choices(paths) if _is_called(each, spelling)]
         if found := [each for each in matching if each in whole]:
             return found[0]
         if matching and tag:
@@ -167,6 +181,23 @@ def choose(paths: Sequence[str], tag: str | None, repo_id: str) -> Choice:
     if tag:
         raise NotFound(f"{repo_id} has no {tag}", hint=f"There is: {_labels(whole)}.")
     raise Unusable(f"{repo_id} has only files split into several, which cannot be pulled yet")
+
+
+def offered(paths: Sequence[str], repo_id: str) -> list[Choice]:
+    """The models that are one file. Raises NotFound if there are none, also in parts."""
+    choices = _choices(paths)
+    if not choices:
+        raise NotFound(f"{repo_id} has no GGUF files", hint="Look for a repository whose name ends in -GGUF.")
+    return [each for each in choices if not _SPLIT.search(each.path)]
+
+
+def _choices(paths: Sequence[str]) -> list[Choice]:
+    safe = [path for path in paths if path.lower().endswith(".gguf") and _SAFE_PATH.fullmatch(path)]
+    return [Choice(path, _label(path)) for path in safe if not _OTHER_PARTS.search(path)]
+
+
+def _siblings(info: ModelInfo) -> dict[str, RepoSibling]:
+    return {each.rfilename: each for each in info.siblings or [] if isinstance(each.rfilename, str)}
 
 
 def _is_called(choice: Choice, spelling: str) -> bool:

@@ -1,0 +1,79 @@
+"""Child entry, `python -I -m runner.compare`: one comparison, from the order to the result.
+
+One JSON line on stdin (`order.Order`), then one CompareEvent a line on stdout; "done" or "error" is the last.
+End of file on stdin means that nobody waits any more: it removes what it made and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from typing import BinaryIO
+
+from modelstore.errors import NybbleError
+from modelstore.progress import Cancelled
+from runner.compare.order import Order, Talk
+from runner.wire.base import ErrorBody
+from runner.wire.compare import CompareEvent
+from runner.wire.generation import ErrorEvent
+
+_log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    # Nothing that a library prints may get between the events.
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    orders = os.fdopen(os.dup(0), "rb")
+    line = orders.readline()
+    if not line:
+        return
+    cancelled = threading.Event()
+    threading.Thread(target=_watch, args=(orders, cancelled), daemon=True).start()
+
+    def say(event: CompareEvent) -> None:
+        try:
+            events.write(event.model_dump_json(exclude_none=True) + "\n")
+            events.flush()
+        except BrokenPipeError:
+            # The daemon died: nobody will hear of this, but what was made is still to be removed.
+            cancelled.set()
+            raise Cancelled from None
+
+    try:
+        _run(line, Talk(say, cancelled))
+    except Cancelled:
+        sys.exit(1)
+
+
+def _run(line: bytes, talk: Talk) -> None:
+    from runner.compare.conduct import conduct
+
+    try:
+        conduct(Order.parse(json.loads(line)), talk)
+    except NybbleError as error:
+        body = ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
+        talk.say(ErrorEvent(error=body))
+    except Cancelled:
+        raise
+    except Exception:  # noqa: BLE001 - the last who can tell: the daemon shows the last line of stderr
+        _log.exception("the comparison failed")
+        body = ErrorBody(
+            message="the comparison failed for a reason that nybble did not foresee",
+            hint="`nybble logs` has the details",
+            code="internal",
+            status=500,
+        )
+        talk.say(ErrorEvent(error=body))
+
+
+def _watch(orders: BinaryIO, cancelled: threading.Event) -> None:
+    orders.read()
+    cancelled.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The rows of a comparison while it runs, and what has been said of them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from modelstore.header import Header
+from runner.compare.contents import contents
+from runner.compare.order import Say
+from runner.compare.variant import Variant
+from runner.compare.variants import Entry
+from runner.wire.compare import VariantMeasured, VariantResult
+
+_INTERVAL_S = 0.5
+
+
+class Board:
+    """Owns the results; every change is said at once."""
+
+    def __init__(self, say: Say, reference: str) -> None:
+        self._say = say
+        self._reference = reference
+        self._rows: dict[str, VariantResult] = {}
+        self._next_s = 0.0
+
+    @property
+    def rows(self) -> list[VariantResult]:
+        """In the order of the plan."""
+        return list(self._rows.values())
+
+    def plan(self, entry: Entry) -> None:
+        """A row of which nothing is known but what was promised; it is said with the plan."""
+        self._rows[entry.name] = VariantResult(
+            name=entry.name,
+            digest="",
+            quantization=entry.label,
+            size_bytes=entry.size_bytes,
+            is_reference=entry.name == self._reference,
+        )
+
+    def refuse(self, name: str, problem: str) -> None:
+        """A row for what was asked for and cannot be had."""
+        row = VariantResult(name=name, digest="", size_bytes=0, problems=[problem])
+        self._rows.setdefault(name, row)
+
+    def describe(self, variant: Variant, header: Header, settings: dict[str, str]) -> None:
+        found = contents(header)
+        self._rows.setdefault(variant.name, VariantResult(name=variant.name, digest="", size_bytes=0))
+        self.update(
+            variant.name,
+            digest=variant.digest,
+            tag=variant.tag,
+            size_bytes=variant.size_bytes,
+            quantization=header.quantization,
+            bits_per_weight=found.bits_per_weight,
+            body_bits_per_weight=found.body_bits_per_weight,
+            types=found.types,
+            settings=settings,
+        )
+
+    def update(self, name: str, **fields: Any) -> None:
+        self._rows[name] = self._rows[name].model_copy(update=fields)
+        self._say(VariantMeasured(variant=self._rows[name]))
+
+    def problem(self, name: str, problem: str) -> None:
+        if problem not in (before := self._rows[name].problems):
+            self.update(name, problems=[*before, problem])
+
+    def is_due(self) -> bool:
+        """Whether it is time for running figures again: they take a while to compute and to draw."""
+        if time.monotonic() < self._next_s:
+            return False
+        self._next_s = time.monotonic() + _INTERVAL_S
+        return True

@@ -1,0 +1,184 @@
+"""One comparison from the order to the result."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from modelstore import progress
+from modelstore.errors import NotFound, Unusable, UserError
+from modelstore.header import Header
+from modelstore.store import Store
+from runner.compare import resources
+from runner.compare.board import Board
+from runner.compare.evidence import Evidence
+from runner.compare.hardware import look
+from runner.compare.memory import header_of
+from runner.compare.order import Order, Talk
+from runner.compare.plausible import implausible
+from runner.compare.quality_run import QualityRun
+from runner.compare.recommend import recommend
+from runner.compare.shelf import Shelf
+from runner.compare.task import Task
+from runner.compare.variant import Variant
+from runner.compare.variants import Entry, Offered, Selection, hub_selection, is_hub, local_selection
+from runner.compare.wish import Wish, usual_floors
+from runner.compare.workshop import Workshop, own_folder
+from runner.errors import WorkerFailed
+from runner.wire.compare import ComparePlanned, Comparison, ComparisonDone
+
+
+def conduct(order: Order, talk: Talk) -> None:
+    """Says every event, "done" last. Raises NybbleError where there is nothing to compare, and Cancelled."""
+    talk.progress("looking")
+    store, hardware = Store(order.store), look(order.settings.memory_budget_bytes)
+    evidence = Evidence(order.evidence)
+    selection = _select(order, store, talk)
+    name = hashlib.sha256(order.request.model_dump_json().encode()).hexdigest()[:16]
+    with own_folder(order.cache, name) as folder:
+        task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
+        _plan(task, selection)
+        engine = order.settings.engine(order.request.context, hardware.has_gpu)
+        workshop = Workshop(store, order, folder, engine, talk)
+        _Comparing(task, selection, workshop, folder).run()
+    evidence.close()
+
+
+def _select(order: Order, store: Store, talk: Talk) -> Selection:
+    request, shelf = order.request, Shelf(store)
+    repository = is_hub(request.name)
+    if repository is None or order.settings.offline:
+        return local_selection(shelf, request)
+    from modelstore.download import Policy
+    from modelstore.sources.huggingface import HubOptions, HubSource
+
+    settings = order.settings
+    options = HubOptions(settings.hf_endpoint, settings.hf_token, settings.offline, Policy())
+    talk.progress("listing", str(repository))
+    return hub_selection(request, HubSource(repository, options).files(talk.cancelled), shelf)
+
+
+def _plan(task: Task, selection: Selection) -> None:
+    for entry in (selection.reference, *selection.candidates):
+        task.board.plan(entry)
+    for name, problem in selection.failed:
+        task.board.refuse(name, problem)
+    task.notes.extend(selection.notes)
+    task.talk.say(
+        ComparePlanned(
+            variants=task.board.rows, reference=selection.reference.name, notes=list(selection.notes)
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """Variants that can be run, with what their files say."""
+
+    variants: list[Variant]
+    headers: dict[str, Header]
+
+
+class _Comparing:
+    """The parts in order: files, quality, speed, decision."""
+
+    def __init__(self, task: Task, selection: Selection, workshop: Workshop, folder: Path) -> None:
+        self._task = task
+        self._selection = selection
+        self._workshop = workshop
+        self._folder = folder
+        self._quality: QualityRun | None = None
+
+    def run(self) -> None:
+        groups = _groups(self._selection.candidates)
+        with ExitStack() as stack:
+            reference = stack.enter_context(self._workshop.ready(self._selection.reference))
+            header = header_of(reference)
+            self._describe(reference, header)
+            if self._task.order.request.measure != "speed":
+                self._quality = QualityRun(self._task, reference, header, self._folder)
+            for number, group in enumerate(groups):
+                with self._ready(group) as ready:
+                    self._measure(reference if number == 0 else None, ready, number == len(groups) - 1)
+            self._finish(reference)
+
+    @contextmanager
+    def _ready(self, entries: Sequence[Entry]) -> Iterator[_Ready]:
+        """What can be had of them; the others get a problem in their rows."""
+        ready = _Ready([], {})
+        with ExitStack() as stack:
+            for entry in entries:
+                progress.check(self._task.talk.cancelled)
+                try:
+                    variant = stack.enter_context(self._workshop.ready(entry))
+                    header = header_of(variant)
+                except (Unusable, NotFound, UserError, WorkerFailed) as error:
+                    self._task.board.problem(entry.name, error.message)
+                    continue
+                ready.variants.append(variant)
+                ready.headers[variant.name] = header
+                self._describe(variant, header)
+            yield ready
+
+    def _describe(self, variant: Variant, header: Header) -> None:
+        self._task.board.describe(variant, header, {})
+
+    def _measure(self, reference: Variant | None, ready: _Ready, is_last: bool) -> None:
+        request = self._task.order.request
+        if self._quality is not None:
+            self._quality.run(ready.variants, ready.headers, is_last)
+            for variant in ready.variants:
+                self._quality.recall_answers(variant)
+        if request.measure != "quality":
+            resources.measure(self._task, [*([reference] if reference else []), *ready.variants])
+
+    def _finish(self, reference: Variant) -> None:
+        task, request = self._task, self._task.order.request
+        board, quality = task.board, self._quality
+        prepared = quality.prepared if quality else None
+        scores = quality.scores if quality else None
+        own = scores.reference_quality() if scores else None
+        if own is not None:
+            board.update(reference.name, quality=own[0], domains=own[1])
+        ties = scores.ties() if scores else []
+        for name, problem in implausible(board.rows, ties).items():
+            board.problem(name, problem)
+        limit_bytes = task.hardware.free_bytes(reference.engine.gpu_layers)
+        noise_floor = prepared.noise_floor if prepared else None
+        wish = Wish(request.intent, request.context, limit_bytes, usual_floors(request.intent))
+        task.talk.progress("deciding")
+        recommendation, pareto = recommend(
+            board.rows, ties, wish, (noise_floor.value or 0.0) if noise_floor else 0.0
+        )
+        comparison = Comparison(
+            created_at=datetime.now(UTC),
+            model=request.name,
+            reference=reference.name,
+            context=request.context,
+            effort=request.effort,
+            intent=request.intent,
+            engine=task.hardware.engine,
+            hardware=task.hardware.machine,
+            memory_limit_bytes=limit_bytes,
+            text=prepared.passages.facts() if prepared else {},
+            noise_floor=noise_floor,
+            variants=board.rows,
+            pareto=pareto,
+            ties=ties,
+            recommendation=recommendation,
+            notes=task.notes,
+            seconds=task.seconds,
+        )
+        number = task.evidence.keep(comparison)
+        task.talk.say(ComparisonDone(comparison=comparison.model_copy(update={"id": number})))
+
+
+def _groups(candidates: Sequence[Entry]) -> list[list[Entry]]:
+    """What is measured together: all that is here or made here; files of a hub one at a time."""
+    here = [entry for entry in candidates if not isinstance(entry.origin, Offered)]
+    fetched = [[entry] for entry in candidates if isinstance(entry.origin, Offered)]
+    return [*([here] if here else []), *fetched]

@@ -1,0 +1,77 @@
+"""What this machine is, as a comparison states it, and what memory it has to give."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+
+from native import child
+from native.snapshot import HardwareSnapshot
+from runner import system
+from runner.errors import WorkerFailed
+from runner.placement import Machine
+
+_PROBE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """`engine` and `machine` are what a comparison says of both; `memory` is that of now."""
+
+    snapshot: HardwareSnapshot
+    engine: dict[str, str]
+    machine: dict[str, str]
+    memory: Machine
+
+    @property
+    def has_gpu(self) -> bool:
+        return bool(self.memory.gpu_names)
+
+    @property
+    def key(self) -> str:
+        """What figures of models depend on."""
+        return " · ".join(self.machine[name] for name in ("system", "cpu", "gpu") if name in self.machine)
+
+    def free_bytes(self, gpu_layers: int) -> int:
+        """For models that are loaded so."""
+        return self.memory.gpu_usable_bytes if gpu_layers else self.memory.ram_usable_bytes
+
+
+def look(budget_bytes: int | None) -> Hardware:
+    """Raises WorkerFailed if the probe fails."""
+    command = child.command("native.probe")
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=child.environment(), timeout=_PROBE_S
+    )
+    try:
+        snapshot = HardwareSnapshot.from_json(done.stdout.decode("utf-8"))
+    except (ValueError, KeyError, TypeError) as error:
+        raise WorkerFailed(f"the hardware cannot be probed: {error}") from error
+    return _hardware(snapshot, budget_bytes)
+
+
+def _hardware(snapshot: HardwareSnapshot, budget_bytes: int | None) -> Hardware:
+    gpus = [device for device in snapshot.devices if device.kind == "gpu"]
+    memory = Machine(
+        ram_total_bytes=snapshot.memory.total_bytes,
+        ram_available_bytes=snapshot.memory.available_bytes,
+        gpu_names=tuple(gpu.name for gpu in gpus),
+        gpu_available_bytes=sum(gpu.free_bytes or 0 for gpu in gpus),
+        budget_bytes=budget_bytes,
+    )
+    machine = {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": system.cpu_model() or "unknown",
+        "cores": str(snapshot.physical_cores),
+        "memory": f"{snapshot.memory.total_bytes / 2**30:.1f} GiB",
+    }
+    if gpus:
+        machine["gpu"] = ", ".join(gpu.description for gpu in gpus)
+    engine = {
+        "name": "llama.cpp",
+        "llama_cpp_python": snapshot.llama_cpp_python,
+        "build": snapshot.system_info,
+    }
+    return Hardware(snapshot, {**engine, "nybble": metadata.version("nybble")}, machine, memory)

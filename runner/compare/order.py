@@ -1,0 +1,85 @@
+"""What the daemon orders from the conductor, and how that talks back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from native.topology import performance_cores, physical_cores
+from runner.compare.variant import Engine
+from runner.wire.compare import CompareEvent, CompareProgress, CompareRequest
+
+Say = Callable[[CompareEvent], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The daemon's, as far as they decide how models are run. None: nybble decides."""
+
+    threads: int | None
+    memory_budget_bytes: int | None
+    gpu_layers: int | None
+    kv_type_k: str
+    kv_type_v: str
+    flash_attention: bool | None
+    hf_endpoint: str | None
+    hf_token: str | None = field(repr=False)
+    offline: bool
+
+    def engine(self, context_length: int, has_gpu: bool) -> Engine:
+        return Engine(
+            context_length=context_length,
+            threads=self.threads or performance_cores() or physical_cores(),
+            gpu_layers=(-1 if self.gpu_layers is None else self.gpu_layers) if has_gpu else 0,
+            kv_type_k=self.kv_type_k,
+            kv_type_v=self.kv_type_v,
+            flash_attention=self.flash_attention,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`daemon` is its address; `cache` the folder for files that this comparison makes."""
+
+    request: CompareRequest
+    store: Path
+    evidence: Path
+    cache: Path
+    daemon: str
+    settings: Settings
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any]) -> Order:
+        return cls(
+            request=CompareRequest.model_validate(fields["request"]),
+            store=Path(fields["store"]),
+            evidence=Path(fields["evidence"]),
+            cache=Path(fields["cache"]) / "compare",
+            daemon=fields["daemon"],
+            settings=Settings(**fields["settings"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """`say` sends an event; everything stops once `cancelled` is set."""
+
+    say: Say
+    cancelled: Event
+
+    def progress(
+        self,
+        phase: str,
+        detail: str | None = None,
+        completed: int | None = None,
+        total: int | None = None,
+        remaining_s: float | None = None,
+    ) -> None:
+        self.say(
+            CompareProgress(
+                phase=phase, detail=detail, completed=completed, total=total, remaining_s=remaining_s
+            )
+        )

@@ -1,0 +1,29 @@
+"""What every part of a running comparison needs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from runner.compare.board import Board
+from runner.compare.evidence import Evidence
+from runner.compare.hardware import Hardware
+from runner.compare.order import Order, Talk
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One comparison. `notes` are collected for its result."""
+
+    order: Order
+    talk: Talk
+    board: Board
+    evidence: Evidence
+    hardware: Hardware
+    notes: list[str] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.started

@@ -1,0 +1,155 @@
+"""Makes an entry a file that can be run, and clears away afterwards what was only made for this."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from modelstore import progress, quantize
+from modelstore.blobs import Digest, hash_file, make_folder
+from modelstore.conversion import Conversion, Recipe
+from modelstore.errors import DigestMismatch, NotFound
+from modelstore.manifests import Manifest
+from modelstore.progress import Progress
+from modelstore.store import Store
+from runner import wire
+from runner.client import Client
+from runner.compare.order import Order, Talk
+from runner.compare.shelf import Book
+from runner.compare.variant import Engine, Variant
+from runner.compare.variants import Entry, Made, Offered
+
+_LOCK = "in-use.lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """`folder` is this comparison's own, for files that no tag belongs to."""
+
+    store: Store
+    order: Order
+    folder: Path
+    engine: Engine
+    talk: Talk
+
+    @contextmanager
+    def ready(self, entry: Entry) -> Iterator[Variant]:
+        """The variant as long as the block runs. Raises NybbleError for what cannot be had, is damaged or
+        cannot be made."""
+        if isinstance(entry.origin, Book):
+            yield self._local(entry, entry.origin.manifest)
+        elif isinstance(entry.origin, Made):
+            with self._made(entry, entry.origin) as variant:
+                yield variant
+        else:
+            with self._fetched(entry, entry.origin) as variant:
+                yield variant
+
+    def _local(self, entry: Entry, manifest: Manifest) -> Variant:
+        """Its bytes are read again: figures are kept under their digest."""
+        path = self.store.check(manifest)
+        if self._hash(path, entry) != Digest.parse(manifest.digest):
+            raise DigestMismatch(
+                f"the weights of {manifest.name} are damaged: they do not match their digest",
+                hint=f"`nybble pull {manifest.name}` fetches them again, where they came from a hub",
+            )
+        return self._variant(entry, path, manifest.digest, manifest.size_bytes, manifest)
+
+    @contextmanager
+    def _made(self, entry: Entry, made: Made) -> Iterator[Variant]:
+        source = made.source.manifest
+        if self.order.request.keep_made:
+            job = quantize.Request(source.name, made.label)
+            manifest = quantize.quantize(self.store, job, self._emit, self.talk.cancelled)
+            path = self.store.check(manifest)
+            yield self._variant(entry, path, manifest.digest, manifest.size_bytes, manifest)
+            return
+        path = self.folder / f"{source.digest.removeprefix('sha256:')[:16]}-{made.label}.gguf"
+        if not path.exists():
+            partial = path.with_suffix(".partial")
+            conversion = Conversion(self.store.check(source), made.source.header, partial, Recipe(made.label))
+            conversion.run(progress.Throttle(self._emit), self.store.blobs.ensure_free, self.talk.cancelled)
+            partial.replace(path)
+        digest = str(self._hash(path, entry))
+        yield self._variant(entry, path, digest, path.stat().st_size, None)
+
+    @contextmanager
+    def _fetched(self, entry: Entry, offered: Offered) -> Iterator[Variant]:
+        """Through the daemon, which joins a pull that runs, and forgets what is removed."""
+        asyncio.run(self._pull(offered.name))
+        manifest = self.store.get(offered.name)
+        try:
+            yield self._local(entry, manifest)
+        finally:
+            if not self.order.request.keep_made:
+                with contextlib.suppress(NotFound):
+                    asyncio.run(self._remove(manifest.name))
+
+    async def _pull(self, name: str) -> None:
+        async with Client(self.order.daemon) as client, aclosing(client.pull(name)) as events:
+            async for event in events:
+                progress.check(self.talk.cancelled)
+                if isinstance(event, wire.JobProgress):
+                    self.talk.progress(event.phase, name, event.completed_bytes, event.total_bytes)
+
+    async def _remove(self, name: str) -> None:
+        async with Client(self.order.daemon) as client:
+            await client.remove(name)
+
+    def _variant(
+        self, entry: Entry, path: Path, digest: str, size_bytes: int, manifest: Manifest | None
+    ) -> Variant:
+        return Variant(
+            name=entry.name,
+            path=path,
+            digest=digest,
+            size_bytes=size_bytes,
+            quantization=entry.label,
+            tag=manifest.name if manifest else None,
+            engine=self.engine,
+        )
+
+    def _hash(self, path: Path, entry: Entry) -> Digest:
+        total = path.stat().st_size
+        report = progress.Throttle(self._emit)
+        return hash_file(
+            path,
+            lambda done: report(Progress("verifying", entry.name, None, done, total)),
+            self.talk.cancelled,
+        )
+
+    def _emit(self, update: Progress) -> None:
+        self.talk.progress(update.phase, update.detail, update.completed_bytes, update.total_bytes)
+
+
+@contextmanager
+def own_folder(cache: Path, name: str) -> Iterator[Path]:
+    """A folder for the files of the comparison `name`; what one that was killed has left there is found
+    again, and what others have left is removed."""
+    folder = cache / name
+    make_folder(folder)
+    with FileLock(folder / _LOCK, mode=0o600):
+        for other in cache.iterdir():
+            if other != folder:
+                _remove_unused(other)
+        try:
+            yield folder
+        finally:
+            _clear(folder)
+
+
+def _remove_unused(folder: Path) -> None:
+    with contextlib.suppress(Timeout, OSError), FileLock(folder / _LOCK, blocking=False):
+        _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    for file in folder.iterdir():
+        if file.name != _LOCK:
+            file.unlink(missing_ok=True)
