@@ -70,6 +70,7 @@ def test_coding() -> None:
     code = Wish("fast", 4096, 16 * 2**30, usual_floors("fast", ("code",)), ("code",))
     assert _pick(variants, wish("fast", 16)) == "Q3_K_M"
     assert _pick(variants, code) == "Q4_K_M"
+    assert _pick(variants, replace(code, domains=("prose", "code"))) == "Q4_K_M"
     assert _pick(variants, wish("best", 16)) == "Q8_0"
     assert _pick(variants, replace(code, intent="best")) == "Q6_K"
 
@@ -107,6 +108,18 @@ def test_floors_move_the_best(floors: dict[str, float], expected: str | None) ->
     found, _ = recommend(EVERYTHING, [], wish("best", 16, **floors), resamples=20)
     assert found.choice == expected
     assert found.choice or "None will do" in found.reason
+
+
+def test_what_may_be_beyond_the_floor_is_beyond_it() -> None:
+    """0.102 ± 0.0102: the upper end is 0.122."""
+    assert _pick([variant(row, error=0.1) for row in LADDER], wish("fast", 16)) == "Q4_K_M"
+
+
+def test_the_front_is_without_what_another_beats() -> None:
+    """Q4_0 is larger, slower and farther off than IQ4_XS."""
+    found, pareto = recommend([*EVERYTHING, variant(Row("Q4_0", 4.34, 0.0719, 14.0))], [], wish("best", 16))
+    assert pareto == ["Q2_K", "Q3_K_M", "IQ4_XS", "Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"]
+    assert found.refused["Q4_0"] == "IQ4_XS is at least as good in everything"
 
 
 def test_floors_move_the_fastest() -> None:

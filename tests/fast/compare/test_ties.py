@@ -17,10 +17,11 @@ def test_a_ladder_settles_without_ties() -> None:
 
 
 def test_too_few_texts_settle_nothing() -> None:
+    """However alike they are."""
     scored = reference(16, 100, seed=1)
-    scores = {name: candidate(scored, kld, seed) for seed, (name, kld) in enumerate(LADDER.items())}
-    few = {name: blocks[:7] for name, blocks in scores.items()}
-    assert not is_settled(few)
+    scores = {name: candidate(scored, kld, 3, spread=0.0) for name, kld in LADDER.items()}
+    assert is_settled({name: blocks[:8] for name, blocks in scores.items()})
+    assert not is_settled({name: blocks[:7] for name, blocks in scores.items()})
     assert not is_settled({"Q8_0": scores["Q8_0"]})
     assert not is_settled({})
     assert pairs({name: blocks[:1] for name, blocks in scores.items()}) == []
