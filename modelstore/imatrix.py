@@ -56,11 +56,8 @@ def collect(model: Path, reading: Reading, file: Path, emit: Emit, cancelled: Ev
 def _follow(child: Child, emit: Emit, cancelled: Event) -> tuple[int, int]:
     for message in child.messages():
         if "chunk" in message:
-            emit(
-                Progress(
-                    "reading for the importance matrix", detail, None, message["chunk"], message["chunks"]
-                )
-            )
+            phase = "reading for the importance matrix"
+            emit(Progress(phase, completed=message["chunk"], total=message["chunks"]))
         elif "error" in message:
             raise Unusable(f"No importance matrix can be collected: {message['error']}")
         else:

@@ -36,7 +36,6 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "ggml_type_name": (ctypes.c_char_p, (ctypes.c_int,)),
     "ggml_row_size": (ctypes.c_size_t, (ctypes.c_int, ctypes.c_int64)),
     "ggml_get_type_traits": (_POINTER, (ctypes.c_int,)),
-    "ggml_quantize_requires_imatrix": (ctypes.c_bool, (ctypes.c_int,)),
     "ggml_quantize_chunk": (
         ctypes.c_size_t,
         (ctypes.c_int, _POINTER, _POINTER, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, _POINTER),

@@ -1,9 +1,10 @@
-"""Child entry, `python -I -m native.roundtrip`: what quantizing each matrix to each type would cost, on a sample
-of its rows and without writing a file.
+"""Child entry, `python -I -m native.roundtrip`: what quantizing each matrix to each type would cost, on a
+sample of its rows and without writing a file.
 
-One JSON line on stdin: `path` (of the model), `imatrix` (path or null), `rows` (most to sample of a matrix) and
-`tensors` (ggml's numbers of the types to try by name of the matrix, with the length of its rows: {"columns": 576,
-"types": [12, 14]}). Then a JSON line on stdout for each:
+One JSON line on stdin: `path` (of the model), `imatrix` (path or null), `rows` (most to sample of a matrix),
+`tensors` (by name of the matrix {"columns": 576, "types": [12, 14]}: the length of its rows, and ggml's
+numbers of the types to try) and `important_only` (types that are not tried on matrices without importance).
+Then a JSON line on stdout for each matrix:
 
     {"tensor": "blk.0.attn_q.weight", "errors": {"12": 0.0031, "14": 0.0002}}     ending with {"done": true}
 
@@ -107,12 +108,11 @@ _EXPERTS = 8
 
 
 def errors(samples: Samples, name: str, columns: int, kinds: list[int]) -> dict[str, float]:
-    """By number of the type; one that takes an importance matrix is left out where there is none."""
+    """By number of the type: the mean over the sampled experts."""
     found: dict[str, list[float]] = {}
     for values, weights in samples.of(name, columns):
         for kind in kinds:
-            if weights is not None or not function("ggml_quantize_requires_imatrix")(kind):
-                found.setdefault(str(kind), []).append(error(kind, values, weights))
+            found.setdefault(str(kind), []).append(error(kind, values, weights))
     return {kind: sum(each) / len(each) for kind, each in found.items()}
 
 
@@ -133,7 +133,9 @@ def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with GgufFile.open(Path(order["path"])) as file:
             samples = Samples(file, matrix, order["rows"])
             for name, wanted in order["tensors"].items():
-                yield {"tensor": name, "errors": errors(samples, name, wanted["columns"], wanted["types"])}
+                left_out = () if name in matrix else order["important_only"]
+                kinds = [kind for kind in wanted["types"] if kind not in left_out]
+                yield {"tensor": name, "errors": errors(samples, name, wanted["columns"], kinds)}
         yield {"done": True}
     except LlamaError as failure:
         yield {"error": str(failure)}

@@ -88,6 +88,9 @@ class Client:
     def quantize(self, request: wire.QuantizeRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
         return self._job("/nybble/quantize", request)
 
+    def imatrix(self, request: wire.ImatrixRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
+        return self._job("/nybble/imatrix", request)
+
     # Comparisons. Their types are imported where they are used: no other command waits for them
 
     async def compare(self, request: CompareRequest) -> AsyncGenerator[CompareEvent]:

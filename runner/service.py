@@ -15,7 +15,6 @@ from typing import Self
 
 import psutil
 
-from modelstore import quantize as quantizing
 from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
 from modelstore.progress import Emit, Progress
@@ -31,6 +30,7 @@ from runner.jobs import Jobs, Run
 from runner.listing import detail, info, loaded_model
 from runner.lookup import Lookup
 from runner.machine import MachineReader
+from runner.makings import Makings, job_progress
 from runner.paths import Paths
 from runner.prep.pool import Prep
 from runner.report import Event
@@ -59,6 +59,7 @@ class Service:
         self._embedding_runs = EmbeddingRuns(self._lookup, claims, self._supervisor)
         self._jobs = Jobs()
         self.comparisons = Comparisons(paths, settings, self._jobs)
+        self.makings = Makings(self.store, paths, settings, self._jobs)
         self._started_at = datetime.now(UTC)
 
     async def __aenter__(self) -> Self:
@@ -154,15 +155,6 @@ class Service:
 
         return self._follow(f"verify {name_key(name)}", run)
 
-    def quantize(self, request: wire.QuantizeRequest) -> Updates:
-        job = quantizing.Request(request.name, request.quantization, request.alias, request.force)
-
-        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
-            return quantizing.quantize(self.store, job, emit, cancelled)
-
-        key = f"quantize {name_key(request.name)} {request.quantization.upper()} {request.alias}"
-        return self._follow(key, run)
-
     async def _follow(self, key: str, run: Run[Progress, Manifest]) -> Updates:
         async with aclosing(self._jobs.follow(key, run)) as updates:
             async for update in updates:
@@ -183,12 +175,4 @@ class Service:
 
 
 def _job_event(update: Progress | Manifest) -> wire.JobProgress | wire.JobDone:
-    if isinstance(update, Manifest):
-        return wire.JobDone(model=info(update))
-    return wire.JobProgress(
-        phase=update.phase,
-        detail=update.detail,
-        digest=update.digest,
-        completed_bytes=update.completed_bytes,
-        total_bytes=update.total_bytes,
-    )
+    return wire.JobDone(model=info(update)) if isinstance(update, Manifest) else job_progress(update)

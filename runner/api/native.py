@@ -72,7 +72,12 @@ async def verify(request: Request, body: wire.NameRequest) -> Response:
 
 @router.post("/quantize", response_model=wire.JobEvent, response_class=EventStream)
 async def quantize(request: Request, body: wire.QuantizeRequest) -> Response:
-    return EventStream(until_done(service_of(request).quantize(body)))
+    return EventStream(until_done(service_of(request).makings.quantize(body)))
+
+
+@router.post("/imatrix", response_model=wire.JobEvent, response_class=EventStream)
+async def imatrix(request: Request, body: wire.ImatrixRequest) -> Response:
+    return EventStream(until_done(service_of(request).makings.imatrix(body)))
 
 
 @router.post("/generate", response_model=wire.GenerationEvent, response_class=EventStream)

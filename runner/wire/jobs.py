@@ -1,4 +1,4 @@
-"""What is answered: events of a job (pull, verify, quantize)."""
+"""What is answered: events of a job (pull, verify, quantize, imatrix)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ class JobProgress(Wire):
     digest: str | None = None
     completed_bytes: int | None = None
     total_bytes: int | None = None
+    completed: int | None = None
+    """Steps, of `total`, where there are no bytes to count."""
+    total: int | None = None
 
 
 class JobDone(Wire):
+    """`file` is what was made beside the model (an importance matrix, a recipe); `notes` are sentences."""
+
     type: Literal["done"] = "done"
     model: ModelInfo
+    file: str | None = None
+    notes: list[str] = Field(default_factory=list)
 
 
 JobEvent = Annotated[JobProgress | JobDone | ErrorEvent, Field(discriminator="type")]

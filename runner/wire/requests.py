@@ -127,10 +127,28 @@ class PullRequest(Wire):
 
 
 class QuantizeRequest(Wire):
+    """Make `quantization`, or the best mixture of at most `budget_bytes` that decodes at least `min_tps`
+    tokens a second. `imatrix` is the absolute path of an importance matrix, or "auto". `prune_layers` are left
+    out: an experiment, whose cost is measured. `effort` is how much is measured."""
+
     name: str
-    quantization: str
+    quantization: str | None = None
     alias: str | None = None
     force: bool = False
+    imatrix: str | None = None
+    prune_layers: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=1024)
+    budget_bytes: int | None = Field(None, ge=1)
+    min_tps: float | None = Field(None, gt=0)
+    effort: Literal["quick", "standard", "deep"] = "standard"
+
+
+class ImatrixRequest(Wire):
+    """Collect an importance matrix of `text` (None: those that come with nybble), at most `chunks` times 512
+    tokens of it."""
+
+    name: str
+    text: str | None = None
+    chunks: int = Field(64, ge=1, le=2**16)
 
 
 class NameRequest(Wire):

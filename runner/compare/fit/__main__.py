@@ -1,0 +1,71 @@
+"""Child entry, `python -I -m runner.compare.fit`: makes a mixture for a size, or leaves layers out.
+
+One JSON line on stdin, the fields of `Order`. Then JSON lines on stdout:
+
+    {"type": "progress", "phase": "probing", "detail": "attention values 2/3", "completed": 5, "total": 16}
+    {"type": "done", "notes": ["…"], "recipe": {…} or null}
+    {"type": "error", "error": {"message": "…", "hint": null, "code": "…", "status": 422}}
+
+End of file on stdin means that nobody waits any more: it ends as soon as the children that it waits for have.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Any, BinaryIO
+
+from modelstore.errors import NybbleError
+from modelstore.gguf import read_header
+from modelstore.progress import Cancelled
+from runner.compare.fit.mixture import Mixing
+from runner.compare.fit.order import Order, plan_of
+from runner.compare.fit.pruning import prune
+from runner.compare.fit.recipe import recipe, sentences
+from runner.compare.fit.workshop import Workshop
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    requests = os.fdopen(os.dup(0), "rb")
+    order = Order.parse(json.loads(requests.readline()))
+    cancelled = threading.Event()
+    threading.Thread(target=_end_with_parent, args=(requests, cancelled), daemon=True).start()
+
+    def emit(event: dict[str, Any]) -> None:
+        answers.write(json.dumps(event) + "\n")
+        answers.flush()
+
+    try:
+        with order.source.open("rb") as stream:
+            header = read_header(stream, order.source.stat().st_size)
+        emit({"type": "done", **_made(Workshop(order, header, emit, cancelled))})
+    except NybbleError as error:
+        body = {"message": error.message, "hint": error.hint, "code": error.code, "status": error.status}
+        emit({"type": "error", "error": body})
+    except Cancelled:
+        sys.exit(1)
+
+
+def _made(shop: Workshop) -> dict[str, Any]:
+    order, plan = shop.order, plan_of(shop.order.effort)
+    if order.budget_bytes is None:
+        name, notes = prune(shop, plan)
+        (order.work / name).replace(order.destination)
+        return {"notes": notes, "recipe": None}
+    mixed = Mixing(shop, plan, order.budget_bytes).run()
+    answer = {"notes": sentences(order, mixed), "recipe": recipe(order, mixed)}
+    mixed.kept.file.replace(order.destination)
+    return answer
+
+
+def _end_with_parent(requests: BinaryIO, cancelled: threading.Event) -> None:
+    requests.read()
+    cancelled.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""A mixture of types for a size: imatrix, costs, probes, knapsack, and then the truth on other texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelstore.conversion import Recipe
+from modelstore.errors import Unusable, UserError
+from modelstore.gguf import read_header
+from runner.compare.block import Block, CandidateScores
+from runner.compare.fit import allocation, pace
+from runner.compare.fit.matrices import TYPES, Matrix, matrices
+from runner.compare.fit.order import Plan
+from runner.compare.fit.passages import Passages
+from runner.compare.fit.verdict import Verdict, kld, verdict
+from runner.compare.fit.workshop import Workshop
+
+_FINE = "Q8_0"
+_PROBE_BITS = 3.4
+# What llama-quantize makes, by falling size, with about its bits per weight.
+_STOCK = (
+    ("Q8_0", 8.5), ("Q6_K", 6.6), ("Q5_K_M", 5.7), ("Q5_K_S", 5.5), ("Q4_K_M", 4.9), ("Q4_K_S", 4.6),
+    ("IQ4_NL", 4.5), ("IQ4_XS", 4.3), ("Q3_K_L", 4.3), ("Q3_K_M", 3.9), ("IQ3_M", 3.7), ("Q3_K_S", 3.5),
+    ("IQ3_XS", 3.3), ("IQ3_XXS", 3.1), ("Q2_K", 3.0), ("IQ2_M", 2.7), ("IQ2_S", 2.5), ("IQ2_XS", 2.3),
+    ("IQ2_XXS", 2.1),
+)  # fmt: skip
+_MARGIN = 1.5
+"""Small models have more bits per weight than their labels say, since embeddings stay fine."""
+
+Scores = Mapping[str, Sequence[CandidateScores]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A file that could be kept, with what it scored by kind of text."""
+
+    name: str
+    file: Path
+    recipe: Recipe
+    scores: Scores
+
+    @property
+    def kld(self) -> float:
+        """Mean KL divergence on the kind of text that decides."""
+        return kld(next(iter(self.scores.values()))).value or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mixed:
+    """The result: the mixture, the better of two stock files of at most its size (with the importance matrix
+    and without), which of them is kept and why, and what the choice was made from."""
+
+    kept: Tried
+    tried: list[Tried]
+    verdict: Verdict
+    sensitivities: dict[str, float]
+    expected_kld: float
+    kinds: dict[str, str]
+    decode_tps: float | None
+
+
+class Mixing:
+    """One run. `budget_bytes` is of the whole file."""
+
+    def __init__(self, shop: Workshop, plan: Plan, budget_bytes: int) -> None:
+        self._shop, self._plan, self._budget_bytes = shop, plan, budget_bytes
+
+    def run(self) -> Mixed:
+        """Raises UserError for a budget that no mixture has, Unusable, StorageFull, WorkerFailed, and
+        Cancelled."""
+        self._refuse_out_of_range()
+        passages = self._shop.passages(self._plan.chunks)
+        held_out = [each for kind in passages.held_out.values() for each in kind]
+        self._shop.record(passages, [*self._probing(passages), *held_out])
+        imatrix = self._shop.importance(passages.calibration, passages.datasets)
+        stock = self._stock(imatrix)
+        chosen = self._matrices(imatrix)
+        errors = self._shop.errors(chosen, imatrix, self._plan.rows)
+        factors = self._sensitivities(chosen, imatrix, errors, passages)
+        problem = self._problem(chosen, errors, factors)
+        kinds = problem.best(1 / self._floor_tps if self._floor_tps else None)
+        mixture = Recipe(allocation.label_of(chosen, kinds), imatrix, allocation.patterns(kinds))
+        tried = [
+            self._try("the mixture", mixture, passages),
+            self._try(f"{stock} with the importance matrix", Recipe(stock, imatrix), passages),
+            *([self._try(stock, Recipe(stock), passages)] if self._works_without(stock) else []),
+        ]
+        best_stock = min(tried[1:], key=lambda each: each.kld)
+        decision = verdict(tried[0].scores, best_stock.scores)
+        kept = tried[0] if decision.keeps_mixture else best_stock
+        decode_tps = pace.decode_tps(self._shop, kept.file) if self._floor_tps else None
+        return Mixed(kept, tried, decision, factors, problem.cost(kinds), kinds, decode_tps)
+
+    @property
+    def _floor_tps(self) -> float | None:
+        return self._shop.order.min_tps
+
+    def _probing(self, passages: Passages) -> list[Block]:
+        return passages.calibration[: self._plan.probe_blocks]
+
+    def _refuse_out_of_range(self) -> None:
+        header, budget_bytes = self._shop.header, self._budget_bytes
+        least_bytes = header.parameter_count * TYPES["IQ2_XXS"].bits_per_weight / 8
+        source_bytes = self._shop.order.source.stat().st_size
+        if not least_bytes < budget_bytes < source_bytes:
+            raise UserError(
+                f"{budget_bytes / 1e9:.3g} GB is no size to choose a mixture for",
+                hint=f"It takes at least {least_bytes / 1e9:.3g} GB, and less than the source's "
+                f"{source_bytes / 1e9:.3g} GB.",
+            )
+
+    # What there is to choose from
+
+    def _stock(self, imatrix: Path) -> str:
+        """The largest that llama.cpp makes in this size. Raises UserError if there is none."""
+        header, budget_bytes = self._shop.header, self._budget_bytes
+        for label, bits in _STOCK:
+            if header.parameter_count * bits / 8 < _MARGIN * budget_bytes:
+                kinds = self._shop.types(Recipe(label, imatrix))
+                if allocation.file_bytes(header, kinds) <= budget_bytes:
+                    return label
+        raise UserError(
+            f"nothing that llama.cpp makes of this model is smaller than {budget_bytes / 1e9:.3g} GB",
+            hint="Give it more room, or take a smaller model.",
+        )
+
+    def _works_without(self, stock: str) -> bool:
+        """Whether llama.cpp makes this label without an importance matrix."""
+        try:
+            self._shop.types(Recipe(stock))
+        except Unusable:
+            return False
+        return True
+
+    def _matrices(self, imatrix: Path) -> list[Matrix]:
+        kinds = self._shop.types(Recipe("Q4_K_M", imatrix))
+        return matrices(self._shop.header, kinds, self._plan.types, self._plan.parts)
+
+    # What it costs
+
+    def _sensitivities(
+        self, chosen: Sequence[Matrix], imatrix: Path, errors: allocation.Errors, passages: Passages
+    ) -> dict[str, float]:
+        """By probing: one group coarse, all others fine."""
+        fine = self._shop.make("fine", Recipe(_FINE, imatrix))
+        with fine.open("rb") as stream:
+            source = fine, read_header(stream, fine.stat().st_size)
+        blocks = self._probing(passages)
+        floor = kld(self._shop.scores("fine", fine, blocks)).value or 0.0
+        low = allocation.low_types(errors, _PROBE_BITS)
+        probes = []
+        groups = sorted({each.group for each in chosen})
+        for index, group in enumerate(groups, 1):
+            self._shop.say("probing", group, index, len(groups))
+            kinds = {each.name: low[each.name] for each in chosen if each.group == group}
+            types = (*allocation.patterns(kinds), (".*", _FINE))
+            file = self._shop.make("probe", Recipe(_FINE, imatrix, types), source)
+            value = kld(self._shop.scores(group, file, blocks)).value or 0.0
+            probes.append(allocation.Probe(group, kinds, value))
+        self._shop.drop(fine)
+        return allocation.sensitivities(probes, floor, errors)
+
+    def _problem(
+        self, chosen: Sequence[Matrix], errors: allocation.Errors, factors: Mapping[str, float]
+    ) -> allocation.Problem:
+        costs = {
+            each.name: {kind: factors[each.group] * error for kind, error in errors[each.name].items()}
+            for each in chosen
+        }
+        room_bytes = self._budget_bytes - allocation.fixed_bytes(self._shop.header, chosen)
+        seconds = pace.seconds(self._shop, chosen) if self._floor_tps else {}
+        return allocation.Problem(chosen, costs, room_bytes, seconds)
+
+    # The truth
+
+    def _try(self, name: str, recipe: Recipe, passages: Passages) -> Tried:
+        file = self._shop.make(name.replace(" ", "-"), recipe)
+        self._shop.say("scoring", name)
+        scores = {kind: self._shop.scores(name, file, blocks) for kind, blocks in passages.held_out.items()}
+        return Tried(name, file, recipe, scores)

@@ -1,0 +1,71 @@
+"""What the child is told to make, and how much it may measure for it: pure but for paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.compare.fit.matrices import CANDIDATES
+from runner.compare.variant import Engine, Variant
+from runner.wire.compare import Effort
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`chunks` (of 512 tokens) of text for the importance matrix and probes, and as many again to decide on;
+    `probe_blocks` of the first are what probes are scored on. Layers are probed in `parts` by depth; `rows`
+    of each matrix are tried in each of `types`."""
+
+    chunks: int
+    probe_blocks: int
+    parts: int
+    rows: int
+    types: tuple[str, ...] = CANDIDATES
+
+
+# Trying the types that search (IQ2, IQ3) costs most of the time.
+_FAST_TYPES = tuple(kind for kind in CANDIDATES if not kind.startswith(("IQ2", "IQ3")))
+_PLANS = {
+    "quick": Plan(chunks=16, probe_blocks=8, parts=1, rows=32, types=_FAST_TYPES),
+    "standard": Plan(chunks=64, probe_blocks=16, parts=3, rows=64),
+    "deep": Plan(chunks=128, probe_blocks=32, parts=3, rows=256),
+}
+
+
+def plan_of(effort: Effort) -> Plan:
+    return _PLANS[effort]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Write `destination`, made of `source`: a mixture of at most `budget_bytes`, or (None) `label` without
+    `prune_layers`, measured. `work` is an empty folder on the same disk. `imatrix` is collected where there
+    is none. `min_tps` is the least decode speed that is wanted."""
+
+    source: Path
+    digest: str
+    destination: Path
+    work: Path
+    label: str
+    effort: Effort
+    threads: int
+    gpu_layers: int
+    imatrix: Path | None = None
+    prune_layers: tuple[int, ...] = ()
+    budget_bytes: int | None = None
+    min_tps: float | None = None
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any]) -> Order:
+        """From JSON."""
+        paths = {key: Path(fields[key]) for key in ("source", "destination", "work")}
+        imatrix = Path(fields["imatrix"]) if fields["imatrix"] else None
+        pruned = tuple(fields["prune_layers"])
+        return cls(**{**fields, **paths, "imatrix": imatrix, "prune_layers": pruned})
+
+    def variant(self, name: str, path: Path, context_length: int) -> Variant:
+        """`path` as it is scored. The digest of a file that is only tried stays empty."""
+        engine = Engine(context_length, self.threads, self.gpu_layers)
+        digest = self.digest if path == self.source else ""
+        return Variant(name, path, digest, path.stat().st_size, None, None, engine)

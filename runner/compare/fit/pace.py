@@ -1,0 +1,97 @@
+"""How fast each type decodes on this computer: measured on a slice of the model, the first layers of it."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from modelstore.child import running
+from modelstore.conversion import Recipe
+from modelstore.errors import Unusable
+from modelstore.progress import check
+from runner.compare.fit.allocation import Errors, patterns
+from runner.compare.fit.matrices import Matrix
+from runner.compare.fit.workshop import Workshop
+
+_FINE = "Q8_0"
+_SLICE_WEIGHTS = 200_000_000
+_TOKENS, _REPETITIONS = 16, 5
+
+
+def decode_tps(shop: Workshop, file: Path) -> float:
+    """Single tokens from an empty context: median of a few runs, after one to warm up. Raises Unusable."""
+    order = shop.order
+    load = {
+        "path": str(file),
+        "gpu_layers": order.gpu_layers,
+        "threads": order.threads,
+        "context_length": 512,
+    }
+    cache = {"kv_type_k": "f16", "kv_type_v": "f16", "flash_attention": None}
+    test = {"prompt_tokens": 0, "generate_tokens": _TOKENS, "depth": 0}
+    with running("native.speed", shop.cancelled) as child:
+        child.send(load | cache)
+        times: list[float] = []
+        for message in child.messages():
+            if "error" in message:
+                raise Unusable(f"{file.name} cannot be timed: {message['error']}")
+            times.append(message.get("seconds", 0.0))
+            if len(times) > _REPETITIONS + 1:
+                return _TOKENS / statistics.median(times[2:])
+            child.send(test)
+        check(shop.cancelled)
+        raise Unusable(f"{file.name} cannot be timed: {child.last_words()}")
+
+
+def seconds(shop: Workshop, matrices: Sequence[Matrix]) -> Errors:
+    """What each matrix adds to the time of a token in each of its types: by matrix and type."""
+    kept = _slice(matrices, shop.header.block_count or 1)
+    pruned = tuple(range(kept, shop.header.block_count or 1))
+    inside = [each for each in matrices if _layer(each) < kept and _is_read(each, matrices)]
+    layers = [each for each in inside if _layer(each) >= 0]
+
+    def timed(kind: str) -> float:
+        kinds = {each.name: kind for each in layers if kind in each.types}
+        shop.say("timing types", kind)
+        types = (*patterns(kinds), (".*", _FINE))
+        file = shop.make("slice", Recipe(_FINE, shop.imatrix, types, pruned))
+        return 1 / decode_tps(shop, file)
+
+    fine = timed(_FINE)
+    whole = sum(each.tensor.weights for each in inside)
+    per_weight = {_FINE: fine / whole}
+    for kind in {kind for each in layers for kind in each.types} - {_FINE}:
+        weights = sum(each.tensor.weights for each in layers if kind in each.types)
+        per_weight[kind] = max(0.0, per_weight[_FINE] + (timed(kind) - fine) / weights)
+    return {each.name: _of(each, per_weight, _is_read(each, matrices)) for each in matrices}
+
+
+def _of(matrix: Matrix, per_weight: Mapping[str, float], is_read: bool) -> dict[str, float]:
+    """A type that no layer has counts as the finest one."""
+    return {
+        kind: is_read * matrix.tensor.weights * per_weight.get(kind, per_weight[_FINE])
+        for kind in matrix.types
+    }
+
+
+def _slice(matrices: Sequence[Matrix], layers: int) -> int:
+    """How many layers from the first on have enough weights to tell types apart, and no more."""
+    total = 0
+    for layer in range(layers):
+        total += sum(each.tensor.weights for each in matrices if _layer(each) == layer)
+        if total >= _SLICE_WEIGHTS:
+            return layer + 1
+    return layers
+
+
+def _layer(matrix: Matrix) -> int:
+    """-1 outside of layers."""
+    parts = matrix.name.split(".")
+    return int(parts[1]) if parts[0] == "blk" else -1
+
+
+def _is_read(matrix: Matrix, matrices: Sequence[Matrix]) -> bool:
+    """Whether a token multiplies by all of it: of an embedding table that is not the output too, one row."""
+    has_output = any(each.name == "output.weight" for each in matrices)
+    return not (has_output and matrix.name.startswith("token_embd"))

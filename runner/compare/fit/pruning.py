@@ -1,0 +1,29 @@
+"""Layers left out, as an experiment: what it saves, and what it costs."""
+
+from __future__ import annotations
+
+from modelstore.conversion import Recipe
+from runner.compare.fit.order import Plan
+from runner.compare.fit.verdict import kld
+from runner.compare.fit.workshop import Workshop
+
+
+def prune(shop: Workshop, plan: Plan) -> tuple[str, list[str]]:
+    """Makes the file, loads it and measures it. Returns its name in the work folder, and sentences.
+
+    Raises Unusable if llama.cpp does not load what is left: some models keep figures for each layer.
+    """
+    order = shop.order
+    passages = shop.passages(plan.chunks)
+    held_out = [each for kind in passages.held_out.values() for each in kind]
+    shop.record(passages, held_out)
+    recipe = Recipe(order.label, order.imatrix, prune_layers=order.prune_layers)
+    file = shop.make("pruned", recipe)
+    shop.say("scoring", "what is left")
+    cost = kld(shop.scores("what is left", file, held_out))
+    error = f" ± {cost.error:.3f}" if cost.error is not None else ""
+    left = 1 - file.stat().st_size / order.source.stat().st_size
+    return file.name, [
+        f"An experiment: without layers {', '.join(map(str, order.prune_layers))} the file is {left:.1%} "
+        f"smaller, and its KL divergence from the source is {cost.value:.3f}{error}."
+    ]

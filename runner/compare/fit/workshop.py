@@ -1,0 +1,169 @@
+"""Files made of the source, and what they are worth: every other part of fitting asks here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from modelstore.child import running
+from modelstore.conversion import Conversion, Recipe
+from modelstore.errors import StorageFull, Unusable
+from modelstore.header import Header
+from modelstore.imatrix import Reading, collect
+from modelstore.progress import Progress, check
+from runner.compare.block import Block, CandidateScores
+from runner.compare.fit.matrices import IMPORTANT_ONLY, Matrix, number
+from runner.compare.fit.order import Order
+from runner.compare.fit.passages import Passages, gather
+from runner.compare.scoring import Scorer
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Workshop:
+    """`header` is that of the order's source, the reference of every measurement; `emit` tells how far it
+    is."""
+
+    order: Order
+    header: Header
+    emit: Emit
+    cancelled: Event
+    imatrix: Path | None = field(default=None, init=False)
+    _context_length: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.imatrix = self.order.imatrix
+
+    @property
+    def _record(self) -> Path:
+        return self.order.work / "reference.record"
+
+    def say(
+        self, phase: str, detail: str | None = None, completed: int | None = None, total: int | None = None
+    ) -> None:
+        self.emit(
+            {"type": "progress", "phase": phase, "detail": detail, "completed": completed, "total": total}
+        )
+
+    # Text
+
+    def passages(self, chunks: int) -> Passages:
+        """Raises Unusable, TemplateFailed, WorkerFailed."""
+        most = self.header.context_length or 512
+        variant = self.order.variant("the source", self.order.source, min(most, 1024))
+        with Scorer.running(variant, (), None, self.cancelled) as scorer:
+
+            def report(done: int, wanted: int) -> None:
+                self.say("writing answers to measure with", None, done, wanted)
+
+            return gather(scorer, self.header.chat_template, chunks, most, report)
+
+    def record(self, passages: Passages, blocks: Sequence[Block]) -> None:
+        """What the source says of `blocks`, kept for all candidates."""
+        self._context_length = passages.longest
+        variant = self.order.variant("the source", self.order.source, self._context_length)
+        with Scorer.running(variant, (), self._record, self.cancelled) as scorer:
+            for index, each in enumerate(blocks, 1):
+                scorer.score(each)
+                self.say("reading as the source does", None, index, len(blocks))
+
+    def scores(self, name: str, file: Path, blocks: Sequence[Block]) -> list[CandidateScores]:
+        """Of recorded blocks. Raises Unusable for a file that does not load or gives no numbers."""
+        variant = self.order.variant(name, file, self._context_length)
+        with Scorer.running(None, (variant,), self._record, self.cancelled) as scorer:
+            return [scorer.score(each).candidates[0] for each in blocks]
+
+    # Files
+
+    def importance(self, blocks: Sequence[Block], datasets: tuple[str, ...]) -> Path:
+        """The order's importance matrix, or one of these blocks."""
+        if self.imatrix:
+            return self.imatrix
+        file = self.order.work / "imatrix.gguf"
+        longest = max(len(each.tokens) for each in blocks)
+        reading = Reading(
+            datasets,
+            chunks=[each.tokens for each in blocks],
+            chunk_tokens=longest,
+            threads=self.order.threads,
+            gpu_layers=self.order.gpu_layers,
+        )
+        collect(self.order.source, reading, file, self._pass_on, self.cancelled)
+        self.imatrix = file
+        return file
+
+    def types(self, recipe: Recipe) -> dict[str, str]:
+        """What each tensor would become."""
+        return self._conversion("plan", recipe, None).types(self.cancelled)
+
+    def make(self, name: str, recipe: Recipe, source: tuple[Path, Header] | None = None) -> Path:
+        """The file `name` in the work folder, of `source` (None: the order's)."""
+        conversion = self._conversion(name, recipe, source)
+        self.say("quantizing", name)
+        conversion.run(lambda _progress: None, self._ensure_free, self.cancelled)
+        return conversion.destination
+
+    def drop(self, file: Path) -> None:
+        with suppress(FileNotFoundError):
+            file.unlink()
+
+    def _conversion(self, name: str, recipe: Recipe, source: tuple[Path, Header] | None) -> Conversion:
+        path, header = source or (self.order.source, self.header)
+        return Conversion(path, header, self.order.work / f"{name}.gguf", recipe)
+
+    def _ensure_free(self, needed_bytes: int) -> None:
+        import shutil
+
+        free_bytes = shutil.disk_usage(self.order.work).free
+        if needed_bytes > free_bytes:
+            raise StorageFull(
+                f"Needs {needed_bytes:,} bytes but only {free_bytes:,} are free in {self.order.work}",
+                hint="Fitting keeps up to four files of the result's size while it works.",
+            )
+
+    def _pass_on(self, progress: Progress) -> None:
+        self.say(progress.phase, progress.detail, progress.completed, progress.total)
+
+    # Costs
+
+    def errors(self, matrices: Sequence[Matrix], imatrix: Path, rows: int) -> dict[str, dict[str, float]]:
+        """Relative error by matrix and type, from `native.roundtrip`. Raises Unusable."""
+        wanted = {each.name: {"columns": each.columns, "types": each.numbers()} for each in matrices}
+        order: dict[str, Any] = {
+            "path": str(self.order.source),
+            "imatrix": str(imatrix),
+            "rows": rows,
+            "tensors": wanted,
+        }
+        order["important_only"] = [number(kind) for kind in IMPORTANT_ONLY]
+        found: dict[str, dict[str, float]] = {}
+        with running("native.roundtrip", self.cancelled) as child:
+            child.send(order)
+            for message in child.messages():
+                if "tensor" in message:
+                    found[message["tensor"]] = message["errors"]
+                    self.say("trying types", message["tensor"], len(found), len(wanted))
+                elif "error" in message:
+                    raise Unusable(f"Types cannot be tried on this model: {message['error']}")
+                else:
+                    return _by_name(matrices, found)
+            check(self.cancelled)
+            raise Unusable(f"Trying types failed: {child.last_words()}")
+
+
+def _by_name(
+    matrices: Sequence[Matrix], found: Mapping[str, Mapping[str, float]]
+) -> dict[str, dict[str, float]]:
+    return {
+        each.name: {
+            kind: found[each.name][str(number)]
+            for kind, number in zip(each.types, each.numbers(), strict=True)
+            if str(number) in found[each.name]
+        }
+        for each in matrices
+    }

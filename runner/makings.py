@@ -1,0 +1,222 @@
+"""Quantizations and importance matrices as the daemon makes them: jobs of the store, some of them measured in
+a child of their own. Nothing of `runner.compare` is loaded before somebody asks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from modelstore import quantize as quantizing
+from modelstore.child import running
+from modelstore.conversion import Conversion
+from modelstore.errors import UserError
+from modelstore.imatrix import Collected, Reading, collect
+from modelstore.manifests import Manifest
+from modelstore.names import key as name_key
+from modelstore.progress import Emit, Progress, check
+from modelstore.store import Store
+from native.topology import performance_cores, physical_cores
+from runner import wire
+from runner.errors import RemoteError, WorkerFailed
+from runner.jobs import Jobs
+from runner.listing import info
+from runner.paths import Paths
+from runner.settings import Settings
+
+_AUTO = "auto"
+_GRACE_S = 5.0
+
+
+@dataclass
+class _Result:
+    """What a job made: `file` beside the model, and what there is to say of it."""
+
+    manifest: Manifest
+    file: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Makings:
+    def __init__(self, store: Store, paths: Paths, settings: Settings, jobs: Jobs) -> None:
+        self._store, self._paths, self._settings, self._jobs = store, paths, settings, jobs
+
+    def quantize(self, request: wire.QuantizeRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
+        def run(emit: Emit, cancelled: threading.Event) -> _Result:
+            return _Quantizing(self, request, emit, cancelled).run()
+
+        return self._follow(f"quantize {name_key(request.name)} {request.model_dump_json()}", run)
+
+    def imatrix(self, request: wire.ImatrixRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
+        def run(emit: Emit, cancelled: threading.Event) -> _Result:
+            manifest = self._store.get(request.name)
+            made = self.collected(manifest, request.text, request.chunks, emit, cancelled)
+            return _Result(manifest, made.file, [f"{made.tensors} matrices in {made.chunks} chunks of text"])
+
+        return self._follow(f"imatrix {name_key(request.name)} {request.model_dump_json()}", run)
+
+    def collected(
+        self, manifest: Manifest, text: str | None, chunks: int, emit: Emit, cancelled: threading.Event
+    ) -> Collected:
+        """An importance matrix in the cache, of a text or (None) of those that come with nybble."""
+        from runner.compare.calibration import DATASET, calibration_text
+
+        read = calibration_text() if text is None else text
+        digest = hashlib.sha256(f"{manifest.digest} {chunks} {read}".encode("utf-8", "replace")).hexdigest()
+        file = self._paths.cache / "imatrix" / f"{digest[:32]}.gguf"
+        dataset = DATASET if text is None else "own text"
+        reading = Reading(
+            (dataset,),
+            read,
+            most_chunks=chunks,
+            threads=self.threads,
+            gpu_layers=self.gpu_layers(manifest),
+        )
+        return collect(self._store.check(manifest), reading, file, emit, cancelled)
+
+    @property
+    def threads(self) -> int:
+        return self._settings.threads or performance_cores() or physical_cores()
+
+    def gpu_layers(self, manifest: Manifest) -> int:
+        layers = self._settings.of(manifest.name).gpu_layers
+        return -1 if layers is None else layers
+
+    @property
+    def store(self) -> Store:
+        return self._store
+
+    async def _follow(
+        self, key: str, run: Callable[[Emit, threading.Event], _Result]
+    ) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
+        async with aclosing(self._jobs.follow(key, run)) as updates:
+            async for update in updates:
+                if isinstance(update, Progress):
+                    yield job_progress(update)
+                else:
+                    file = str(update.file) if update.file else None
+                    yield wire.JobDone(model=info(update.manifest), file=file, notes=update.notes)
+
+
+@dataclass
+class _Quantizing:
+    """One job."""
+
+    makings: Makings
+    request: wire.QuantizeRequest
+    emit: Emit
+    cancelled: threading.Event
+    _notes: list[str] = field(default_factory=list, init=False)
+    _recipe: dict[str, Any] | None = field(default=None, init=False)
+
+    def run(self) -> _Result:
+        request, store = self.request, self.makings.store
+        job = quantizing.Request(
+            request.name,
+            request.quantization,
+            request.alias,
+            request.force,
+            self._imatrix(),
+            tuple(request.prune_layers),
+            request.budget_bytes,
+        )
+        is_measured = request.budget_bytes is not None or request.prune_layers
+        make = self._measured if is_measured else Conversion.run
+        manifest = quantizing.quantize(store, job, self.emit, self.cancelled, make)
+        return _Result(manifest, self._kept_recipe(manifest), self._notes)
+
+    def _imatrix(self) -> Path | None:
+        """The file that was given, or one that is collected now; what fits a budget collects its own."""
+        given, is_fitted = self.request.imatrix, self.request.budget_bytes is not None
+        if given is None or (given == _AUTO and is_fitted):
+            return None
+        if given == _AUTO:
+            manifest = self.makings.store.get(self.request.name)
+            return self.makings.collected(manifest, None, 64, self.emit, self.cancelled).file
+        if not Path(given).is_file():
+            raise UserError(f"there is no importance matrix {given}", hint="Give a file, or auto.")
+        return Path(given)
+
+    def _measured(
+        self,
+        conversion: Conversion,
+        emit: Emit,
+        ensure_free: Callable[[int], None],
+        cancelled: threading.Event,
+    ) -> None:
+        """By a child, which makes several files and measures them."""
+        source = self.makings.store.get(self.request.name)
+        work = conversion.destination.with_suffix(".work")
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        ensure_free(self.request.budget_bytes or source.size_bytes)
+        recipe = conversion.recipe
+        order = {
+            "source": str(conversion.source),
+            "digest": source.digest,
+            "destination": str(conversion.destination),
+            "work": str(work),
+            "label": recipe.label,
+            "effort": self.request.effort,
+            "threads": self.makings.threads,
+            "gpu_layers": self.makings.gpu_layers(source),
+            "imatrix": str(recipe.imatrix) if recipe.imatrix else None,
+            "prune_layers": recipe.prune_layers,
+            "budget_bytes": self.request.budget_bytes,
+            "min_tps": self.request.min_tps,
+        }
+        try:
+            # It renders chat templates in the prep child, which wants the environment of the daemon.
+            with running("runner.compare.fit", cancelled, dict(os.environ), _GRACE_S) as child:
+                child.send(order)
+                for message in child.messages():
+                    if self._takes(message, emit):
+                        return
+                check(cancelled)
+                raise WorkerFailed(f"measuring ended without a result: {child.last_words()}")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _takes(self, message: dict[str, Any], emit: Emit) -> bool:
+        """Passes a message on; whether it was the last."""
+        if message["type"] == "error":
+            raise RemoteError(**message["error"])
+        if message["type"] == "done":
+            self._notes, self._recipe = message["notes"], message["recipe"]
+            return True
+        emit(
+            Progress(
+                message["phase"], message["detail"], completed=message["completed"], total=message["total"]
+            )
+        )
+        return False
+
+    def _kept_recipe(self, manifest: Manifest) -> Path | None:
+        if self._recipe is None:
+            return None
+        folder = self.makings.store.root / "recipes"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        file = folder / f"{manifest.digest.removeprefix('sha256:')[:32]}.json"
+        file.write_text(
+            json.dumps({"model": manifest.name, **self._recipe}, indent=1) + "\n", encoding="utf-8"
+        )
+        return file
+
+
+def job_progress(update: Progress) -> wire.JobProgress:
+    return wire.JobProgress(
+        phase=update.phase,
+        detail=update.detail,
+        digest=update.digest,
+        completed_bytes=update.completed_bytes,
+        total_bytes=update.total_bytes,
+        completed=update.completed,
+        total=update.total,
+    )
