@@ -159,7 +159,7 @@ class Fork(Wire):
 
     prompt: str
     domain: str
-    token: int | None
+    token: int | None = None
     margin: float | None = None
     is_real: bool = False
     reference_top: list[Choice] = Field(default_factory=list)
@@ -223,7 +223,7 @@ class Recommendation(Wire):
     `refused` says for each variant that was out why."""
 
     intent: Intent
-    choice: str | None
+    choice: str | None = None
     reason: str
     would_change: str
     runner_up: str | None = None
