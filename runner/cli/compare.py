@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from modelstore.errors import UserError
-from runner.cli import output
+from runner.cli import compare_evidence, output
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "keep_made": keep,
     }
     await _compare(session, _request(fields), json)
+
+
+app.command("list")(compare_evidence.list_comparisons)
+app.command("show")(compare_evidence.show)
+app.command("export")(compare_evidence.export)
 
 
 async def _compare(session: Session, request: CompareRequest, json: bool) -> None:

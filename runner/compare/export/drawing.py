@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from markupsafe import Markup, escape
 
@@ -57,17 +57,17 @@ def figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
 
 
-def bare(axes: Axes, grid: str | None = None) -> None:
-    """Leaves of `axes` only what carries information; `grid` is "x", "y", "both" or None."""
+def bare(axes: Axes, grid: Literal["x", "y"] | None = None) -> None:
+    """Leaves of `axes` only what carries information."""
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(False)
     axes.tick_params(which="both", length=0)
     axes.set_axisbelow(True)
     if grid:
-        axes.grid(axis=grid, linewidth=1)  # type: ignore[arg-type]
+        axes.grid(axis=grid, linewidth=1)
 
 
-def plain_log(axis: str, axes: Axes) -> None:
+def plain_log(axis: Literal["x", "y"], axes: Axes) -> None:
     """A logarithmic axis with ticks at 1, 2 and 5 times powers of ten, written as people write them."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -100,7 +100,8 @@ def as_svg(drawn: Figure, name: str, label: str, css: str = "") -> Markup:
     return Markup(root + style + _IDS.sub(rf"\1{name}-", svg[head.end() if head else 0 :]))
 
 
-def _style() -> dict[str, object]:
+def _style() -> Any:
+    """Settings of matplotlib; their type is thousands of characters long."""
     ink, muted = color("ink"), color("muted")
     return {
         "svg.fonttype": "none",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from runner.compare.export.drawing import bare, color
 from runner.compare.export.words import shortened
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAME_CHARACTERS = 18
-WIDTH = 520
+WIDTH = 440
 """Of a picture that takes half a page, in pixels."""
 
 
@@ -25,7 +25,7 @@ def height(rows: int, around: int = 64) -> int:
 
 
 def prepare(
-    axes: Axes, comparison: Comparison, variants: Sequence[VariantResult], grid: str | None = "x"
+    axes: Axes, comparison: Comparison, variants: Sequence[VariantResult], grid: Literal["x"] | None = "x"
 ) -> None:
     """Names on the left, the first at the top, the recommended one emphasized."""
     bare(axes, grid=grid)

@@ -98,9 +98,8 @@ def _frame(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None
 def _limit(axes: Axes, at: float, right: float, text: str) -> None:
     axes.axvspan(at, right * 2, facecolor=color("muted"), alpha=0.13, linewidth=0)
     axes.axvline(at, color=color("muted"), linewidth=1.2, linestyle=(0, (4, 3)))
-    place_at = {"xycoords": ("data", "axes fraction"), "rotation": 270, "va": "top", "ha": "left"}
-    axes.annotate(text, (at, 0.98), xytext=(4, 0), textcoords="offset points", color=color("muted"),
-                  fontsize=11, **place_at)  # fmt: skip
+    axes.annotate(text, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), rotation=270, va="top",
+                  textcoords="offset points", color=color("muted"), fontsize=11)  # fmt: skip
 
 
 def _tiers(axes: Axes) -> None:
