@@ -14,9 +14,9 @@ _OF_TEXT = ("kind", "stream", "template")
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
-    """One with the variants of all. Of a variant that several have, the newest is taken; of another computer's
-    variants, only the quality. What follows from the set of variants (front, ties, recommendation) is left
-    empty: it was decided for other sets. Raises Conflict naming what differs."""
+    """One with the variants of all: of the same variant the newest, of another computer's variants only the
+    quality. What follows from the set of variants (front, ties, recommendation) is left empty: it was decided
+    for other sets. Raises Conflict naming what differs."""
     first, *others = sorted(comparisons, key=lambda each: each.created_at, reverse=True)
     if not others:
         return first

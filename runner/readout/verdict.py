@@ -92,12 +92,16 @@ def _ties(course: Course) -> Iterator[Line]:
 
 
 def _domains(variants: Iterable[VariantResult]) -> Iterator[Line]:
+    """A line for each kind of text that is surely worse than others: the variants and their divergence."""
+    worse: dict[str, list[str]] = {}
     for variant in variants:
-        worse = [(name, domain) for name, domain in variant.domains.items() if domain.is_worse]
-        for name, domain in worse:
-            kld = "" if domain.kld_mean.value is None else f": KL divergence {rounded(domain.kld_mean.value)}"
-            text = f"{clean_name(variant.name)} is worse at {clean_name(name)}{kld}."
-            yield (Span(f"{PROBLEM_MARK} ", "warning"), Span(text, "warning"))
+        for name, domain in variant.domains.items():
+            if domain.is_worse:
+                kld = "" if domain.kld_mean.value is None else f" {rounded(domain.kld_mean.value)}"
+                worse.setdefault(name, []).append(clean_name(variant.name) + kld)
+    for name, found in worse.items():
+        text = f"{clean_name(name)} fares worse than other text, by KL divergence: {', '.join(found)}"
+        yield (Span(f"{PROBLEM_MARK} ", "warning"), Span(text, "warning"))
 
 
 def _problems(course: Course) -> Iterator[Line]:
