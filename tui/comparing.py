@@ -45,7 +45,7 @@ class Setup:
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """`run` is the comparison of this session, of `model`; it goes on whatever is on the screen. `opened` is an
+    """`run` is this session's comparison, of `model`; it goes on whatever is on the screen. `opened` is an
     earlier one that is shown instead. A run that is over, without `error` and without its comparison, was
     stopped."""
 

@@ -92,7 +92,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("compare.back", "n", "back", "New", "Set up another comparison; a running one goes on"),
         Key("compare.models", "ctrl+t", "pick_model", "Model", "Choose the model to compare", False),
         Key("compare.effort", "e", "effort", "Effort", "Quick, standard or deep", False),
-        Key("compare.intent", "i", "intent", "Intent", "Recommend for balance, speed, quality or battery", False),
+        Key("compare.intent", "i", "intent", "Intent", "Balance, speed, quality or battery", False),
         Key("compare.earlier", "ctrl+l", "earlier", "Earlier", "Go to the list of earlier comparisons"),
     ),
     "Quantizations": (

@@ -59,7 +59,7 @@ class CompareScreen(Screen[None]):
         before, now = self._shown, state.comparing
         self._shown = now
         self._status.show("Compare", _status(now))
-        self._earlier.show(now.earlier)
+        self._earlier.show(now.earlier, self._desk.clock.now().tzinfo)
         self.set_class(now.shown is None, "-setup")
         self._setup.show(state, self._model)
         self._view.show(now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import tzinfo
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -34,10 +36,10 @@ class EarlierList(Vertical):
         yield self._none
         yield self._list
 
-    def show(self, infos: tuple[ComparisonInfo, ...]) -> None:
+    def show(self, infos: tuple[ComparisonInfo, ...], zone: tzinfo | None) -> None:
         if infos != self._infos:
             self._infos = infos
-            self._list.set_options(Option(_row(info), id=str(info.id)) for info in infos)
+            self._list.set_options(Option(_row(info, zone), id=str(info.id)) for info in infos)
             self._none.display = not infos
 
     def enter(self) -> None:
@@ -58,7 +60,7 @@ class EarlierList(Vertical):
         self.post_message(self.Left())
 
 
-def _row(info: ComparisonInfo) -> Content:
+def _row(info: ComparisonInfo, zone: tzinfo | None) -> Content:
     what = f"★ {clean_name(info.choice)}" if info.choice else "no choice" if info.is_finished else "stopped"
-    when = info.created_at.astimezone().strftime("%b %d")
+    when = info.created_at.astimezone(zone).strftime("%b %d")
     return Content(short_model(info.model)) + Content(f"\n {when} · {what}").stylize("$foreground-muted")

@@ -13,9 +13,13 @@ from tests.system.tui.screen import shows, started, text
 from tui.app import NybbleApp
 from tui.keys import GROUPS, markdown, spelled
 from tui.screens.chat import ChatScreen
+from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
 from tui.screens.picker import ModelPicker
 from tui.screens.question import Confirm, Rename
+from tui.widgets.compare_setup import QuantList
+from tui.widgets.comparison import ComparisonView
+from tui.widgets.earlier import EarlierList
 from tui.widgets.empty import EmptyState
 from tui.widgets.prompt import Prompt
 from tui.widgets.sessions import SessionList
@@ -27,6 +31,10 @@ _OWNERS: dict[str, type[DOMNode]] = {
     "Prompt": Prompt,
     "Transcript": Transcript,
     "Chats": SessionList,
+    "Compare": CompareScreen,
+    "Quantizations": QuantList,
+    "Earlier comparisons": EarlierList,
+    "Comparison": ComparisonView,
     "First start": EmptyState,
     "Model picker": ModelPicker,
     "Questions": Confirm,
@@ -76,7 +84,9 @@ async def test_the_bottom_line_shows_the_keys_that_work_now_and_takes_clicks(
 ) -> None:
     async with started(fake_daemon) as pilot:
         line = text(pilot).splitlines()[-1]
-        assert " ".join(line.split()) == "esc Read ^n New ^t Model ^l Chats ^q Quit f1 Help ^p Find"
+        assert (
+            " ".join(line.split()) == "esc Read ^n New ^t Model ^l Chats ^q Quit f1 Help f4 Compare ^p Find"
+        )
         await pilot.click(offset=(line.index("Chats"), 29))
         await shows(pilot, "r Rename  d Delete  / Search  esc Back")
         await pilot.click(offset=(text(pilot).splitlines()[-1].index("Help"), 29))
@@ -84,7 +94,7 @@ async def test_the_bottom_line_shows_the_keys_that_work_now_and_takes_clicks(
 
 
 async def test_help_shows_every_key(fake_daemon: FakeDaemon) -> None:
-    async with started(fake_daemon, size=(100, 120)) as pilot:
+    async with started(fake_daemon, size=(100, 140)) as pilot:
         await pilot.press("f1")
         await shows(pilot, "Everywhere")
         for keys in GROUPS.values():

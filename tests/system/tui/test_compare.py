@@ -1,0 +1,181 @@
+"""The compare screen: choosing, running, going elsewhere, stopping, failing, opening earlier ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+from textual.pilot import Pilot
+
+from runner.wire.compare import Comparison, ComparisonDone, Intent
+from tests.comparisons import beginning, comparison, finished, infos, measured, middle
+from tests.fakes.daemon import FakeDaemon, Gate, Step, error, model
+from tests.system.tui.screen import application, desk_of, ready, shows, started, text, type_in, until
+from tests.system.tui.test_hostile import ESCAPES, MARKUP
+from tui.comparing import INTENTS, Comparing, Setup, offers
+
+_HERE = [
+    model("llama3:8b", size_bytes=4_920_000_000),
+    model("smollm2:135m"),
+    model("llama3:8b-instruct", size_bytes=8_540_000_000),
+]
+
+
+@pytest.fixture
+def daemon(fake_daemon: FakeDaemon) -> FakeDaemon:
+    fake_daemon.models = list(_HERE)
+    return fake_daemon
+
+
+def test_what_is_offered_and_what_is_asked_for() -> None:
+    offered = offers("llama3:8b", tuple(_HERE))
+    assert [offer.quant for offer in offered[:4]] == ["8b", "8b-instruct", "F16", "Q8_0"]
+    assert offered[0].model is _HERE[0] and offered[2].model is None
+    setup = Setup().with_next_effort().with_next_intent().toggled("Q8_0").toggled("8b").toggled("Q8_0")
+    request = setup.request("llama3:8b")
+    assert (request.quants, request.effort, request.intent) == (["8b"], "standard", "fast")
+    assert setup.with_model("smollm2:135m").request("smollm2:135m").quants is None
+    assert get_args(Intent) == INTENTS and Comparing().begun("x").closed().run is not None
+
+
+async def test_a_comparison_is_chosen_run_and_left_to_itself(daemon: FakeDaemon) -> None:
+    first, second = Gate(), Gate()
+    script: list[Step] = [*beginning(), first, *middle(), second, *finished()[-1:]]
+    daemon.comparisons.append(script)
+    async with started(daemon, size=(120, 45)) as pilot:
+        await pilot.press("f4")
+        await shows(pilot, "● quick   ○ standard   ○ deep")
+        assert "those on this machine" in text(pilot) and "r Run" in text(pilot)
+        await pilot.press("space", "j", "j", "space", "e", "i")
+        await shows(pilot, "2 chosen")
+        await pilot.press("r")
+        await shows(pilot, "0.0108 ± 0.0016")
+        assert "scoring · 4 of 16 · about 1 min 35 s left" in text(pilot) and "esc Stop" in text(pilot)
+        first.open()
+        await shows(pilot, "0.0108 ± 0.0008")
+        await shows(pilot, "╭ G IQ4_XS")
+        await pilot.press("f2")
+        await shows(pilot, "Ask llama3:8b anything")
+        second.open()
+        await shows(pilot, "The comparison of llama3:8b is done: F4 shows it.")
+        await pilot.press("f4")
+        await shows(pilot, "★ Q5_K_M")
+        assert "★   D Q5_K_M" in text(pilot) and "the same choice in 84 % of" in text(pilot)
+        await pilot.press("n")
+        await shows(pilot, "2 chosen")
+    (asked,) = daemon.compared
+    assert (asked.name, asked.quants) == ("llama3:8b", ["8b", "F16"])
+    assert (asked.effort, asked.intent) == ("standard", "fast")
+
+
+async def test_escape_stops_and_the_same_goes_on(daemon: FakeDaemon) -> None:
+    daemon.comparisons.extend([[*beginning(), Gate()], finished()])
+    async with started(daemon) as pilot:
+        await pilot.press("f4", "r")
+        await shows(pilot, "scoring · 4 of 16")
+        await pilot.press("escape")
+        await shows(pilot, "Stopped. r goes on from here")
+        assert daemon.cancelled.wait(10) and "Q5_K_M" in text(pilot)
+        await pilot.press("r")
+        await shows(pilot, "★ Q5_K_M")
+    assert daemon.compared[0] == daemon.compared[1]
+
+
+async def test_an_earlier_comparison_is_opened_while_another_runs(daemon: FakeDaemon) -> None:
+    daemon.infos, daemon.kept = infos(), [comparison(3)]
+    daemon.comparisons.append([*beginning(), Gate()])
+    async with started(daemon) as pilot:
+        await pilot.press("f4", "r")
+        await shows(pilot, "scoring · 4 of 16")
+        await pilot.press("ctrl+l")
+        await shows(pilot, "★ Q5_K_M")
+        await pilot.press("enter")
+        await shows(pilot, "★   D Q5_K_M")
+        assert "◐ running" in text(pilot) and "esc Stop" not in text(pilot)
+        await pilot.press("n")
+        await shows(pilot, "scoring · 4 of 16")
+        await pilot.press("ctrl+l", "j", "enter")
+        await shows(pilot, "there is no comparison 2")
+        assert desk_of(pilot).state.comparing.is_running
+
+
+async def test_a_model_that_is_not_here_can_be_compared(daemon: FakeDaemon) -> None:
+    daemon.comparisons.append([error("no quantization of it fits this machine", "try a smaller one", 422)])
+    async with started(daemon) as pilot:
+        await pilot.press("f4", "ctrl+t")
+        await type_in(pilot, "org/big-GGUF")
+        await pilot.press("enter")
+        await shows(pilot, "big-GGUF")
+        await pilot.press("r")
+        await shows(pilot, "✕ no quantization of it fits this machine")
+        assert "hint: try a smaller one" in text(pilot) and "✕ failed" in text(pilot)
+    assert daemon.compared[0].name == "org/big-GGUF"
+
+
+async def test_hostile_words_stay_words(daemon: FakeDaemon) -> None:
+    words = f"{MARKUP}{ESCAPES}"
+    fields = {"name": f"Q9{words}", "problems": [words], "is_reference": False}
+    broken = measured("Q2_K").model_copy(update=fields)
+    found = comparison().recommendation
+    assert found is not None
+    advice = found.model_copy(update={"choice": f"Q9{words}", "reason": words, "would_change": words})
+    update = {"variants": [measured("F16"), broken], "notes": [words], "recommendation": advice}
+    hostile: Comparison = comparison().model_copy(update=update)
+    info = infos()[0].model_copy(update={"model": words, "choice": words})
+    daemon.models = [model(f"evil:{words}")]
+    daemon.infos = [info]
+    daemon.comparisons.append([ComparisonDone(comparison=hostile)])
+    async with started(daemon, size=(140, 50)) as pilot:
+        await pilot.press("f4")
+        await shows(pilot, "[@click=")
+        await pilot.press("space", "r")
+        await shows(pilot, f"! Q9{MARKUP}")
+        await pilot.press("ctrl+p")
+        await shows(pilot, "Set up another comparison")
+        assert "owned" not in text(pilot) and "\x1b" not in text(pilot)
+
+
+_SCRIPTS: dict[str, list[Step]] = {
+    "half_way": [*beginning(), *middle(), Gate()],
+    "finished": [*finished()],
+    "failed": [*beginning(), error("Q2_K has another vocabulary than F16", "leave it out with --quants")],
+}
+
+
+@pytest.mark.parametrize(
+    "script, size, words",
+    [
+        ("half_way", (120, 40), "measuring speed"),
+        ("finished", (120, 40), "★ Q5_K_M"),
+        ("finished", (80, 24), "★ Q5_K_M"),
+        ("failed", (100, 40), "hint: leave it out"),
+    ],
+    ids=["half-way", "finished", "narrow", "failed"],
+)
+def test_pictures_of_a_run(
+    daemon: FakeDaemon, snap_compare: Callable[..., bool], script: str, size: tuple[int, int], words: str
+) -> None:
+    daemon.comparisons.append(_SCRIPTS[script])
+
+    async def run(pilot: Pilot[None]) -> None:
+        await ready(pilot)
+        await pilot.press("f4", "r")
+        await shows(pilot, words)
+        await until(pilot, lambda: "Chat" in text(pilot).splitlines()[-1])
+
+    assert snap_compare(application(daemon), run_before=run, terminal_size=size)
+
+
+@pytest.mark.parametrize("size", [(120, 30), (80, 24)], ids=["wide", "narrow"])
+def test_pictures_of_the_setup(
+    daemon: FakeDaemon, snap_compare: Callable[..., bool], size: tuple[int, int]
+) -> None:
+    daemon.infos = infos()
+
+    async def choose(pilot: Pilot[None]) -> None:
+        await ready(pilot)
+        await pilot.press("f4", "space", "j", "j", "space", "e")
+        await shows(pilot, "2 chosen")
+
+    assert snap_compare(application(daemon), run_before=choose, terminal_size=size)
