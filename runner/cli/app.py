@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli import bench, compare, configuration, doctor, jobs, loaded, logs, models, run, serve
+from runner.cli import bench, compare, configuration, doctor, jobs, loaded, logs, making, models, run, serve
 
 app = typer.Typer(
     name="nybble",
@@ -24,7 +24,8 @@ app.command()(models.show)
 app.command(name="rm")(models.remove)
 app.command(name="cp")(models.copy)
 app.command()(jobs.verify)
-app.command()(jobs.quantize)
+app.command()(making.quantize)
+app.command()(making.imatrix)
 app.command()(bench.bench)
 app.add_typer(compare.app, name="compare")
 app.command()(loaded.stop)

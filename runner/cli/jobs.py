@@ -1,4 +1,4 @@
-"""`pull`, `verify`, `quantize`: long work with progress."""
+"""`pull`, `verify`: long work with progress."""
 
 from __future__ import annotations
 
@@ -43,22 +43,3 @@ async def verify(session: Session, model: Name) -> None:
     async with session.client() as client:
         checked = await progress.follow(client.verify(model))
     output.say(f"{checked.name} is intact: {checked.digest}")
-
-
-@client_command
-async def quantize(
-    session: Session,
-    model: Name,
-    quantization: Annotated[str, typer.Argument(metavar="TYPE", help="Any llama.cpp type, as Q4_K_M.")],
-    alias: Alias = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also from a source of 4 bits or less, which loses quality twice.")
-    ] = False,
-) -> None:
-    """Make a quantization of a local model."""
-    from runner.wire import QuantizeRequest
-
-    request = QuantizeRequest(name=model, quantization=quantization, alias=alias, force=force)
-    async with session.client() as client:
-        made = await progress.follow(client.quantize(request))
-    output.say(f"made {made.name}, {human.size(made.size_bytes)}, {made.quantization or quantization}")

@@ -11,61 +11,95 @@ from runner.cli.output import has_live_terminal, say
 from runner.text import clean_name
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from runner.wire import JobDone, JobProgress, ModelInfo
 
 _STEP = 0.1
 
 
 async def follow(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
+    """Show the job until it is done, and return its model; raises what the job raised."""
+    return (await follow_done(events)).model
+
+
+async def follow_done(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
     """Show the job until it is done; raises what the job raised."""
     async with aclosing(events):
         return await (_with_bar(events) if has_live_terminal() else _with_lines(events))
 
 
-async def _with_bar(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
+async def _with_bar(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-    from rich.progress import TransferSpeedColumn as Speed
 
-    text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(), DownloadColumn(), Speed(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, markup=False, highlight=False)) as bar:
-        phase, task, model = "", None, None
+    with _bar(Console(stderr=True, markup=False, highlight=False)) as bar:
+        phase, task, done = "", None, None
         async for event in events:
             if event.type == "done":
-                model = event.model
+                done = event
                 continue
-            if event.total_bytes is None:
-                bar.console.print(_describe(event))  # nothing to fill a bar with
+            completed, total = _amount(event)
+            if total is None:
+                if event.phase != phase or event.detail:
+                    bar.console.print(_describe(event))  # nothing to fill a bar with
                 continue
             if event.phase != phase or task is None:
-                phase, task = event.phase, bar.add_task(_describe(event), total=event.total_bytes)
-            bar.update(task, description=_describe(event), completed=event.completed_bytes or 0)
-    return _result(model)
+                is_bytes = event.total_bytes is not None
+                phase, task = event.phase, bar.add_task(_describe(event), total=total, is_bytes=is_bytes)
+            bar.update(task, description=_describe(event), completed=completed)
+    return _result(done)
 
 
-async def _with_lines(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
-    phase, shown, model = "", 0.0, None
+def _bar(console: Console) -> Progress:
+    from rich import progress as rich
+    from rich.text import Text
+
+    class Amount(rich.DownloadColumn):
+        def render(self, task: rich.Task) -> Text:
+            steps = Text(f"{task.completed:.0f}/{task.total:.0f}")
+            return super().render(task) if task.fields["is_bytes"] else steps
+
+    class Speed(rich.TransferSpeedColumn):
+        def render(self, task: rich.Task) -> Text:
+            return super().render(task) if task.fields["is_bytes"] else Text()
+
+    text = rich.TextColumn("{task.description}", markup=False)
+    columns = (text, rich.BarColumn(), Amount(), Speed(), rich.TimeRemainingColumn())
+    return rich.Progress(*columns, console=console)
+
+
+async def _with_lines(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
+    phase, shown, done = "", 0.0, None
     async for event in events:
         if event.type == "done":
-            model = event.model
+            done = event
             continue
-        fraction = (event.completed_bytes or 0) / event.total_bytes if event.total_bytes else 0.0
+        completed, total = _amount(event)
+        fraction = completed / total if total else 0.0
         if event.phase == phase and fraction < shown + _STEP:
             continue
         phase, shown = event.phase, fraction
-        amount = f" {fraction:.0%} of {human.size(event.total_bytes)}" if event.total_bytes else ""
+        of = human.size(total) if event.total_bytes else f"{total}"
+        amount = f" {fraction:.0%} of {of}" if total else ""
         say(_describe(event) + amount)
-    return _result(model)
+    return _result(done)
+
+
+def _amount(event: JobProgress) -> tuple[int, int | None]:
+    """What is done of what, in bytes or steps."""
+    if event.total_bytes is not None:
+        return event.completed_bytes or 0, event.total_bytes
+    return event.completed or 0, event.total
 
 
 def _describe(event: JobProgress) -> str:
     return clean_name(f"{event.phase} {event.detail}" if event.detail else event.phase)
 
 
-def _result(model: ModelInfo | None) -> ModelInfo:
+def _result(done: JobDone | None) -> JobDone:
     from runner.errors import DaemonUnreachable
 
-    if model is None:
+    if done is None:
         raise DaemonUnreachable("the daemon ended the job without a result", hint="`nybble logs` says why")
-    return model
+    return done

@@ -128,8 +128,8 @@ class PullRequest(Wire):
 
 class QuantizeRequest(Wire):
     """Make `quantization`, or the best mixture of at most `budget_bytes` that decodes at least `min_tps`
-    tokens a second. `imatrix` is the absolute path of an importance matrix, or "auto". `prune_layers` are left
-    out: an experiment, whose cost is measured. `effort` is how much is measured."""
+    tokens a second. `imatrix` is the absolute path of an importance matrix, or "auto". `prune_layers` are
+    left out: an experiment, whose cost is measured. `effort` is how much is measured."""
 
     name: str
     quantization: str | None = None

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 from runner.compare.answers import AnswerPlan, answer_blocks
 from runner.compare.block import Block
-from runner.compare.blocks import EFFICIENT, Window, block
+from runner.compare.blocks import Window, block
 from runner.compare.corpus import fixed_blocks
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Scorer
 
 Report = Callable[[int, int], None]
 
+# Shorter than elsewhere: what is decided is how two files differ, and for that more texts say more.
+_WINDOW = Window(512, 64)
 _SEED = 4
 _LEAD_TOKENS = 32
 _OWN_TOKENS = 128
@@ -42,7 +44,7 @@ class Passages:
 def gather(scorer: Scorer, template: str | None, chunks: int, window_tokens: int, report: Report) -> Passages:
     """A model that chats is calibrated on its own answers, and any other on the texts that come with nybble;
     the other kind of text, for the latter what it makes of beginnings, is only for deciding."""
-    window = Window(min(EFFICIENT.length, window_tokens), EFFICIENT.context)
+    window = Window(min(_WINDOW.length, window_tokens), _WINDOW.context)
     fixed = fixed_blocks(scorer, window, 2 * chunks)
     if template is None:
         calibration, same = halves(fixed)

@@ -1,0 +1,147 @@
+"""`quantize`, `imatrix`: other files of a model, some of them measured while they are made."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner.cli import human, output, progress
+from runner.cli.jobs import Alias
+from runner.cli.models import Name
+from runner.cli.session import Json, Session, client_command
+
+if TYPE_CHECKING:
+    from runner.wire import JobDone
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|M|G|T)?(i?)B?", re.IGNORECASE)
+_EXPERIMENT = "Leave layers out, counted from 0: an experiment, whose cost is measured."
+
+
+@client_command
+async def quantize(  # noqa: PLR0913 (typer: one for each option)
+    session: Session,
+    model: Name,
+    quantization: Annotated[
+        str | None, typer.Argument(metavar="[TYPE]", help="Any llama.cpp type, as Q4_K_M.")
+    ] = None,
+    fit: Annotated[
+        str | None,
+        typer.Option("--fit", metavar="SIZE", help="Instead: the best mixture of this size, as 5.5GB."),
+    ] = None,
+    min_tps: Annotated[
+        float | None,
+        typer.Option("--min-tps", metavar="N", min=0.01, help="With --fit: decode at least so many tok/s."),
+    ] = None,
+    imatrix: Annotated[
+        str | None,
+        typer.Option("--imatrix", metavar="FILE|auto", help="Weigh errors by an importance matrix."),
+    ] = None,
+    prune_layers: Annotated[
+        str | None, typer.Option("--prune-layers", metavar="N,N", help=_EXPERIMENT)
+    ] = None,
+    effort: Annotated[
+        str,
+        typer.Option("--effort", metavar="quick|standard|deep", help="How much is measured."),
+    ] = "standard",
+    alias: Alias = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also from a source of 4 bits or less, which loses quality twice.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a quantization of a local model, or the best mixture of quantizations for a size."""
+    from runner.wire import QuantizeRequest
+
+    request = QuantizeRequest.model_validate(
+        {
+            "name": model,
+            "quantization": quantization,
+            "alias": alias,
+            "force": force,
+            "imatrix": imatrix if imatrix in (None, "auto") else str(_file("--imatrix", imatrix)),
+            "prune_layers": _layers(prune_layers),
+            "budget_bytes": None if fit is None else size_bytes(fit),
+            "min_tps": min_tps,
+            "effort": _effort(effort),
+        }
+    )
+    async with session.client() as client:
+        done = await progress.follow_done(client.quantize(request))
+    made = done.model
+    _write(done, json)
+    output.say(f"made {made.name}, {human.size(made.size_bytes)}, {made.quantization or quantization}")
+
+
+@client_command
+async def imatrix(
+    session: Session,
+    model: Name,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="FILE", help="Read this instead of nybble's own texts.")
+    ] = None,
+    chunks: Annotated[
+        int, typer.Option("--chunks", metavar="N", min=1, help="Most pieces of 512 tokens to read.")
+    ] = 64,
+    file: Annotated[
+        str | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Collect an importance matrix: which weights a model uses most. In llama.cpp's format."""
+    from runner.wire import ImatrixRequest
+
+    read = None if text is None else _file("--text", text).read_text(encoding="utf-8", errors="replace")
+    request = ImatrixRequest(name=model, text=read, chunks=chunks)
+    async with session.client() as client:
+        done = await progress.follow_done(client.imatrix(request))
+    _write(done if file is None else _copied(done, file), json)
+
+
+def _copied(done: JobDone, file: str) -> JobDone:
+    shutil.copyfile(done.file or "", file)
+    return done.model_copy(update={"file": str(Path(file).absolute())})
+
+
+def _write(done: JobDone, json: bool) -> None:
+    if json:
+        output.write_json(done.model_dump(mode="json"))
+        return
+    for note in done.notes:
+        output.write(note)
+    if done.file is not None:
+        output.write(done.file)
+
+
+def size_bytes(text: str) -> int:
+    """ "5.5GB" is 5,500,000,000 and "5.5GiB" 5,905,580,032. Raises BadParameter."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or float(found[1]) <= 0:
+        raise typer.BadParameter(f"{text} is no size", param_hint="--fit")
+    power = "kmgt".index(found[2].lower()) + 1 if found[2] else 0
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+
+
+def _layers(text: str | None) -> list[int]:
+    numbers = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if not all(number.isdecimal() for number in numbers):
+        raise typer.BadParameter(
+            "expects whole numbers with commas between them", param_hint="--prune-layers"
+        )
+    return [int(number) for number in numbers]
+
+
+def _effort(text: str) -> str:
+    if text not in ("quick", "standard", "deep"):
+        raise typer.BadParameter("expects quick, standard or deep", param_hint="--effort")
+    return text
+
+
+def _file(option: str, name: str) -> Path:
+    path = Path(name).expanduser().absolute()
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no file {name}", param_hint=option)
+    return path
