@@ -56,11 +56,8 @@ def quantize(
     with open_regular(path) as stream:
         header = read_header(stream, source.size_bytes)
     kind = header.quantization or "unknown"
-    if nominal_bits(kind) <= _LOSSY_BITS and not request.force:
-        raise Unusable(
-            f"{source.name} is {kind} already: what it has lost does not come back in {label}",
-            hint="Quantize an F16, BF16 or Q8_0 version of the model, or accept the loss: --force.",
-        )
+    if not request.force:
+        refuse_lossy(source.name, kind, label)
     recipe = Recipe(label, request.imatrix, prune_layers=_pruned(request.prune_layers, header))
     publication = _publication(source, kind, recipe, request.alias)
     key = f"quantize-{source.digest.removeprefix('sha256:')[:16]}-{_key(recipe)}"
@@ -72,6 +69,15 @@ def quantize(
             return store.publish(partial, None, publication, emit, cancelled)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def refuse_lossy(source: str, kind: str, label: str) -> None:
+    """Raises Unusable if `source`, which is `kind`, has lost too much for another quantization to mean it."""
+    if nominal_bits(kind) <= _LOSSY_BITS:
+        raise Unusable(
+            f"{source} is {kind} already: what it has lost does not come back in {label}",
+            hint="Quantize an F16, BF16 or Q8_0 version of the model, or accept the loss: --force.",
+        )
 
 
 def _wanted(request: Request) -> str:
