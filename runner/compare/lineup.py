@@ -115,8 +115,15 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
         joules=_timing(variant.energy.answer_joules) if variant.energy else None,
         decode_tps=first.decode_tps.value if first else None,
         ttft_s=_PROMPT_TOKENS / prefill_tps if prefill_tps else None,
-        problem=next((each for each in variant.problems if each.startswith(IMPLAUSIBLE)), None),
+        problem=_problem(variant),
     )
+
+
+def _problem(variant: VariantResult) -> str | None:
+    """What forbids its figures, or the reason why there are none."""
+    is_measured = variant.is_reference or variant.quality is not None or variant.speed is not None
+    forbidding = [each for each in variant.problems if each.startswith(IMPLAUSIBLE) or not is_measured]
+    return forbidding[0] if forbidding else None
 
 
 def _memory(memory: Memory | None, context: int) -> dict[int, int]:

@@ -74,6 +74,6 @@ def ratio_of_sums(numerators: Sequence[int], denominators: Sequence[int]) -> Est
     if len(above) == 1:
         return Estimate(value=value, reason="one prompt only: an error takes two")
     weights = resampled_weights(len(above), _RESAMPLES)
-    drawn = (weights @ above) / (weights @ below)
+    drawn = (weights * above).sum(axis=1) / (weights * below).sum(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Estimate(value=value, error=float(drawn.std()), low=float(low), high=float(high))

@@ -51,10 +51,10 @@ LADDER = (
 )
 
 
-def wish(intent: Intent, usable_gib: float, context: int = 4096, **floors: float | None) -> Wish:
-    """Floors of 10 tok/s and a KL divergence of 0.12, unless said otherwise."""
+def wish(intent: Intent, usable_gib: float, **floors: float | None) -> Wish:
+    """At a context of 4,096 tokens; floors of 10 tok/s and a KL divergence of 0.12, unless said otherwise."""
     chosen = Floors(**{"decode_tps": 10.0, "kld": 0.12, **floors})
-    return Wish(intent, context, int(usable_gib * GIB), chosen)
+    return Wish(intent, 4096, int(usable_gib * GIB), chosen)
 
 
 def variant(row: Row, faster: float = 1.0, error: float = 0.03) -> VariantResult:

@@ -116,4 +116,4 @@ def test_tokens_used_are_a_ratio_of_sums() -> None:
     assert found.value == pytest.approx(350 / 300)
     assert found.low is not None
     assert found.high is not None
-    assert 1.1 < found.low < found.value < found.high < 1.2
+    assert 1.1 < found.low < 350 / 300 < found.high < 1.2

@@ -191,6 +191,8 @@ def test_what_was_not_measured_cannot_decide() -> None:
     no_quality = [each.model_copy(update={"quality": None}) for each in EVERYTHING]
     assert recommend(no_quality, [], wish("balanced", 7.0))[0].reason == "Quality was not measured."
     assert _pick(no_quality, wish("fast", 7.0)) == "Q2_K"
+    left_out = VariantResult(name="Q9", digest="", size_bytes=0, problems=["there is no Q9"])
+    assert _refused([*EVERYTHING, left_out])["Q9"] == "there is no Q9"
     partly = [*EVERYTHING[:3], no_quality[3]]
     assert _refused(partly)["Q4_K_M"] == "its quality was not measured"
     assert _pick([], wish("balanced", 7.0)) is None
