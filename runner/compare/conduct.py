@@ -16,6 +16,7 @@ from modelstore.store import Store
 from runner.compare import resources
 from runner.compare.board import Board
 from runner.compare.evidence import Evidence
+from runner.compare.foreign import measure_alone
 from runner.compare.hardware import look
 from runner.compare.memory import header_of
 from runner.compare.order import Order, Talk
@@ -23,9 +24,19 @@ from runner.compare.plausible import implausible
 from runner.compare.quality_run import QualityRun
 from runner.compare.recommend import recommend
 from runner.compare.shelf import Shelf
+from runner.compare.speculation import measure_speculation
 from runner.compare.task import Task
-from runner.compare.variant import Variant
-from runner.compare.variants import Entry, Offered, Selection, hub_selection, is_hub, local_selection
+from runner.compare.variant import Engine, Variant
+from runner.compare.variants import (
+    Entry,
+    Offered,
+    Selection,
+    hub_selection,
+    is_hub,
+    local_selection,
+    varied_selection,
+)
+from runner.compare.vary import SPECULATION, baseline, ways
 from runner.compare.wish import Wish, usual_floors
 from runner.compare.workshop import Workshop, own_folder
 from runner.errors import WorkerFailed
@@ -37,19 +48,23 @@ def conduct(order: Order, talk: Talk) -> None:
     talk.progress("looking")
     store, hardware = Store(order.store), look(order.settings.memory_budget_bytes)
     evidence = Evidence(order.evidence)
-    selection = _select(order, store, talk)
+    engine = baseline(
+        order.settings.engine(order.request.context, hardware.has_gpu), ways(order.request.vary)
+    )
+    selection = _select(order, store, engine, talk)
     name = hashlib.sha256(order.request.model_dump_json().encode()).hexdigest()[:16]
     with own_folder(order.cache, name) as folder:
         task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
         _plan(task, selection)
-        engine = order.settings.engine(order.request.context, hardware.has_gpu)
         workshop = Workshop(store, order, folder, engine, talk)
         _Comparing(task, selection, workshop, folder).run()
     evidence.close()
 
 
-def _select(order: Order, store: Store, talk: Talk) -> Selection:
+def _select(order: Order, store: Store, engine: Engine, talk: Talk) -> Selection:
     request, shelf = order.request, Shelf(store)
+    if request.vary:
+        return varied_selection(shelf, request, engine)
     repository = is_hub(request.name)
     if repository is None or order.settings.offline:
         return local_selection(shelf, request)
@@ -92,18 +107,23 @@ class _Comparing:
         self._workshop = workshop
         self._folder = folder
         self._quality: QualityRun | None = None
+        ours = selection.reference.vocabulary
+        self._foreign = {
+            entry.name for entry in selection.candidates if ours and entry.vocabulary not in (None, ours)
+        }
 
     def run(self) -> None:
         groups = _groups(self._selection.candidates)
         with ExitStack() as stack:
             reference = stack.enter_context(self._workshop.ready(self._selection.reference))
             header = header_of(reference)
-            self._describe(reference, header)
+            self._task.board.describe(reference, header, {})
             if self._task.order.request.measure != "speed":
                 self._quality = QualityRun(self._task, reference, header, self._folder)
             for number, group in enumerate(groups):
                 with self._ready(group) as ready:
                     self._measure(reference if number == 0 else None, ready, number == len(groups) - 1)
+            self._measure_speculation()
             self._finish(reference)
 
     @contextmanager
@@ -121,20 +141,36 @@ class _Comparing:
                     continue
                 ready.variants.append(variant)
                 ready.headers[variant.name] = header
-                self._describe(variant, header)
+                self._task.board.describe(variant, header, entry.settings)
             yield ready
-
-    def _describe(self, variant: Variant, header: Header) -> None:
-        self._task.board.describe(variant, header, {})
 
     def _measure(self, reference: Variant | None, ready: _Ready, is_last: bool) -> None:
         request = self._task.order.request
-        if self._quality is not None:
-            self._quality.run(ready.variants, ready.headers, is_last)
+        if self._quality is not None and ready.variants:
+            ours = [each for each in ready.variants if each.name not in self._foreign]
+            self._quality.run(ours, ready.headers, is_last)
+            for variant in ready.variants:
+                if variant.name in self._foreign:
+                    measure_alone(self._task, variant)
             for variant in ready.variants:
                 self._quality.recall_answers(variant)
         if request.measure != "quality":
             resources.measure(self._task, [*([reference] if reference else []), *ready.variants])
+
+    def _measure_speculation(self) -> None:
+        """Of the model as the daemon serves it."""
+        entries = [entry for entry in self._selection.candidates if is_speculation(entry)]
+        if not entries or self._task.order.request.measure == "quality":
+            return
+        modes = [entry.settings[SPECULATION] == "on" for entry in entries]
+        order = self._task.order
+        served = measure_speculation(order.daemon, order.request.name, modes, self._task.talk)
+        for entry, speed in zip(entries, served.speeds, strict=True):
+            self._task.board.update(entry.name, speed=speed, settings=entry.settings)
+        if len(entries) > 1:
+            self._task.notes.append(
+                f"with speculation {served.differing} of {served.prompts} answers were not the same"
+            )
 
     def _finish(self, reference: Variant) -> None:
         task, request = self._task, self._task.order.request
@@ -177,8 +213,14 @@ class _Comparing:
         task.talk.say(ComparisonDone(comparison=comparison.model_copy(update={"id": number})))
 
 
+def is_speculation(entry: Entry) -> bool:
+    """What llama.cpp is not told, and only the daemon can do."""
+    return SPECULATION in entry.settings
+
+
 def _groups(candidates: Sequence[Entry]) -> list[list[Entry]]:
     """What is measured together: all that is here or made here; files of a hub one at a time."""
+    candidates = [entry for entry in candidates if not is_speculation(entry)]
     here = [entry for entry in candidates if not isinstance(entry.origin, Offered)]
     fetched = [[entry] for entry in candidates if isinstance(entry.origin, Offered)]
     return [*([here] if here else []), *fetched]

@@ -69,8 +69,9 @@ class QualityRun:
         for together in passes.passes:
             may_stop = is_last and len(passes.passes) == 1
             self._run_pass(together, by_name, prepared, may_stop)
+        block = prepared.passages.main[0]
         for each in ready:
-            self._show(each.name)
+            self._show(each.name, strip=self._scores.strip(each.name, block, prepared.strip_pieces))
 
     # The reference alone
 
@@ -238,12 +239,9 @@ class QualityRun:
             self._settled = True
             self._task.talk.say(CompareSettled(seconds=self._task.seconds, ties=self._scores.ties()))
 
-    def _show(self, name: str) -> None:
-        quality = self._scores.quality(name)
-        if quality is not None and self.prepared is not None:
-            block = self.prepared.passages.main[0]
-            strip = self._scores.strip(name, block, self.prepared.strip_pieces)
-            self._task.board.update(name, quality=quality[0], domains=quality[1], strip=strip)
+    def _show(self, name: str, **more: object) -> None:
+        if (quality := self._scores.quality(name)) is not None:
+            self._task.board.update(name, quality=quality[0], domains=quality[1], **more)
 
     # Answers
 

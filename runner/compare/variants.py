@@ -12,7 +12,10 @@ from modelstore.errors import InvalidName, NotFound, NybbleError, Unusable, User
 from modelstore.gguf_types import FILE_TYPES, nominal_bits
 from modelstore.quantize import refuse_lossy
 from modelstore.sources.remote import RemoteFile
+from runner.compare import vary
 from runner.compare.shelf import Book, Shelf
+from runner.compare.variant import Engine
+from runner.compare.vary import Way
 from runner.text import clean_name
 from runner.wire.compare import CompareRequest
 
@@ -49,6 +52,23 @@ class Entry:
     size_bytes: int
     bits: int
     origin: Book | Made | Offered
+    way: Way | None = None
+    """Where settings are compared instead of files."""
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {self.way.setting: self.way.value} if self.way else {}
+
+    def engine(self, usual: Engine) -> Engine:
+        return self.way.applied(usual) if self.way else usual
+
+    @property
+    def vocabulary(self) -> str | None:
+        """Equal for equal vocabularies; None if the file is not here."""
+        if isinstance(self.origin, Offered):
+            return None
+        book = self.origin if isinstance(self.origin, Book) else self.origin.source
+        return book.identity.vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +88,7 @@ def local_selection(shelf: Shelf, request: CompareRequest) -> Selection:
     best = max(same, key=_precision)
     words = request.quants
     notes = []
-    if words is None and len(same) == 1 and not request.vary:
+    if words is None and len(same) == 1:
         refuse_lossy(best.manifest.name, best.header.quantization or "unknown", "another quantization")
         words = [label for label in USUAL if nominal_bits(label) < best.bits]
         notes.append(
@@ -103,6 +123,21 @@ def hub_selection(request: CompareRequest, files: Sequence[RemoteFile], here: Sh
             f"the repository has no {request.reference}", hint=f"There is: {', '.join(sorted(by_label))}."
         )
     return _selection(reference, chosen, [], failed)
+
+
+def varied_selection(shelf: Shelf, request: CompareRequest, usual: Engine) -> Selection:
+    """One file in several ways; the first is how it is usually run. Raises NotFound, Unusable, UserError."""
+    if request.quants is not None or request.reference is not None:
+        raise UserError("either files are compared or settings", hint="Leave out --quants and --reference.")
+    reference = _of_book(shelf.book(request.name))
+    candidates = [
+        replace(reference, name=f"{reference.name} · {way.title}", way=way)
+        for way in vary.ways(request.vary)
+        if way.setting == vary.SPECULATION or way.applied(usual) != usual
+    ]
+    if not candidates:
+        raise UserError("all of these settings are what is used anyway", hint="Name others to compare with.")
+    return Selection(reference, tuple(candidates))
 
 
 class _Finder:

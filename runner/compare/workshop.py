@@ -30,7 +30,8 @@ _LOCK = "in-use.lock"
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """`folder` is this comparison's own, for files that no tag belongs to."""
+    """`folder` is this comparison's own, for files that no tag belongs to; `engine` is how files are run
+    unless an entry says otherwise."""
 
     store: Store
     order: Order
@@ -112,7 +113,7 @@ class Workshop:
             size_bytes=size_bytes,
             quantization=entry.label,
             tag=manifest.name if manifest else None,
-            engine=self.engine,
+            engine=entry.engine(self.engine),
         )
 
     def _hash(self, path: Path, entry: Entry) -> Digest:

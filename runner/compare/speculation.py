@@ -1,0 +1,99 @@
+"""What speculation brings: the daemon answers the same prompts with it and without."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from modelstore import progress
+from modelstore.errors import Unusable
+from runner import wire
+from runner.client import Client
+from runner.compare import corpus, spread
+from runner.compare.order import Talk
+from runner.wire.compare import Estimate, Speed, SpeedAt
+
+_PROMPTS = 6
+_TOKENS = 128
+_SEED = 1
+_ELSEWHERE = "not measured: only answers through the daemon were"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    text: str
+    tokens: int
+    decode_tps: float
+    ttft_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Speeds with and without, in the order asked for; `differing` of `prompts` answers were not the same."""
+
+    speeds: tuple[Speed, ...]
+    differing: int
+    prompts: int
+
+
+def measure_speculation(daemon: str, model: str, modes: Sequence[bool], talk: Talk) -> Served:
+    """Greedily, every prompt in all modes before the next, so that what the machine does meanwhile hits all
+    alike. Raises what the daemon reports, Unusable if it answers nothing, and progress.Cancelled."""
+    rows = asyncio.run(_ask(daemon, model, modes, talk))
+    differing = sum(len({answer.text for answer in row}) > 1 for row in rows)
+    columns = zip(*rows, strict=True)
+    return Served(tuple(_speed(column) for column in columns), differing, len(rows))
+
+
+async def _ask(daemon: str, model: str, modes: Sequence[bool], talk: Talk) -> list[list[_Answer]]:
+    prompts = [text for _, text in corpus.prompts()][:_PROMPTS]
+    rows = []
+    async with Client(daemon) as client:
+        # Loads, and measures what drafting costs here.
+        await _answer(client, _request(model, prompts[0], modes[0]))
+        for number, prompt in enumerate(prompts):
+            progress.check(talk.cancelled)
+            talk.progress("speculation", model, number, len(prompts))
+            rows.append([await _answer(client, _request(model, prompt, mode)) for mode in modes])
+    return rows
+
+
+def _request(model: str, prompt: str, speculation: bool) -> wire.GenerateRequest:
+    options = wire.Options(temperature=0.0, max_tokens=_TOKENS, seed=_SEED)
+    return wire.GenerateRequest(model=model, prompt=prompt, options=options, speculation=speculation)
+
+
+async def _answer(client: Client, request: wire.GenerateRequest) -> _Answer:
+    text = ""
+    async with aclosing(client.generate(request)) as events:
+        async for event in events:
+            if isinstance(event, wire.TextDelta):
+                text += event.text
+            elif isinstance(event, wire.Done):
+                return _Answer(text, event.usage.completion_tokens, *_times(event))
+    raise Unusable(f"{request.model} answered nothing")
+
+
+def _times(done: wire.Done) -> tuple[float, float, float]:
+    timings = done.timings
+    decode_tps = (done.usage.completion_tokens - 1) / timings.decode_s if timings.decode_s else 0.0
+    return decode_tps, timings.ttft_s or 0.0, timings.total_s
+
+
+def _speed(answers: Sequence[_Answer]) -> Speed:
+    no = Estimate(reason=_ELSEWHERE)
+    decode_tps = spread.median([answer.decode_tps for answer in answers if answer.tokens > 1] or [0.0])
+    return Speed(
+        prompt_tokens=0,
+        generate_tokens=_TOKENS,
+        depths=[SpeedAt(depth=0, prefill_tps=no, decode_tps=decode_tps)],
+        load_cold_s=no,
+        load_warm_s=no,
+        server_ttft_s=spread.median([answer.ttft_s for answer in answers]),
+        client_ttft_s=no,
+        cold_ttft_s=no,
+        time_to_answer_s=spread.median([answer.total_s for answer in answers]),
+    )
