@@ -1,15 +1,14 @@
 """Child entry, `python -I -m native.score`: scores blocks of tokens with a reference and candidates.
 
-One JSON line on stdin: `models` (each `path` and settings as `models.Settings`; the reference first if
-`has_reference`), `temperatures`, and `record` (path or null). For each model {"loaded": {…}} on stdout, then
-{"ready": true}. Without a reference the one candidate is scored against `record`; with one, what the reference
-says is added to it.
+One JSON line on stdin: `models` (each as `models.Settings`; the reference first if `has_reference`),
+`temperatures`, and `record` (path or null). For each model {"loaded": {…}} on stdout, then {"ready": true}.
+Without a reference the one candidate is scored against `record`; with one, what it says is added there.
 
 Then orders, one JSON line each, answered by one line each; arrays are base64 of their bytes:
 
     {"tokenize": {"text": …, "add_special": …, "parse_special": …}}     {"tokens": […]}
     {"pieces": [tokens]}                                                {"pieces": [base64, …]}
-    {"score": {"index": 0, "tokens": […], "first_scored": 64}}          {"reference": {…}, "candidates": [{…}]}
+    {"score": {"index": 0, "tokens": […], "first_scored": 64}}          {"reference": {…}, "candidates": […]}
     {"noise_floor": as score}                                           {"candidate": {…}}
     {"sample": {"prompts": […], "max_tokens": …, "seeds": […]}}         {"answers": [[tokens], …]}
     {"answer": {"prompt": […], "max_tokens": …}}                        {"answers": [{…}, …]}
@@ -28,7 +27,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-# Before numpy: matrix products are none of what we do with it, and its threads would stand in llama.cpp's way.
+# Before numpy: we multiply no matrices with it, and its threads would stand in llama.cpp's way.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 

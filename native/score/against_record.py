@@ -16,7 +16,7 @@ _MUCH = 0.5
 
 
 class AgainstRecord:
-    """The first block decides how the tails of all blocks are estimated: a mean of both would be neither's."""
+    """The first block decides how the tails of all are estimated: a mean of both would be neither's."""
 
     def __init__(self) -> None:
         self._differs_much: bool | None = None

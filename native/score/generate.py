@@ -18,7 +18,7 @@ _SHOWN_CHOICES = 3
 
 @dataclass(slots=True)
 class GreedyAnswer:
-    """`tokens` end with the end token if `ended`; `top` are the likeliest three of each step as (token, ln p),
+    """`tokens` end with the end token if `ended`; `top` are the likeliest three of each step, (token, ln p),
     best first."""
 
     tokens: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Models over the same block, piece by piece: what is asked of their logits is asked at once, and none kept."""
+"""Models over the same block, piece by piece: what is asked of logits is asked at once, and none are kept."""
 
 from __future__ import annotations
 
@@ -47,7 +47,9 @@ class Workers:
         self._own = threading.local()
         self._pool = ThreadPoolExecutor(threads)
 
-    def over(self, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int, work: Work[T]) -> list[T]:
+    def over(
+        self, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int, work: Work[T]
+    ) -> list[T]:
         """What `work` makes of all scored tokens, a few at a time. Raises LlamaError."""
         following = np.asarray(tokens, np.intp)
         found: list[T] = []
@@ -79,7 +81,7 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class Lockstep:
-    """The first model is the reference. `keep` is told of its distributions, by number of the scored token."""
+    """The first model is the reference. `keep` gets its distributions, by number of the scored token."""
 
     temperatures: tuple[float, ...]
     keep: Callable[[int, rows.Reference, rows.Scratch], None] | None = None

@@ -1,9 +1,9 @@
 """The reference's distributions in 0.8 KB a token, and candidates compared with them later. Pure.
 
-Of each distribution the likeliest tokens are kept one by one, of the rest its mass and a sample. KL divergence
-then is, by the chain rule and exactly, that of the lumped distributions (the rest being one token) and the
-rest's mass times the divergence within it. The sample estimates the latter without bias, and identical models
-still differ by exactly nothing.
+Of each distribution the likeliest tokens are kept one by one, of the rest its mass and a sample. By the chain
+rule, KL divergence is that of the lumped distributions (the rest being one token) and the rest's mass times
+the divergence within it. The sample estimates the latter without bias, and identical models still differ by
+exactly nothing.
 """
 
 from __future__ import annotations
@@ -113,7 +113,8 @@ def _likeliest(logits: NDArray[np.float32]) -> NDArray[np.int32]:
 
 def _logprobs(logits: rows.Rows, log_sum: NDArray[np.float64], ids: NDArray[np.int32]) -> NDArray[np.float32]:
     found = np.take_along_axis(logits, ids.astype(np.intp), axis=1) - log_sum[:, None]
-    return found.astype(np.float32)
+    logprobs: NDArray[np.float32] = found.astype(np.float32)
+    return logprobs
 
 
 def _tail_mass(probabilities: rows.Rows, ids: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -127,4 +128,5 @@ def _systematic(tail: NDArray[np.float32], offset: float) -> NDArray[np.intp]:
     """Tokens at equal distances of probability; any, if there is none: they weigh nothing."""
     sums = np.cumsum(tail, dtype=np.float64)
     wanted = (offset + np.arange(_SAMPLES)) / _SAMPLES * sums[-1]
-    return np.minimum(np.searchsorted(sums, wanted, side="right"), len(tail) - 1)
+    tokens: NDArray[np.intp] = np.minimum(np.searchsorted(sums, wanted, side="right"), len(tail) - 1)
+    return tokens

@@ -1,8 +1,8 @@
-"""The file that keeps records of the reference: blocks one behind another, each durable once `append` returns.
+"""The file that keeps records of the reference: blocks one after another, durable when `append` returns.
 
 A JSON line with `format`, `vocabulary` (its digest) and `temperatures`; then for each block a JSON line with
-`index`, `tokens` (digest of them and of where scoring begins), `rows` and `kld_at`, and that many `ROW`s. What a
-killed process left half written is cut off.
+`index`, `tokens` (digest of them and of where scoring begins), `rows` and `kld_at`, and that many `ROW`s.
+What a killed process left half written is cut off.
 """
 
 from __future__ import annotations

@@ -78,9 +78,7 @@ def reference(logits: Rows, following: NDArray[np.intp], scratch: Scratch) -> Re
     return Reference(logits, shifted, probabilities, log_sum, top, nll, margin, entropy)
 
 
-def candidate(
-    logits: Rows, following: NDArray[np.intp], against: Reference, scratch: Scratch
-) -> Candidate:
+def candidate(logits: Rows, following: NDArray[np.intp], against: Reference, scratch: Scratch) -> Candidate:
     """Raises NotFinite. KL(p ‖ q) is made of differences of logits, since ln p and ln q are much larger than
     what they differ by."""
     work = scratch.work[: len(logits)]
@@ -121,10 +119,8 @@ def log_sums(logits: Rows, out: Rows) -> tuple[NDArray[np.intp], NDArray[np.floa
     return top, highest + np.log(out.sum(axis=1, dtype=np.float64))
 
 
-def normalize(
-    exponentials: Rows, logits: Rows, top: NDArray[np.intp], log_sum: NDArray[np.float64]
-) -> None:
-    """What `log_sums` left behind becomes probabilities, of which the first choice's is exp(highest - ln Σ)."""
+def normalize(exponentials: Rows, logits: Rows, top: NDArray[np.intp], log_sum: NDArray[np.float64]) -> None:
+    """What `log_sums` left behind becomes probabilities; the first choice's is exp(highest - ln Σ)."""
     scale = np.exp(logits[np.arange(len(logits)), top] - log_sum)
     exponentials *= scale.astype(np.float32)[:, None]
 

@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from modelstore.errors import UserError
-from runner.cli import compare_evidence, output
+from runner.cli import compare_evidence, compare_selftest, output
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
 app.command("list")(compare_evidence.list_comparisons)
 app.command("show")(compare_evidence.show)
 app.command("export")(compare_evidence.export)
+app.command("selftest")(compare_selftest.selftest)
 
 
 async def _compare(session: Session, request: CompareRequest, json: bool) -> None:

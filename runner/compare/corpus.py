@@ -64,13 +64,18 @@ def prompts(folder: Path = FOLDER) -> list[tuple[str, str]]:
     return list(in_turn(split, languages(folder)))
 
 
+def prose(folder: Path = FOLDER) -> str:
+    """All of the corpus that is in English sentences, as one text."""
+    corpus = (text for text in texts(folder) if text.use == "corpus" and text.domain == "prose")
+    return "".join(read(text, folder) for text in corpus)
+
+
 def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int, folder: Path = FOLDER) -> list[Block]:
     """Blocks of text that no model wrote, domains in turn; as much work as `chunks` times 512 tokens. The
     compatible window takes prose only, which llama-perplexity can be given as it lies there."""
     corpus = [text for text in texts(folder) if text.use == "corpus"]
     if window.is_compatible:
-        prose = "".join(read(text, folder) for text in corpus if text.domain == "prose")
-        return text_blocks(tokenizer, prose, window, chunks, "prose")
+        return text_blocks(tokenizer, prose(folder), window, chunks, "prose")
     found: dict[str, list[Block]] = {}
     for text in corpus:
         cut = text_blocks(tokenizer, read(text, folder), window, None, text.domain)

@@ -1,4 +1,4 @@
-"""The models of a comparison, loaded in a child of their own (`native.score`), and what they say of tokens."""
+"""The models of a comparison, loaded in a child (`native.score`), and what they say of tokens."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class Scorer:
         record: Path | None,
         cancelled: Event,
     ) -> Iterator[Scorer]:
-        """With `record` and a reference, its compact record is written beside the scoring; with `record` alone
-        the one candidate is scored against it.
+        """With `record` and a reference, its compact record is written beside the scoring; with `record`
+        alone the one candidate is scored against it.
 
         Raises Unusable for a file that cannot be loaded and for another vocabulary than the first model's,
         DoesNotFit and WorkerFailed.
@@ -101,7 +101,7 @@ class Scorer:
 
     def noise_floor(self, block: Block) -> CandidateScores:
         """The reference against itself, computed in smaller micro-batches: what differs is no quantization's
-        fault. On CPUs nothing does."""
+        fault."""
         return _candidate(self._ask({"noise_floor": _order(block)})["candidate"])
 
     def sample(self, prompt: Sequence[int], max_tokens: int, seed: int) -> list[int]:
@@ -142,8 +142,9 @@ class Scorer:
         first = self.loaded[0]
         for variant, loaded in zip(self._variants, self.loaded, strict=True):
             if loaded.vocabulary_digest != first.vocabulary_digest:
+                names = [clean_name(each.name) for each in (variant, self._variants[0])]
                 raise Unusable(
-                    f"{clean_name(variant.name)} has another vocabulary than {clean_name(self._variants[0].name)}"
+                    f"{names[0]} has another vocabulary than {names[1]}"
                     f" ({loaded.vocabulary_size} and {first.vocabulary_size} tokens): KL divergence and flips"
                     " between them mean nothing",
                     hint="Bits per byte compare models of different vocabularies.",

@@ -1,0 +1,75 @@
+"""`compare selftest`: whether the ruler is straight on this computer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runner import exits
+from runner.cli import output
+from runner.cli.session import Json, open_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runner.compare.selftest import Check
+    from runner.compare.variant import Engine
+    from runner.settings import Settings
+
+
+def selftest(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Local model, best an F16 one.")],
+    perplexity: Annotated[
+        Path | None,
+        typer.Option("--perplexity", metavar="FILE", help="llama-perplexity: its figures beside ours."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check how quality is measured: what theory says must hold, and llama-perplexity if you have it."""
+    from dataclasses import asdict
+
+    checks = []
+    for check in _checks(name, perplexity):
+        checks.append(check)
+        if not json:
+            output.write(f"{'ok    ' if check.passed else 'FAILED'}  {check.name}\n        {check.found}")
+    passed = all(check.passed for check in checks)
+    if json:
+        output.write_json({"passed": passed, "checks": [asdict(check) for check in checks]})
+    if not passed:
+        raise typer.Exit(exits.FAILED)
+
+
+def _checks(name: str, perplexity: Path | None) -> Iterator[Check]:
+    """Raises NybbleError."""
+    from modelstore.store import Store
+    from runner.compare.selftest_run import SelfTest
+    from runner.compare.variant import Variant
+
+    session = open_session()
+    store = Store(session.paths.store)
+    manifest = store.get(name)
+    reference = Variant(
+        name=manifest.name,
+        path=store.check(manifest),
+        digest=manifest.digest,
+        size_bytes=manifest.size_bytes,
+        quantization=manifest.quantization,
+        tag=manifest.name,
+        engine=_engine(session.settings),
+    )
+    return SelfTest(reference, perplexity, output.say, Event()).checks()
+
+
+def _engine(settings: Settings) -> Engine:
+    from native.backends import gpu_backends
+    from native.topology import performance_cores, physical_cores
+    from runner.compare.selftest_run import LENGTH_TOKENS
+    from runner.compare.variant import Engine
+
+    layers = -1 if settings.gpu_layers is None else settings.gpu_layers
+    threads = settings.threads or performance_cores() or physical_cores()
+    return Engine(LENGTH_TOKENS, threads, layers if gpu_backends() else 0)

@@ -1,0 +1,149 @@
+"""Whether the ruler is straight: what must hold of any scores, and of llama-perplexity's figures beside ours.
+Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.compare.block import CandidateScores, ReferenceScores
+from runner.compare.clusters import Clusters, mean
+
+# KL divergence below nothing that rounding explains.
+_ROUNDING_NATS = 1e-6
+_STANDARD_ERRORS = 3.0
+_RECORD_FRACTION = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`found` says in figures what was seen, and beside what."""
+
+    name: str
+    passed: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """One candidate beside the reference over all blocks; `clusters` are the blocks."""
+
+    reference: ReferenceScores
+    candidate: CandidateScores
+    clusters: Clusters
+
+    @property
+    def ppl(self) -> float:
+        return float(np.exp(self.candidate.nll.mean()))
+
+    @property
+    def reference_ppl(self) -> float:
+        return float(np.exp(self.reference.nll.mean()))
+
+    @property
+    def delta_p(self) -> NDArray[np.float64]:
+        difference: NDArray[np.float64] = np.exp(-self.candidate.nll) - np.exp(-self.reference.nll)
+        return difference
+
+
+def pooled(blocks: Sequence[tuple[ReferenceScores, CandidateScores]]) -> Pooled:
+    references, candidates = zip(*blocks, strict=True)
+    return Pooled(
+        ReferenceScores(
+            np.concatenate([each.nll for each in references]),
+            np.concatenate([each.margin for each in references]),
+            np.concatenate([each.entropy for each in references]),
+            np.sum([each.kld_at for each in references], axis=0),
+        ),
+        CandidateScores(
+            np.concatenate([each.nll for each in candidates]),
+            np.concatenate([each.kld for each in candidates]),
+            np.concatenate([each.same_top for each in candidates]),
+        ),
+        Clusters.of([len(each.nll) for each in references]),
+    )
+
+
+def itself(scores: Pooled) -> Check:
+    """The reference as its own candidate: no difference at all."""
+    worst = float(np.abs(scores.candidate.kld).max())
+    flips = int((~scores.candidate.same_top).sum())
+    same = bool((scores.candidate.nll == scores.reference.nll).all())
+    found = f"KL divergence at most {worst:g}, {flips} flips in {scores.clusters.tokens:,} tokens"
+    return Check("the reference beside itself: exactly nothing", same and worst == 0 and flips == 0, found)
+
+
+def bounds(name: str, scores: Pooled) -> Check:
+    """Of each token: D ≥ 0, and |q(x) - p(x)| ≤ √(D/2), Pinsker's inequality; but for rounding."""
+    divergence = scores.candidate.kld
+    least = float(divergence.min())
+    excess = np.abs(scores.delta_p) - np.sqrt((np.maximum(divergence, 0) + _ROUNDING_NATS) / 2)
+    passed = least >= -_ROUNDING_NATS and float(excess.max()) <= 0
+    found = f"least divergence {least:.2g}, |Δp| at most {excess.max():+.2g} above Pinsker's bound"
+    return Check(f"{name}: no token outside the bounds of theory", passed, found)
+
+
+def sampled(name: str, scores: Pooled) -> Check:
+    """On text that the reference wrote at temperature 1, the ln ratio's mean is that of KL divergence."""
+    ratio = scores.candidate.nll - scores.reference.nll
+    gap = mean(ratio - scores.candidate.kld, scores.clusters)
+    found = (
+        f"ln ratio {ratio.mean():.5f}, KL divergence {scores.candidate.kld.mean():.5f},"
+        f" error of the difference {gap.error or 0:.5f}"
+    )
+    passed = gap.value is not None and abs(gap.value) <= _STANDARD_ERRORS * (gap.error or 0)
+    return Check(f"{name}: ln ratio and KL divergence agree on the reference's own text", passed, found)
+
+
+def record(name: str, exact: Pooled, compact: Pooled) -> Check:
+    """The reference's compact record says what lock step says."""
+    divergence = float(exact.candidate.kld.mean())
+    gaps = compact.candidate.kld - exact.candidate.kld
+    error = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+    gap = float(gaps.mean())
+    same = bool(
+        (compact.candidate.nll == exact.candidate.nll).all()
+        and (compact.candidate.same_top == exact.candidate.same_top).all()
+    )
+    passed = same and abs(gap) <= _RECORD_FRACTION * divergence and abs(gap) <= _STANDARD_ERRORS * error
+    fraction = gap / divergence if divergence else 0.0
+    found = f"{divergence:.6f} in lock step, {fraction:+.2%} by the record, its error {error:.2g}"
+    return Check(f"{name}: the compact record agrees with lock step", passed, found)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """What llama-perplexity says of one candidate; percentages as printed."""
+
+    ppl: float
+    kld_mean: float
+    kld_median: float
+    kld_p99: float
+    delta_p_rms: float
+    same_top: float
+
+
+def against_peer(name: str, scores: Pooled, peer: PeerFigures) -> list[Check]:
+    """Tolerances: its base logits are stored in 16 bits."""
+    divergence = scores.candidate.kld
+    rms = 100 * float(np.sqrt((scores.delta_p**2).mean()))
+    same_top = 100 * float(scores.candidate.same_top.mean())
+    median, p99 = (float(value) for value in np.quantile(divergence, [0.5, 0.99]))
+    rows = (
+        ("perplexity", scores.ppl, peer.ppl, 1e-4 * peer.ppl),
+        ("mean KL divergence", float(divergence.mean()), peer.kld_mean, max(5e-5, 5e-3 * peer.kld_mean)),
+        ("median KL divergence", median, peer.kld_median, max(1e-4, 1e-2 * peer.kld_median)),
+        ("KL divergence, 99 %", p99, peer.kld_p99, max(1e-4, 1e-2 * peer.kld_p99)),
+        ("RMS Δp in %", rms, peer.delta_p_rms, 0.01),
+        ("same top in %", same_top, peer.same_top, 0.1),
+    )
+    return [close(f"{name}: {what}", ours, theirs, within) for what, ours, theirs, within in rows]
+
+
+def close(name: str, ours: float, theirs: float, within: float) -> Check:
+    found = f"{ours:.6g} here, {theirs:.6g} by llama-perplexity, {within:.2g} allowed"
+    return Check(f"{name} as llama-perplexity has it", abs(ours - theirs) <= within, found)

@@ -1,0 +1,111 @@
+"""The self test on a real model: quantizations are made of it, scored in every way there is, and compared."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from modelstore.conversion import Conversion, Recipe
+from modelstore.gguf import read_header
+from runner.compare import corpus, selftest
+from runner.compare.block import Block
+from runner.compare.blocks import compatible
+from runner.compare.peer import Peer
+from runner.compare.scoring import Scored, Scorer
+from runner.compare.selftest import Check, Pooled
+from runner.compare.variant import Variant
+
+_MADE = ("Q8_0", "Q4_K_M", "Q4_0", "Q3_K_M")
+_CHUNKS = 4
+LENGTH_TOKENS = 512
+_ANSWERS = 12
+_ANSWER_TOKENS = 96
+_PROMPT_TOKENS = 24
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """`reference` needs a context of 512 tokens. `report` is told what is being done."""
+
+    reference: Variant
+    peer: Path | None
+    report: Report
+    cancelled: Event
+
+    def checks(self) -> Iterator[Check]:
+        """As they are made. Raises Unusable, UserError and WorkerFailed."""
+        with tempfile.TemporaryDirectory(prefix="nybble-selftest-") as scratch:
+            folder = Path(scratch)
+            made = [self._made(label, folder) for label in _MADE]
+            candidates = [*made, replace(self.reference, name="itself")]
+            record = folder / "reference.record"
+            self.report("scoring in lock step")
+            with Scorer.running(self.reference, candidates, record, self.cancelled) as scorer:
+                blocks = corpus.fixed_blocks(scorer, compatible(LENGTH_TOKENS), _CHUNKS)
+                exact = _by_candidate([scorer.score(block) for block in blocks])
+                yield selftest.itself(exact[-1])
+                noise = scorer.noise_floor(blocks[0])
+                floor = f"mean KL divergence {abs(noise.kld.mean()):.2g} with another micro-batch size"
+                yield Check("noise floor of this machine", True, floor)
+                own = self._own_text(scorer, blocks)
+            for variant, scores in zip(made, exact, strict=False):
+                yield selftest.bounds(variant.name, scores)
+            for variant, scores in zip(made, own, strict=False):
+                yield selftest.sampled(variant.name, scores)
+            self.report("scoring against the compact record")
+            for variant, scores in zip(made, exact, strict=False):
+                yield selftest.record(variant.name, scores, self._by_record(variant, blocks, record))
+            if self.peer:
+                yield from self._beside_peer(self.peer, made, exact, folder)
+
+    def _made(self, label: str, folder: Path) -> Variant:
+        self.report(f"making {label}")
+        path, source = folder / f"{label}.gguf", self.reference.path
+        with source.open("rb") as stream:
+            header = read_header(stream, source.stat().st_size)
+        conversion = Conversion(source, header, path, Recipe(label))
+        conversion.run(lambda _progress: None, lambda _bytes: None, self.cancelled)
+        return replace(self.reference, name=label, path=path, size_bytes=path.stat().st_size, tag=None)
+
+    def _own_text(self, scorer: Scorer, blocks: Sequence[Block]) -> list[Pooled]:
+        """Continuations by the reference, and what all models say of them."""
+        self.report("scoring the reference's own text")
+        tokens = [token for block in blocks for token in block.tokens]
+        starts = range(0, len(tokens), len(tokens) // _ANSWERS)[:_ANSWERS]
+        prompts = [tokens[start : start + _PROMPT_TOKENS] for start in starts]
+        answers = scorer.sample_together(prompts, _ANSWER_TOKENS, range(_ANSWERS))
+        texts = [
+            Block(len(blocks) + number, "own", (*prompt, *answer), len(prompt), 0)
+            for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
+        ]
+        return _by_candidate([scorer.score(text) for text in texts])
+
+    def _by_record(self, variant: Variant, blocks: Sequence[Block], record: Path) -> Pooled:
+        with Scorer.running(None, [variant], record, self.cancelled) as scorer:
+            (scores,) = _by_candidate([scorer.score(block) for block in blocks])
+            return scores
+
+    def _beside_peer(
+        self, binary: Path, made: Sequence[Variant], exact: Sequence[Pooled], folder: Path
+    ) -> Iterator[Check]:
+        text = folder / "text.txt"
+        text.write_text(corpus.prose(), encoding="utf-8", newline="")
+        peer = Peer(binary, text, LENGTH_TOKENS, _CHUNKS, folder)
+        self.report("llama-perplexity: the reference")
+        ppl = peer.base(self.reference)
+        yield selftest.close("the reference: perplexity", exact[0].reference_ppl, ppl, 1e-4 * ppl)
+        for variant, scores in zip(made, exact, strict=False):
+            self.report(f"llama-perplexity: {variant.name}")
+            yield from selftest.against_peer(variant.name, scores, peer.figures(variant))
+
+
+def _by_candidate(scored: Sequence[Scored]) -> list[Pooled]:
+    return [
+        selftest.pooled([(block.reference, block.candidates[number]) for block in scored])
+        for number in range(len(scored[0].candidates))
+    ]
