@@ -55,14 +55,13 @@ def obstacle(candidate: Candidate, lineup: Lineup, wish: Wish) -> str | None:
     most = wish.floors.kld if lineup.ruler == "kld" else None
     if candidate.problem:
         return candidate.problem
-    if wish.usable_bytes is not None:
-        if needed is None:
-            return "how much memory it needs is not known"
-        if needed > wish.usable_bytes:
-            return (
-                f"needs {needed / GIB:.2f} GiB with a context of {wish.context:,} tokens, "
-                f"and {wish.usable_bytes / GIB:.2f} GiB can be had"
-            )
+    if needed is None and any(each.memory for each in lineup.candidates):
+        return "how much memory it needs is not known"
+    if needed is not None and wish.usable_bytes is not None and needed > wish.usable_bytes:
+        return (
+            f"needs {needed / GIB:.2f} GiB with a context of {wish.context:,} tokens, "
+            f"and {wish.usable_bytes / GIB:.2f} GiB can be had"
+        )
     if candidate.loss is None and any(each.loss for each in lineup.candidates):
         return "its quality was not measured"
     if candidate.time_s is None and any(each.time_s for each in lineup.candidates):
@@ -150,5 +149,5 @@ def _is_worth_it(smaller: Candidate, bigger: Candidate, lineup: Lineup, wish: Wi
         return False
     if smaller.time_s and bigger.time_s and smaller.time_s.value < (1 - _SPEED_COST) * bigger.time_s.value:
         return False
-    gib = ((bigger.memory_bytes(wish.context) or 0) - (smaller.memory_bytes(wish.context) or 0)) / GIB
+    gib = (bigger.footprint_bytes(wish.context) - smaller.footprint_bytes(wish.context)) / GIB
     return bigger.loss.value <= smaller.loss.value * math.pow(1 - _WORTH_PER_GIB, gib)

@@ -45,6 +45,7 @@ class Candidate:
     not measured. `problem` says why the figures must not be used."""
 
     name: str
+    size_bytes: int
     memory: Mapping[int, int]
     loss: Figure | None
     time_s: Figure | None
@@ -65,6 +66,10 @@ class Candidate:
         low, high = lengths[above - 1], lengths[above]
         slope = (self.memory[high] - self.memory[low]) / (high - low)
         return round(self.memory[low] + slope * (context - low))
+
+    def footprint_bytes(self, context: int) -> int:
+        """To rank by: the file's size where the memory is not known."""
+        return self.memory_bytes(context) or self.size_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,7 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
     prefill_tps = first.prefill_tps.value if first else None
     return Candidate(
         name=variant.name,
+        size_bytes=variant.size_bytes,
         memory=_memory(variant.memory, wish.context),
         loss=_loss(variant, wish, ruler),
         time_s=_time_s(speed, first),
@@ -141,7 +147,7 @@ def _loss(variant: VariantResult, wish: Wish, ruler: Ruler) -> Figure | None:
     if ruler == "bits_per_byte":
         return _figure(variant.quality.bits_per_byte) if variant.quality else None
     if variant.is_reference:
-        return Figure(0.0)
+        return Figure(0.0) if variant.quality else None
     chosen = [variant.domains[name].kld_mean for name in wish.domains if name in variant.domains]
     figures = [figure for each in chosen if (figure := _figure(each))]
     if figures:

@@ -9,7 +9,7 @@ from runner.compare.lineup import Candidate, Figure, Lineup
 
 def front(candidates: Sequence[Candidate], lineup: Lineup, context: int) -> list[Candidate]:
     """The smallest first. Of candidates that cannot be told apart only the smallest remains."""
-    by_memory = sorted(candidates, key=lambda each: each.memory_bytes(context) or 0)
+    by_memory = sorted(candidates, key=lambda each: each.footprint_bytes(context))
     left: list[Candidate] = []
     for place, candidate in enumerate(by_memory):
         others = by_memory[:place] + by_memory[place + 1 :]
@@ -28,9 +28,8 @@ def beats(one: Candidate, other: Candidate, lineup: Lineup, context: int) -> boo
 
 
 def _comparisons(one: Candidate, other: Candidate, lineup: Lineup, context: int) -> tuple[bool, ...]:
-    ours, theirs = one.memory_bytes(context), other.memory_bytes(context)
     return (
-        ours is not None and theirs is not None and ours < theirs,
+        one.footprint_bytes(context) < other.footprint_bytes(context),
         lineup.loses_less(one, other),
         _is_better(one.time_s, other.time_s),
         _is_better(one.joules, other.joules),

@@ -18,7 +18,9 @@ def reason(
     facts = f"{choice.name}: {', '.join(_facts(choice, lineup, wish))}."
     if decision.notes:
         return f"{' '.join(decision.notes)} {facts}"
-    beside = [_beside(other, choice, decision, lineup, wish) for other in _neighbours(choice, pareto)]
+    beside = [
+        _beside(other, choice, decision, lineup, wish) for other in _neighbours(choice, pareto, wish.context)
+    ]
     return f"{facts} {'; '.join(beside) or 'Nothing else is surely better in any respect'}."
 
 
@@ -45,18 +47,19 @@ def _facts(choice: Candidate, lineup: Lineup, wish: Wish) -> list[str]:
     return facts
 
 
-def _neighbours(choice: Candidate, pareto: Sequence[Candidate]) -> list[Candidate]:
+def _neighbours(choice: Candidate, pareto: Sequence[Candidate], context: int) -> list[Candidate]:
     """The next larger and the next smaller of the front, which is in order of memory."""
-    place = [each.name for each in pareto].index(choice.name)
-    return [*pareto[place + 1 : place + 2], *pareto[max(place - 1, 0) : place]]
+    ours = choice.footprint_bytes(context)
+    larger = [each for each in pareto if each.footprint_bytes(context) > ours]
+    smaller = [each for each in pareto if each.footprint_bytes(context) < ours]
+    return [*larger[:1], *smaller[-1:]]
 
 
 def _beside(other: Candidate, choice: Candidate, decision: Decision, lineup: Lineup, wish: Wish) -> str:
     """One clause: memory, quality and speed of `other`, and what keeps it out if anything does."""
     differences = []
-    ours, theirs = choice.memory_bytes(wish.context), other.memory_bytes(wish.context)
-    if ours is not None and theirs is not None:
-        differences.append(f"{_gib(abs(theirs - ours))} {'more' if theirs > ours else 'less'}")
+    more = other.footprint_bytes(wish.context) - choice.footprint_bytes(wish.context)
+    differences.append(f"{_gib(abs(more))} {'more' if more > 0 else 'less'}")
     if choice.loss and other.loss and choice.loss.value > 0:
         differences.append(f"{other.loss.value / choice.loss.value:.2g} times the {_RULERS[lineup.ruler]}")
     if choice.time_s and other.time_s:

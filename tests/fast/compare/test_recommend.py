@@ -191,11 +191,28 @@ def test_what_was_not_measured_cannot_decide() -> None:
     no_quality = [each.model_copy(update={"quality": None}) for each in EVERYTHING]
     assert recommend(no_quality, [], wish("balanced", 7.0))[0].reason == "Quality was not measured."
     assert _pick(no_quality, wish("fast", 7.0)) == "Q2_K"
+    reference = no_quality[0].model_copy(update={"is_reference": True})
+    assert _pick([reference, *no_quality[1:]], wish("fast", 7.0)) == "Q2_K"
     left_out = VariantResult(name="Q9", digest="", size_bytes=0, problems=["there is no Q9"])
     assert _refused([*EVERYTHING, left_out])["Q9"] == "there is no Q9"
     partly = [*EVERYTHING[:3], no_quality[3]]
     assert _refused(partly)["Q4_K_M"] == "its quality was not measured"
     assert _pick([], wish("balanced", 7.0)) is None
+
+
+def test_quality_alone_is_ranked_by_the_size_of_the_files() -> None:
+    alone = [each.model_copy(update={"speed": None, "memory": None}) for each in EVERYTHING]
+    found, _ = recommend(alone, [], wish("balanced", 7.0))
+    assert found.choice == "Q6_K"
+    assert found.reason.startswith("Q6_K: KL divergence 0.00545 ± 0.0002. Q8_0: 1.81 GiB more")
+
+
+def test_a_choice_may_be_off_the_front() -> None:
+    """A is better in everything, but not surely: its KL divergence may be 0.124."""
+    one, other = variant(Row("A", 4.0, 0.10, 20.0), error=0.12), variant(Row("B", 5.0, 0.11, 15.0))
+    found, pareto = recommend([one, other], [], wish("best", 16))
+    assert (found.choice, pareto) == ("B", ["A"])
+    assert "25% faster, but KL divergence may be 0.124, more than 0.12" in found.reason
 
 
 def test_a_broken_file_is_named_and_not_chosen() -> None:
