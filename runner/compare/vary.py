@@ -38,9 +38,11 @@ class Way:
             return replace(engine, kv_type_k=self.value, kv_type_v=self.value)
         if self.setting == "flash_attention":
             return replace(engine, flash_attention=self.value == "on")
-        if self.setting == SPECULATION:
-            return engine
-        return replace(engine, **{self.setting: int(self.value)})
+        if self.setting == "threads":
+            return replace(engine, threads=int(self.value))
+        if self.setting == "context_length":
+            return replace(engine, context_length=int(self.value))
+        return engine
 
 
 def ways(vary: Mapping[str, Sequence[str]]) -> list[Way]:
