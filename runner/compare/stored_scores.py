@@ -55,7 +55,7 @@ def _parsed(data: bytes, tokens: int) -> tuple[ReferenceScores, CandidateScores]
     for kind in _COLUMNS:
         columns.append(_unshuffled(data[offset : offset + tokens * kind.itemsize], kind))
         offset += tokens * kind.itemsize
-    kld_at = np.frombuffer(data, "<f8", len(TEMPERATURES), offset).copy()
+    kld_at = np.frombuffer(data, "<f8", len(TEMPERATURES), offset)
     packed = np.frombuffer(data, np.uint8, -1, offset + kld_at.nbytes)
     if any(len(column) != tokens for column in columns) or len(packed) != (tokens + 7) // 8:
         raise ValueError("a wrong length")

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from modelstore.errors import UserError
 from runner.text import clean
 from runner.wire.compare import Comparison
 
@@ -51,13 +52,24 @@ def _card(comparison: Comparison) -> str:
     return card(comparison)
 
 
+def _require_drawing() -> None:
+    """Raises UserError."""
+    try:
+        import matplotlib  # noqa: F401
+    except ModuleNotFoundError as error:
+        hint = "pip install 'nybble[report]'; JSON, CSV and Markdown need no extra"
+        raise UserError("pictures need matplotlib, which is not installed", hint=hint) from error
+
+
 def _picture(comparison: Comparison) -> str:
+    _require_drawing()
     from runner.compare.export.picture import picture
 
     return picture(comparison)
 
 
 def _report(comparison: Comparison) -> str:
+    _require_drawing()
     from runner.compare.export.page import page
 
     return page(comparison)

@@ -1,7 +1,7 @@
 """Pictures with matplotlib, as SVG whose colours are CSS variables and whose text is text.
 
 matplotlib is told one odd colour for each role; in the SVG these become `var(--role)`, so that one picture
-serves light and dark pages. Imported only where pictures are drawn.
+serves light and dark pages. This and `plots` are imported only once `export` knows that matplotlib is there.
 """
 
 from __future__ import annotations
@@ -11,18 +11,17 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import matplotlib as mpl
+from cycler import cycler
 from markupsafe import Markup, escape
-
-from modelstore.errors import UserError
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 ROLES = (
-    "paper", "ink", "muted", "line", "accent", "good", "bad", "weights", "kv", "compute", "spare",
+    "paper", "ink", "muted", "line", "accent", "bad", "weights", "kv", "compute", "spare",
     "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7",
 )  # fmt: skip
 """Names of CSS variables; palette.css gives them values."""
@@ -46,13 +45,7 @@ def series(index: int) -> str:
 
 @contextmanager
 def figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure, in CSS pixels. Raises UserError if matplotlib is not installed."""
-    try:
-        import matplotlib as mpl
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        hint = "pip install 'nybble[report]'; JSON, CSV and Markdown need no extra"
-        raise UserError("pictures need matplotlib, which is not installed", hint=hint) from error
+    """An empty figure, in CSS pixels."""
     with mpl.rc_context(_style()):
         yield Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
 
@@ -69,8 +62,6 @@ def bare(axes: Axes, grid: Literal["x", "y"] | None = None) -> None:
 
 def plain_log(axis: Literal["x", "y"], axes: Axes) -> None:
     """A logarithmic axis with ticks at 1, 2 and 5 times powers of ten, written as people write them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
     getattr(axes, f"set_{axis}scale")("log")
     chosen = getattr(axes, f"{axis}axis")
     low, high = sorted(getattr(axes, f"get_{axis}lim")())
@@ -107,7 +98,7 @@ def _style() -> Any:
         "svg.fonttype": "none",
         "svg.hashsalt": "nybble",
         "text.parse_math": False,  # names may contain $
-        "axes.unicode_minus": True,
+        "axes.prop_cycle": cycler(color=[ink]),
         "font.family": "DejaVu Sans",
         "font.size": 12,
         "text.color": ink,

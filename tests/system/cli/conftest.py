@@ -1,4 +1,4 @@
-"""One daemon for the tests that only use it."""
+"""Daemons for tests of commands: one for all tests that only use it, and scripted ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runner import daemon_file, paths
 from tests.daemons import Daemon
+from tests.fakes.daemon import FakeDaemon, running
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,16 @@ def shared(home: Path, shared_daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -
     """The shared daemon, as the one that commands of this test talk to."""
     monkeypatch.setenv("NYBBLE_HOME", str(shared_daemon.home))
     return shared_daemon
+
+
+@pytest.fixture
+def fake(home: Path) -> Iterator[FakeDaemon]:
+    """A scripted daemon, as the one that commands of this test find."""
+    places = paths.resolve({"NYBBLE_HOME": str(home)})
+    for daemon in running(home.parent):
+        daemon.store = places.store
+        places.daemon_file.parent.mkdir(parents=True)
+        daemon_file.write(places.daemon_file, daemon_file.DaemonRecord(0, daemon.address, "0"))
+        yield daemon
+        # No real daemon is to be stopped at the end.
+        places.daemon_file.unlink()

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from runner import daemon_file, exits, paths
+from runner import exits
 from runner.wire.compare import Comparison, ComparisonDone, VariantMeasured
 from tests.commands import finish, nybble_here, start
 from tests.comparisons import beginning, comparison, finished, measured
 from tests.daemons import NYBBLE
-from tests.fakes.daemon import FakeDaemon, Gate, HangUp, error, running
+from tests.fakes.daemon import FakeDaemon, Gate, HangUp, error
 from tests.terminal import Terminal
-
-
-@pytest.fixture
-def fake(home: Path) -> Iterator[FakeDaemon]:
-    """The daemon that the commands of this test find."""
-    places = paths.resolve({"NYBBLE_HOME": str(home)})
-    for daemon in running(home.parent):
-        daemon.store = places.store
-        places.daemon_file.parent.mkdir(parents=True)
-        daemon_file.write(places.daemon_file, daemon_file.DaemonRecord(0, daemon.address, "0"))
-        yield daemon
-        # No real daemon is to be stopped at the end.
-        places.daemon_file.unlink()
 
 
 def test_the_table_is_data_and_what_happens_is_talk(fake: FakeDaemon) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
 from runner.compare.export.drawing import color
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _GAP = 7.0
 _LETTER_WIDTH, _LINE_HEIGHT = 7.4, 14.0

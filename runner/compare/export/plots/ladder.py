@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from runner.compare.export.drawing import as_svg, color, figure, plain_log
 from runner.compare.export.plots.rows import height, prepare
 from runner.wire.compare import Comparison, Estimate, Quality
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _RUNGS = (
     ("median", "kld_median", "c2", "o"), ("p90", "kld_p90", "c5", "s"), ("p99", "kld_p99", "c4", "D"),

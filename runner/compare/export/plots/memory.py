@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
 
 from runner.compare.export.columns import contexts, memory_parts
 from runner.compare.export.drawing import as_svg, color, figure
@@ -13,9 +14,6 @@ from runner.compare.export.plots.rows import height, prepare
 from runner.compare.export.words import context, unit
 from runner.readout.numbers import ByteUnit
 from runner.wire.compare import Comparison, VariantResult
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _PARTS = {"weights": "weights", "kv": "KV cache", "compute": "compute", "spare": "spare"}
 """Names by role."""
@@ -26,8 +24,6 @@ def waterfall(comparison: Comparison, *, is_narrow: bool = False) -> Markup | No
     panels = contexts(comparison)
     if not shown or not panels:
         return None
-    from matplotlib.patches import Patch
-
     one = height(len(shown), 40)
     with figure(*((400, one * len(panels) + 30) if is_narrow else (1080, one + 30))) as drawing:
         grid = (len(panels), 1) if is_narrow else (1, len(panels))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from matplotlib.axes import Axes
 
 from runner.compare.export.drawing import bare, color
 from runner.compare.export.words import shortened
 from runner.readout.course import Course
 from runner.readout.numbers import half_width, rounded
 from runner.wire.compare import Comparison, Estimate, VariantResult
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _NAME_CHARACTERS = 18
 WIDTH = 440

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from runner.compare.export.columns import at_depth_zero
 from runner.compare.export.drawing import as_svg, bare, color, figure, series
@@ -14,9 +14,6 @@ from runner.compare.export.words import context
 from runner.readout.course import Course
 from runner.readout.numbers import half_width
 from runner.wire.compare import Comparison, VariantResult
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 

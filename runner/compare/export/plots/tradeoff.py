@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from runner.compare.export.drawing import as_svg, bare, color, figure, plain_log
 from runner.compare.export.plots.labels import place
@@ -16,9 +16,6 @@ from runner.readout.course import Course
 from runner.readout.numbers import rounded
 from runner.readout.table import memory_bytes
 from runner.wire.compare import Comparison
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _RADIUS = 4.5
 _NAME_CHARACTERS = 22
