@@ -11,15 +11,17 @@ from runner.bench.neighbours import Neighbour, Watch, families
 from runner.compare.sensors.battery import Charge, charge
 from runner.text import clean_name
 
+_NAMED = 3
 _THROTTLED = "sys/devices/system/cpu/cpu*/thermal_throttle/*_throttle_count"
 
 
 class Disturbances:
-    """Looks on from when it is made. `root` is where the system's files are, of those that it has."""
+    """Looks on from when it is made. `busiest` are other processes, by pid and name, at their busiest; `root`
+    is where the system's files are."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
-        self._busiest: dict[tuple[int | None, str], Neighbour] = {}
+        self.busiest: dict[tuple[int | None, str], Neighbour] = {}
         self._watch = Watch()
         self._throttled = _throttle_count(root)
         self._charge = _charge(root)
@@ -28,8 +30,8 @@ class Disturbances:
         """Note who was busy since the last look: looking seldom would let a short disturbance pass."""
         for found in self._watch.busy(families([os.getpid()])):
             key = found.pid, found.name
-            if key not in self._busiest or self._busiest[key].cores < found.cores:
-                self._busiest[key] = found
+            if key not in self.busiest or self.busiest[key].cores < found.cores:
+                self.busiest[key] = found
         self._watch = Watch()
 
     def warnings(self) -> list[str]:
@@ -37,10 +39,10 @@ class Disturbances:
         return [*self._neighbours(), *self._heat(), *self._battery()]
 
     def _neighbours(self) -> list[str]:
-        busiest = sorted(self._busiest.values(), key=lambda each: each.cores, reverse=True)
+        busiest = sorted(self.busiest.values(), key=lambda each: each.cores, reverse=True)[:_NAMED]
         if not busiest:
             return []
-        names = ", ".join(f"{clean_name(each.name)} ({each.cores:.1f} cores)" for each in busiest[:5])
+        names = ", ".join(f"{clean_name(each.name)} ({each.cores:.1f} cores)" for each in busiest)
         return [f"other processes took the CPU meanwhile: {names}"]
 
     def _heat(self) -> list[str]:

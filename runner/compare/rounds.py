@@ -25,7 +25,8 @@ _SLOWED_DOWN = 0.1
 
 @dataclass(slots=True)
 class Timings:
-    """One variant's, in seconds. `warm_ups` are not used for figures."""
+    """One variant's, in seconds. Warm-ups are not among them; tests whose warm-up did not end are `unsteady`.
+    `warnings` are sentences for the user."""
 
     engine: TimedEngine
     plan: SpeedPlan
@@ -34,6 +35,7 @@ class Timings:
     loads_warm: list[float] = field(default_factory=list)
     not_cold: str | None = None
     metered: Metered = field(default_factory=Metered)
+    unsteady: list[Test] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def tokens_per_second(self, test: Test) -> Estimate:
@@ -60,6 +62,7 @@ class Rounds:
         self._disturbances = disturbances
         self._step = step
         self._cancelled = cancelled
+        self._started_s = time.monotonic()
 
     def run(self) -> None:
         """Raises WorkerFailed and progress.Cancelled."""
@@ -67,13 +70,28 @@ class Rounds:
             self._measure_loads(timings)
         self._rest()
         for depth in sorted({depth for timings in self._timings for depth in timings.plan.depths}):
+            able = self._able(depth)
             for kind in (0, 1):
-                able = [each for each in self._timings if depth in each.plan.depths and _is_fast(each, depth)]
                 self._measure([(each, each.plan.tests(depth)[kind]) for each in able])
                 self._disturbances.look()
         self._rest()
         for timings in self._timings:
-            timings.warnings += _slowdowns(timings)
+            timings.warnings += [*_unsteady(timings), *_slowed_down(timings)]
+
+    def _able(self, depth: int) -> list[Timings]:
+        """Whose tests at this depth fit in the context and in the time; of others the reason is kept."""
+        budget_s = sum(timings.plan.budget_s for timings in self._timings)
+        is_late = time.monotonic() - self._started_s > budget_s
+        able = []
+        for timings in self._timings:
+            if depth not in timings.plan.depths:
+                continue
+            if depth and (is_late or _seconds_to(depth, timings) > timings.plan.most_s):
+                why = "there was no time left" if is_late else "computing so many tokens takes too long"
+                timings.warnings.append(f"depth {depth} left out: {why}")
+            else:
+                able.append(timings)
+        return able
 
     def _measure_loads(self, timings: Timings) -> None:
         """Cold and warm in turn, as long as there is time."""
@@ -140,18 +158,10 @@ def why_not_cold(file: Path) -> str | None:
     return None
 
 
-def _is_fast(timings: Timings, depth: int) -> bool:
-    """Whether the tokens before a test are computed in the time that a test may take."""
-    if not depth:
-        return True
+def _seconds_to(depth: int, timings: Timings) -> float:
+    """How long it takes to compute that many tokens, by the fastest prefill so far."""
     prefill, _ = timings.plan.tests(0)
-    per_token_s = min(timings.repetitions[prefill]) / prefill.tokens
-    if depth * per_token_s <= timings.plan.most_s:
-        return True
-    warning = f"depth {depth} left out: computing so many tokens takes about {depth * per_token_s:.0f} s"
-    if warning not in timings.warnings:
-        timings.warnings.append(warning)
-    return False
+    return depth * min(timings.repetitions[prefill]) / prefill.tokens
 
 
 def _warm_up(timings: Timings, test: Test) -> None:
@@ -161,14 +171,21 @@ def _warm_up(timings: Timings, test: Test) -> None:
         if sum(taken_s) > timings.plan.most_s / 2:
             return
         if len(taken_s) == timings.plan.most_warm_ups:
-            timings.warnings.append(f"{test.name} did not get steady: repetitions differ by more than 3 %")
+            timings.unsteady.append(test)
             return
         taken_s.append(timings.engine.seconds(test))
 
 
-def _slowdowns(timings: Timings) -> list[str]:
-    return [
-        f"{test.name} became {slower:.0%} slower from first to last: heat, a power limit or another process"
+def _unsteady(timings: Timings) -> list[str]:
+    names = ", ".join(test.name for test in timings.unsteady)
+    return [f"did not get steady, repetitions differ by more than 3 %: {names}"] if names else []
+
+
+def _slowed_down(timings: Timings) -> list[str]:
+    """Of prefill and decode that took longer and longer."""
+    names = ", ".join(
+        f"{test.name} by {slower:.0%}"
         for test, taken_s in timings.repetitions.items()
         if (slower := slowdown(taken_s)) > _SLOWED_DOWN
-    ]
+    )
+    return [f"became slower from first to last (heat, a power limit or other work): {names}"] if names else []

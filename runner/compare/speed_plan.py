@@ -18,7 +18,7 @@ class SpeedPlan:
     """Prefill of `prompt_tokens` and decode of `generate_tokens` behind each of `depths`, `repetitions` times
     once it is steady, which is given up after `most_warm_ups`. `loads` of each kind, `requests` through the
     daemon. A test of one variant takes about `most_s` seconds at most, but has two repetitions; for energy it
-    may take `energy_s`, but has one window.
+    may take `energy_s`, but has one window. When `budget_s` for each variant are over, depths are left out.
 
     `text` is what tokens are taken from; None takes random ones. `daemon` is the address of the daemon that
     serves models which have a tag; None leaves out what is measured through it. An answer is `answer_tokens`
@@ -30,10 +30,11 @@ class SpeedPlan:
     depths: tuple[int, ...] = (0, 4096, 16384)
     repetitions: int = 5
     most_warm_ups: int = 8
-    loads: int = 3
-    requests: int = 3
+    loads: int = 4
+    requests: int = 4
     most_s: float = 60.0
     energy_s: float = 60.0
+    budget_s: float = 600.0
     text: str | None = None
     daemon: str | None = None
     answer_tokens: int = 256
@@ -61,17 +62,18 @@ class SpeedPlan:
 
 QUICK = SpeedPlan(
     prompt_tokens=128,
-    generate_tokens=32,
+    generate_tokens=16,
     depths=(0, 512),
-    repetitions=3,
-    most_warm_ups=4,
+    repetitions=4,
+    most_warm_ups=3,
     loads=2,
     requests=2,
     most_s=10.0,
     energy_s=4.0,
+    budget_s=10.0,
 )
 STANDARD = SpeedPlan(depths=(0, 4096))
-DEEP = SpeedPlan(repetitions=10, loads=5, requests=5, most_s=300.0)
+DEEP = SpeedPlan(repetitions=10, loads=6, requests=6, most_s=300.0, budget_s=3600.0)
 
 
 def speed_plan(effort: Effort) -> SpeedPlan:
@@ -91,8 +93,8 @@ def there_and_back(count: int, rounds: int) -> list[list[int]]:
 
 
 def slowdown(durations_s: Sequence[float]) -> float:
-    """How much slower the second half was than the first, 0.1 for 10 %; 0 for one."""
+    """How much slower the second half was than the first, 0.1 for 10 %; 0 for fewer than four."""
     half = len(durations_s) // 2
-    if not half:
+    if half < 2:
         return 0.0
     return statistics.median(durations_s[-half:]) / statistics.median(durations_s[:half]) - 1
