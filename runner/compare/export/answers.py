@@ -23,9 +23,8 @@ def strips(comparison: Comparison) -> Markup | None:
     shown = [each for each in comparison.variants if each.strip]
     if not shown:
         return None
-    choice = comparison.recommendation.choice if comparison.recommendation else None
-    opened = choice if choice in {each.name for each in shown} else shown[0].name
-    return joined(_strip(each, is_open=each.name == opened) for each in shown)
+    opened = _opened(comparison, shown)
+    return joined(_strip(each, is_open=each is opened) for each in shown)
 
 
 def answers(comparison: Comparison) -> Markup | None:
@@ -37,7 +36,16 @@ def answers(comparison: Comparison) -> Markup | None:
     head = ["variant", *(f"same for {tokens} tokens, %" for tokens in lengths), "median fork, tokens",
             "median real fork", "tokens used, × reference", "cut off, %"]  # fmt: skip
     shares = table(head, [_shares(variant, each, lengths) for variant, each in shown])
-    return shares + joined(_forks(variant, each) for variant, each in shown if each.forks)
+    opened = _opened(comparison, [variant for variant, _ in shown])
+    return shares + joined(
+        _forks(each, found, is_open=each is opened) for each, found in shown if found.forks
+    )
+
+
+def _opened(comparison: Comparison, shown: Sequence[VariantResult]) -> VariantResult:
+    """The recommended one, if it is among `shown`."""
+    choice = comparison.recommendation.choice if comparison.recommendation else None
+    return next((each for each in shown if each.name == choice), shown[0])
 
 
 def _strip(variant: VariantResult, *, is_open: bool) -> Markup:
@@ -49,7 +57,7 @@ def _strip(variant: VariantResult, *, is_open: bool) -> Markup:
     words = joined(_token(each) for each in variant.strip[:_TOKENS])
     rest = "…" if len(variant.strip) > _TOKENS else None
     text = element("p", words, rest, class_="strip", dir="auto")
-    return element("details", element("summary", summary), text, open="" if is_open else None)
+    return details(summary, text, is_open=is_open)
 
 
 def _token(token: TokenHeat) -> Markup:
@@ -65,7 +73,7 @@ def _shares(variant: VariantResult, each: Answers, lengths: Sequence[int]) -> li
     return [element("th", variant.name, scope="row"), *(element("td", figure) for figure in figures)]
 
 
-def _forks(variant: VariantResult, each: Answers) -> Markup:
+def _forks(variant: VariantResult, each: Answers, *, is_open: bool) -> Markup:
     """Real changes first, then the earliest."""
     parted = [fork for fork in each.forks if fork.token is not None]
     parted.sort(key=lambda fork: (not fork.is_real, fork.token))
@@ -73,7 +81,7 @@ def _forks(variant: VariantResult, each: Answers) -> Markup:
     summary = (
         f"{variant.name}: {len(parted)} of {each.prompts} answers part, {real} by more than a coin's flip"
     )
-    return details(summary, *(_fork(variant.name, fork) for fork in parted[:_FORKS]))
+    return details(summary, *(_fork(variant.name, fork) for fork in parted[:_FORKS]), is_open=is_open)
 
 
 def _fork(name: str, fork: Fork) -> Markup:

@@ -116,6 +116,7 @@ def _style() -> Any:
         "hatch.color": color("line"),
         "figure.constrained_layout.use": True,
         "figure.constrained_layout.w_pad": 0.1,
+        "figure.constrained_layout.h_pad": 0.08,
         "figure.facecolor": "none",
         "legend.frameon": False,
         "legend.fontsize": 11,

@@ -30,5 +30,5 @@ def table(head: Sequence[Content], rows: Iterable[Sequence[Markup]], **attribute
     return element("div", inner, class_="scroll", tabindex="0")
 
 
-def details(summary: str, *content: Content) -> Markup:
-    return element("details", element("summary", summary), *content)
+def details(summary: str, *content: Content, is_open: bool = False) -> Markup:
+    return element("details", element("summary", summary), *content, open="" if is_open else None)

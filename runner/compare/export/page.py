@@ -22,7 +22,7 @@ from runner.wire.compare import Comparison
 
 _TRADEOFF = """Every point is a variant; the reference's divergence is 0. The line joins those that no other
 beats, a band those that this measurement cannot tell apart. Whiskers are 95 % intervals; hollow points do not
-fit this machine."""
+fit this machine. A shaded ground, if there is one, is the noise of this machine."""
 _DOMAINS = """Mean KL divergence by kind of text, in nats. ▲: surely worse (z ≥ 3) than the same variant is
 elsewhere."""
 _LADDER = "Most tokens hardly change; the tail is what one notices. Coloured lines are 95 % intervals."

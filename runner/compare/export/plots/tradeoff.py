@@ -85,11 +85,18 @@ def _frame(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None
     plain_log("y", axes)
     axes.set_xlabel(f"memory with {context(comparison.context)} context, {in_unit.name}")
     axes.set_title("KL divergence from the reference, nats (lower is better)", color=color("muted"), pad=10)
+    if (floor := _noise_kld(comparison)) > axes.get_ylim()[0]:
+        axes.axhspan(axes.get_ylim()[0], floor, facecolor=color("muted"), alpha=0.13, linewidth=0)
     limit = (comparison.memory_limit_bytes or 0) / in_unit.scale
     if 0 < limit < right + 3 * room:
         right = max(right, limit + room)
         _limit(axes, limit, right, f"does not fit: {rounded(limit)} {in_unit.name} are there")
     axes.set_xlim(left, right)
+
+
+def _noise_kld(comparison: Comparison) -> float:
+    """Below it, differences may be the machine's own: three times the reference against itself."""
+    return 3 * ((comparison.noise_floor and comparison.noise_floor.value) or 0.0)
 
 
 def _limit(axes: Axes, at: float, right: float, text: str) -> None:
