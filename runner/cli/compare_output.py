@@ -32,6 +32,7 @@ _COLORS: dict[Role, str] = {
 _REFRESHES_PER_S = 4
 _PLOT_WIDTH, _PLOT_HEIGHT = 76, 18
 _BAR_CELLS = 24
+_STEP = 0.25
 _PIPE_WIDTH = 200
 """Cells of a table that no terminal shows: every column."""
 
@@ -67,15 +68,17 @@ async def _live(events: AsyncGenerator[CompareEvent]) -> Course:
 
 
 async def _with_lines(events: AsyncGenerator[CompareEvent]) -> Course:
-    """A line for each phase, and each file in it."""
-    course, said = Course(), None
+    """A line for each phase, and each quarter of it."""
+    course, phase, said = Course(), "", 0.0
     async for event in events:
         course = course.after(event)
-        if event.type == "progress" and said != (now := (event.phase, event.detail)):
-            said = now
-            output.say(progress_words(course))
-        elif event.type == "settled":
+        if event.type == "settled":
             output.say("the ranking will not change any more")
+        elif event.type == "progress":
+            share = progress_share(course) or 0.0
+            if event.phase != phase or not said <= share < said + _STEP:
+                phase, said = event.phase, share
+                output.say(progress_words(course))
     return course
 
 

@@ -90,7 +90,7 @@ class Course:
         return sorted(self.variants, key=lambda variant: _rank(variant, self.reference))
 
     def tie_of(self, name: str) -> tuple[str, ...]:
-        """The group of names that cannot be told from `name`; empty if it stands alone."""
+        """The first group of names that cannot be told from `name`; empty if it stands alone."""
         return next((group for group in self.ties if name in group and len(group) > 1), ())
 
 

@@ -11,6 +11,7 @@ from runner.wire.compare import Estimate
 UNKNOWN = "–"
 _MOST_DECIMALS = 6
 _Z_95 = 1.96
+_MOST_COUNTED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +27,21 @@ def figure(estimate: Estimate | None, factor: float = 1.0) -> Figure:
     if estimate is None or estimate.value is None:
         return Figure(UNKNOWN)
     value, half = estimate.value * factor, half_width(estimate)
+    if half and (bound := _bound(estimate, factor)) is not None:
+        return bound
     if not half:
         return Figure(rounded(value))
     decimals = _decimals_of_error(half * factor)
     return Figure(f"{value:.{decimals}f}", f"{half * factor:.{decimals}f}")
+
+
+def _bound(estimate: Estimate, factor: float) -> Figure | None:
+    """Of an interval with an end at the value, as that of a share that is 0 or 1: the other end alone."""
+    if estimate.value == estimate.low and estimate.high is not None:
+        return Figure(f"≤ {rounded(estimate.high * factor)}")
+    if estimate.value == estimate.high and estimate.low is not None:
+        return Figure(f"≥ {rounded(estimate.low * factor)}")
+    return None
 
 
 def half_width(estimate: Estimate) -> float | None:
@@ -69,6 +81,11 @@ class ByteUnit:
 def byte_unit(sizes: Iterable[int]) -> ByteUnit:
     """Decimal, one for all of `sizes`: gigabytes as soon as the largest has one."""
     return ByteUnit("GB", 10**9) if max(sizes, default=0) >= 10**9 else ByteUnit("MB", 10**6)
+
+
+def amount(completed: int, total: int) -> str:
+    """`6 of 16`; of what nobody counts, as bytes, `42 %`."""
+    return f"{completed} of {total}" if total < _MOST_COUNTED else percent(completed / total)
 
 
 def percent(share: float) -> str:

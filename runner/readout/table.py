@@ -20,8 +20,8 @@ _ROLES: dict[str, Role] = {CHOICE_MARK: "choice", FRONT_MARK: "front", PROBLEM_M
 _GAP = "  "
 _LONGEST_NAME = 24
 _HEAD_LINES = 2
-_MARGIN = 6
-"""Cells before the name: mark, tie, letter."""
+_MARGIN = 5
+"""Cells before the name, for mark and letter; those for ties come to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,12 @@ def table(course: Course, width: int) -> list[Line]:
         return []
     names = [_short(variant.name) for variant in rows]
     name_width = max(map(len, ["FILE", *names]))
-    columns = _chosen(_columns(course, rows), width - _MARGIN - name_width)
+    ties = _brackets(course, rows)
+    margin = _MARGIN + len(ties[0])
+    columns = _chosen(_columns(course, rows), width - margin - name_width)
     cells = [column.lines() for column in columns]
-    heads = ((Span(" " * _MARGIN + name.ljust(name_width), "head"),) for name in ("FILE", ""))
-    firsts = [*heads, *_margins(course, rows, [name.ljust(name_width) for name in names])]
+    heads = ((Span(" " * margin + name.ljust(name_width), "head"),) for name in ("FILE", ""))
+    firsts = [*heads, *_margins(course, rows, ties, [name.ljust(name_width) for name in names])]
     values = ("".join(_GAP + lines[index] for lines in cells) for index in range(len(firsts)))
     return [
         (*first, Span(value, "head" if index < _HEAD_LINES else "plain"))
@@ -71,9 +73,11 @@ def table(course: Course, width: int) -> list[Line]:
     ]
 
 
-def _margins(course: Course, rows: Sequence[VariantResult], names: Sequence[str]) -> Iterator[Line]:
+def _margins(
+    course: Course, rows: Sequence[VariantResult], ties: Sequence[str], names: Sequence[str]
+) -> Iterator[Line]:
     """Mark, tie, letter and name of each row."""
-    for variant, name, tie in zip(rows, names, _brackets(course, rows), strict=True):
+    for variant, tie, name in zip(rows, ties, names, strict=True):
         mark = _mark(course, variant)
         role = _ROLES.get(mark, "plain")
         yield (
@@ -110,15 +114,15 @@ def _kinds(course: Course, unit: ByteUnit) -> Iterable[_Kind]:
     """Heads with the unit, importance, and what is in it. Speeds are those of an empty context."""
     yield ("SIZE", unit.name), 1, lambda row: Figure(unit.of(row.size_bytes))
     yield ("MEMORY", unit.name), 4, lambda row: _memory(row, unit)
-    yield ("KL DIVERGENCE", "nats"), 0, lambda row: _kld(row, course.reference)
-    yield ("SAME TOP", "%"), 3, lambda row: figure(row.quality.same_top if row.quality else None, 100)
-    yield ("HARD FLIPS", "%"), 7, lambda row: figure(row.quality.hard_flips if row.quality else None, 100)
+    yield ("KL DIVERGENCE", "nats"), 0, lambda row: _kld(row, course)
+    yield ("SAME TOP", "%"), 3, lambda row: figure(_quality(row, course, "same_top"), 100)
+    yield ("HARD FLIPS", "%"), 7, lambda row: figure(_quality(row, course, "hard_flips"), 100)
     yield ("DECODE", "tok/s"), 2, lambda row: figure(_speed(row, "decode_tps"))
     yield ("PREFILL", "tok/s"), 6, lambda row: figure(_speed(row, "prefill_tps"))
     yield ("TTFT", "s"), 8, lambda row: figure(row.speed.server_ttft_s if row.speed else None)
     yield ("LOAD", "s"), 10, lambda row: figure(row.load_s)
     yield ("ENERGY", "J/tok"), 9, lambda row: figure(row.energy.generated_joules_net if row.energy else None)
-    yield ("QUALITY", ""), 5, lambda row: Figure((row.quality.tier if row.quality else None) or UNKNOWN)
+    yield ("QUALITY", ""), 5, lambda row: _tier(row, course)
     yield ("PERPLEXITY", ""), 11, lambda row: figure(row.quality.ppl if row.quality else None)
 
 
@@ -133,10 +137,20 @@ def _memory(row: VariantResult, unit: ByteUnit) -> Figure:
     return Figure(("~" if row.memory.measured_bytes is None else "") + unit.of(memory_bytes(row)))
 
 
-def _kld(row: VariantResult, reference: str | None) -> Figure:
-    if row.name == reference:
-        return Figure("reference")
-    return figure(row.quality.kld_mean if row.quality else None)
+def _kld(row: VariantResult, course: Course) -> Figure:
+    return Figure("reference") if row.name == course.reference else figure(_quality(row, course, "kld_mean"))
+
+
+def _tier(row: VariantResult, course: Course) -> Figure:
+    if row.quality is None or row.name == course.reference:
+        return Figure(UNKNOWN)
+    return Figure(row.quality.tier or UNKNOWN)
+
+
+def _quality(row: VariantResult, course: Course, which: str) -> Estimate | None:
+    """None for the reference, which is compared with nothing."""
+    estimate: Estimate | None = None if row.name == course.reference else getattr(row.quality, which, None)
+    return estimate
 
 
 def _speed(row: VariantResult, which: str) -> Estimate | None:
@@ -159,8 +173,18 @@ def _mark(course: Course, variant: VariantResult) -> str:
 
 
 def _brackets(course: Course, rows: Sequence[VariantResult]) -> list[str]:
-    """What joins the rows of a tie: `╭`, `│`, `╰`, or nothing."""
-    ties = [course.tie_of(row.name) for row in rows]
-    joined = [bool(tie) and tie == before for before, tie in zip([(), *ties], ties, strict=False)]
-    signs = {(False, True): "╭", (True, True): "│", (True, False): "╰"}
-    return [signs.get(ends, " ") for ends in zip(joined, [*joined[1:], False], strict=True)]
+    """What joins the rows of a tie: `╭`, `│`, `╰`. Ties that overlap stand beside each other."""
+    names = [row.name for row in rows]
+    lanes: list[list[str]] = []
+    for tie in course.ties:
+        places = sorted(names.index(name) for name in tie if name in names)
+        if len(places) < 2:
+            continue
+        between = range(places[0] + 1, places[-1])
+        lane = next((lane for lane in lanes if not "".join(lane[places[0] : places[-1] + 1]).strip()), None)
+        if lane is None:
+            lanes.append(lane := [" "] * len(names))
+        lane[places[0]], lane[places[-1]] = "╭", "╰"
+        for place in between:
+            lane[place] = "│" if place in places else "┆"
+    return ["".join(signs) for signs in zip(*lanes, strict=True)] if lanes else [" "] * len(names)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from runner.readout.course import Course
-from runner.readout.numbers import duration, percent, rounded
+from runner.readout.numbers import amount, duration, percent, rounded
 from runner.readout.span import Line, Role, Span
 from runner.readout.table import CHOICE_MARK, PROBLEM_MARK
 from runner.text import clean_name
@@ -19,7 +19,7 @@ def progress_words(course: Course) -> str:
         return "planning"
     parts = [clean_name(f"{now.phase} {now.detail}" if now.detail else now.phase)]
     if now.completed is not None and now.total:
-        parts.append(f"{now.completed} of {now.total}")
+        parts.append(amount(now.completed, now.total))
     return " · ".join([*parts, *_remaining(now)])
 
 
@@ -105,18 +105,23 @@ def _domains(variants: Iterable[VariantResult]) -> Iterator[Line]:
 
 
 def _problems(course: Course) -> Iterator[Line]:
+    """Each once, with the variants that have it."""
+    problems: dict[str, list[str]] = {}
+    warnings: dict[str, list[str]] = {}
     for variant in course.variants:
         for problem in variant.problems:
-            yield _warned(variant.name, problem, "error")
+            problems.setdefault(clean_name(problem), []).append(clean_name(variant.name))
         for warning in variant.speed.warnings if variant.speed else ():
-            yield _warned(variant.name, warning, "warning")
+            warnings.setdefault(clean_name(warning), []).append(clean_name(variant.name))
+    yield from (_warned(names, text, "error") for text, names in problems.items())
+    yield from (_warned(names, text, "warning") for text, names in warnings.items())
     found = course.comparison.recommendation if course.comparison else None
     for name, reason in found.refused.items() if found else ():
         yield (Span(f"Left out {clean_name(name)}: {clean_name(reason)}", "dim"),)
 
 
-def _warned(name: str, problem: str, role: Role) -> Line:
-    return (Span(f"{PROBLEM_MARK} {clean_name(name)}: {clean_name(problem)}", role),)
+def _warned(names: list[str], problem: str, role: Role) -> Line:
+    return (Span(f"{PROBLEM_MARK} {', '.join(names)}: {problem}", role),)
 
 
 def _gaps(variants: Iterable[VariantResult]) -> Iterator[Line]:

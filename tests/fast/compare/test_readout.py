@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.readout.canvas import Axis
 from runner.readout.course import Course
-from runner.readout.numbers import Figure, duration, figure, rounded
+from runner.readout.numbers import Figure, amount, duration, figure, rounded
 from runner.readout.plot import plot
 from runner.readout.span import plain
 from runner.readout.table import table
@@ -47,6 +47,10 @@ def test_what_is_not_known_is_never_zero() -> None:
     assert figure(Estimate(value=3.14159)) == Figure("3.14")
     # The longer half of an interval that is not symmetric.
     assert figure(Estimate(value=0.5, error=0.01, low=0.45, high=0.52)) == Figure("0.50", "0.05")
+    # A share that is none, or all: what it may be at most, or at least.
+    assert figure(Estimate(value=0.0, low=0.0, high=0.0121), 100) == Figure("≤ 1.21")
+    assert figure(Estimate(value=1.0, low=0.876, high=1.0), 100) == Figure("≥ 87.6")
+    assert [amount(6, 16), amount(5_000_000, 20_000_000)] == ["6 of 16", "25 %"]
     assert [rounded(value) for value in (0, 0.0123, 4.578, 31.42, 1240.3)] == [
         "0",
         "0.0123",
@@ -91,6 +95,13 @@ def test_the_table_keeps_what_matters_when_it_gets_narrow() -> None:
     assert "ENERGY" in plain(table(course(*beginning(), *middle()), 200)[0])
 
 
+def test_ties_are_joined_also_where_they_overlap() -> None:
+    ties = [["Q6_K", "Q5_K_M", "Q4_K_M"], ["Q4_K_M", "IQ4_XS"], ["Q2_K"]]
+    done = comparison().model_copy(update={"ties": ties})
+    rows = [plain(line)[2:6] for line in table(Course.of(done), 80)[2:]]
+    assert rows == ["   A", "   B", "╭  C", "│  D", "╰╭ E", " ╰ G", "   F", "   H"]
+
+
 def test_marks_are_letters_and_signs_beside_colours() -> None:
     rows = {plain(line)[0]: line for line in table(DONE, 80)[2:]}
     assert plain(rows["★"]).startswith("★   D Q5_K_M") and rows["★"][0].role == "choice"
@@ -99,6 +110,9 @@ def test_marks_are_letters_and_signs_beside_colours() -> None:
     now = course(ComparePlanned(variants=[planned("F16"), broken], reference="F16"))
     assert plain(table(now, 80)[-1]).startswith("!   B Q2_K") and "–" in plain(table(now, 80)[-1])
     assert "! Q2_K: implausible: worse than Q3_K_M" in [plain(line) for line in notes(now)]
+    also = planned("Q8_0").model_copy(update={"problems": broken.problems})
+    both = notes(now.after(VariantMeasured(variant=also)))
+    assert "! Q2_K, Q8_0: implausible: worse than Q3_K_M" in [plain(line) for line in both]
 
 
 def test_the_plot_has_every_variant_where_it_belongs() -> None:
