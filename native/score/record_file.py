@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -48,15 +48,14 @@ class RecordFile:
     def __init__(self, path: Path, temperatures: Sequence[float], vocabulary: str) -> None:
         """Raises RecordUnusable for a file of another vocabulary or format, and OSError."""
         self._header = {"format": _FORMAT, "vocabulary": vocabulary, "temperatures": list(temperatures)}
-        self._file = path.open("a+b")
-        self._file.seek(0)
+        self._path = path
         self._places: dict[int, _Place] = {}
-        line = self._file.readline()
-        if not line:
-            self._write(json.dumps(self._header).encode() + b"\n")
+        if path.exists() and path.stat().st_size:
+            with path.open("r+b") as file:
+                self._check(file.readline())
+                file.truncate(self._find_blocks(file))
         else:
-            self._check(line)
-            self._find_blocks()
+            self._add(json.dumps(self._header).encode() + b"\n")
 
     def append(self, index: int, tokens: Sequence[int], first_scored: int, block: KeptBlock) -> None:
         """Keep one block, unless it is there already."""
@@ -65,18 +64,17 @@ class RecordFile:
             return
         fields = {"index": index, "tokens": digest, "rows": len(block.rows), "kld_at": block.kld_at}
         head = json.dumps(fields).encode() + b"\n"
-        self._file.seek(0, os.SEEK_END)
-        offset = self._file.tell() + len(head)
-        self._write(head + block.rows.tobytes())
-        self._places[index] = _Place(digest, len(block.rows), block.kld_at, offset)
+        start = self._add(head + block.rows.tobytes())
+        self._places[index] = _Place(digest, len(block.rows), block.kld_at, start + len(head))
 
     def read(self, index: int, tokens: Sequence[int], first_scored: int) -> KeptBlock:
         """Raises RecordUnusable for a block that is not there."""
         place = self._places.get(index)
         if place is None or place.tokens != _digest(tokens, first_scored):
             raise RecordUnusable(f"the reference's record has no block {index} of these tokens")
-        self._file.seek(place.offset)
-        data = self._file.read(place.rows * ROW.itemsize)
+        with self._path.open("rb") as file:
+            file.seek(place.offset)
+            data = file.read(place.rows * ROW.itemsize)
         return KeptBlock(np.frombuffer(data, ROW), place.kld_at)
 
     def _check(self, line: bytes) -> None:
@@ -88,25 +86,27 @@ class RecordFile:
             what = "vocabulary" if found.get("format") == _FORMAT else "format"
             raise RecordUnusable(f"the reference's record has another {what}")
 
-    def _find_blocks(self) -> None:
-        size = os.fstat(self._file.fileno()).st_size
-        whole = self._file.tell()
-        while line := self._file.readline():
-            fields = _parsed(line)
-            if fields is None:
-                break
-            end = self._file.tell() + fields["rows"] * ROW.itemsize
+    def _find_blocks(self, file: IO[bytes]) -> int:
+        """Where the last whole block ends."""
+        size = os.fstat(file.fileno()).st_size
+        whole = file.tell()
+        while (fields := _parsed(file.readline())) is not None:
+            start = file.tell()
+            end = start + fields["rows"] * ROW.itemsize
             if end > size:
                 break
-            place = _Place(fields["tokens"], fields["rows"], fields["kld_at"], self._file.tell())
-            self._places[fields["index"]] = place
-            whole = self._file.seek(end)
-        self._file.truncate(whole)
+            self._places[fields["index"]] = _Place(fields["tokens"], fields["rows"], fields["kld_at"], start)
+            whole = file.seek(end)
+        return whole
 
-    def _write(self, data: bytes) -> None:
-        self._file.write(data)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _add(self, data: bytes) -> int:
+        """Where the file ended before."""
+        with self._path.open("ab") as file:
+            start = file.tell()
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return start
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

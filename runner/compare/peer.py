@@ -42,11 +42,7 @@ class Peer:
 
     def figures(self, candidate: Variant) -> PeerFigures:
         """Beside the reference that `base` was asked about."""
-        printed = self._run(candidate, "--kl-divergence")
-        found = {name: re.search(pattern, printed) for name, pattern in _FIGURES.items()}
-        if missing := [name for name, match in found.items() if match is None]:
-            raise UserError(f"{self.binary} did not print {', '.join(missing)}")
-        return PeerFigures(**{name: float(match[1]) for name, match in found.items() if match})
+        return figures_in(self._run(candidate, "--kl-divergence"))
 
     def _run(self, variant: Variant, *options: str) -> str:
         engine = variant.engine
@@ -71,3 +67,11 @@ class Peer:
             last = printed.strip().splitlines()[-1:] or ["no message"]
             raise UserError(f"{self.binary} failed with {done.returncode}: {last[0]}")
         return printed
+
+
+def figures_in(printed: str) -> PeerFigures:
+    """Raises UserError."""
+    found = {name: re.search(pattern, printed) for name, pattern in _FIGURES.items()}
+    if missing := [name for name, match in found.items() if match is None]:
+        raise UserError(f"llama-perplexity did not print {', '.join(missing)}")
+    return PeerFigures(**{name: float(match[1]) for name, match in found.items() if match})

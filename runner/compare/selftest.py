@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.compare.block import CandidateScores, ReferenceScores
-from runner.compare.clusters import Clusters, mean
+from runner.compare.clusters import Clusters, mean, student_of
 
 # KL divergence below nothing that rounding explains.
 _ROUNDING_NATS = 1e-6
@@ -95,7 +95,8 @@ def sampled(name: str, scores: Pooled) -> Check:
         f"ln ratio {ratio.mean():.5f}, KL divergence {scores.candidate.kld.mean():.5f},"
         f" error of the difference {gap.error or 0:.5f}"
     )
-    passed = gap.value is not None and abs(gap.value) <= _STANDARD_ERRORS * (gap.error or 0)
+    allowed = student_of(_STANDARD_ERRORS, scores.clusters.count - 1) * (gap.error or 0)
+    passed = gap.value is not None and abs(gap.value) <= allowed
     return Check(f"{name}: ln ratio and KL divergence agree on the reference's own text", passed, found)
 
 

@@ -1,0 +1,97 @@
+"""The self test finds what is wrong: scores that cannot be, and figures that are not llama-perplexity's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from modelstore.errors import UserError
+from runner.compare import selftest
+from runner.compare.block import CandidateScores, ReferenceScores
+from runner.compare.peer import figures_in
+from runner.compare.selftest import Pooled, pooled
+
+PRINTED = """
+====== Perplexity statistics ======
+Mean PPL(Q)                   :   9.974182 ±   0.500000
+Mean PPL(base)                :   9.900000 ±   0.500000
+
+====== KL divergence statistics ======
+Mean    KLD:   0.006605 ±   0.000224
+Maximum KLD:   0.200000
+99.0%   KLD:   0.041000
+Median  KLD:   0.004000
+Minimum KLD:  -0.000001
+
+====== Token probability statistics ======
+Mean    Δp: -0.010 ± 0.030 %
+RMS Δp    :  1.500 ± 0.040 %
+Same top p: 96.520 ± 0.406 %
+"""
+
+
+def scores(kld: float = 0.01, shift: float = 0.01, seed: int = 1, tokens: int = 400) -> Pooled:
+    """Eight texts on which the candidate is `shift` nats worse, on average."""
+    random = np.random.default_rng(seed)
+    blocks = []
+    for _ in range(8):
+        nll = random.exponential(2.0, tokens)
+        each = np.full(tokens, kld)
+        candidate = nll + shift + random.normal(0, 1e-3, tokens) * (shift != 0)
+        reference = ReferenceScores(nll, nll.astype(np.float32), nll.astype(np.float32), np.zeros(6))
+        blocks.append((reference, CandidateScores(candidate, each, np.ones(tokens, np.bool_))))
+    return pooled(blocks)
+
+
+def changed(of: Pooled, **fields: object) -> Pooled:
+    return replace(of, candidate=replace(of.candidate, **fields))  # type: ignore[arg-type]
+
+
+def test_the_reference_beside_itself() -> None:
+    same = scores(kld=0, shift=0)
+    assert selftest.itself(same).passed
+    flipped = same.candidate.same_top.copy()
+    flipped[3] = False
+    assert not selftest.itself(changed(same, same_top=flipped)).passed
+    assert not selftest.itself(changed(same, kld=same.candidate.kld + 1e-9)).passed
+
+
+def test_bounds() -> None:
+    assert selftest.bounds("Q", scores()).passed
+    assert not selftest.bounds("Q", scores(kld=-2e-6)).passed
+    assert not selftest.bounds("Q", scores(kld=1e-6, shift=0.5)).passed  # Δp without divergence
+
+
+def test_the_references_own_text() -> None:
+    assert selftest.sampled("Q", scores(kld=0.01, shift=0.01)).passed
+    assert not selftest.sampled("Q", scores(kld=0.01, shift=0.02)).passed
+
+
+def test_the_record() -> None:
+    exact = scores()
+    noise = np.random.default_rng(2).normal(0, 1e-3, len(exact.candidate.kld))
+    noise -= noise.mean()
+    assert selftest.record("Q", exact, changed(exact, kld=exact.candidate.kld + noise)).passed
+    assert not selftest.record("Q", exact, changed(exact, kld=exact.candidate.kld * 1.03 + noise)).passed
+    assert not selftest.record("Q", exact, changed(exact, nll=exact.candidate.nll + 1e-9)).passed
+
+
+def test_llama_perplexity() -> None:
+    peer = figures_in(PRINTED)
+    assert (peer.ppl, peer.kld_mean, peer.kld_median) == (9.974182, 0.006605, 0.004)
+    assert (peer.kld_p99, peer.delta_p_rms, peer.same_top) == (0.041, 1.5, 96.52)
+    with pytest.raises(UserError, match="did not print kld_median"):
+        figures_in(PRINTED.replace("Median  KLD", "Middle  KLD"))
+    ours = scores()
+    exact = replace(
+        peer, ppl=ours.ppl, kld_mean=0.01, kld_median=0.01, kld_p99=0.01, same_top=100.0,
+        delta_p_rms=100 * float(np.sqrt((ours.delta_p**2).mean())),
+    )  # fmt: skip
+    assert all(check.passed for check in selftest.against_peer("Q", ours, exact))
+    beyond = replace(
+        exact, ppl=exact.ppl * 1.0002, kld_mean=0.0101, kld_median=0.0102, kld_p99=0.0102, same_top=99.8,
+        delta_p_rms=exact.delta_p_rms + 0.02,
+    )  # fmt: skip
+    assert not any(check.passed for check in selftest.against_peer("Q", ours, beyond))

@@ -1,0 +1,110 @@
+"""Real models scored in a child: what must hold, what must agree, and what must be refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from threading import Event
+
+import numpy as np
+import pytest
+
+from modelstore.errors import Unusable
+from modelstore.gguf import read_header
+from modelstore.progress import Cancelled
+from runner.compare.block import Block
+from runner.compare.scoring import Scorer
+from runner.compare.selftest_run import SelfTest
+from runner.compare.variant import Engine, Variant
+from tests.tiny_gguf import write_model
+
+TEXT = "NAME\n    cat - concatenate files and print on the standard output\n\nSYNOPSIS\n    cat [OPTION]... "
+
+
+def variant(path: Path, name: str) -> Variant:
+    return Variant(name, path, "sha256:0", path.stat().st_size, None, None, Engine(512, 1, 0))
+
+
+def test_everything_that_must_hold_of_scores_holds(tiny_model: Path) -> None:
+    said: list[str] = []
+    test = SelfTest(variant(tiny_model, "tiny"), None, said.append, Event())
+    checks = list(test.checks())
+    assert [(check.name, check.found) for check in checks if not check.passed] == []
+    assert sum("compact record" in check.name for check in checks) == 4
+    assert "making Q4_0" in said
+
+
+def test_sampling_and_answers(tiny_model: Path) -> None:
+    model = variant(tiny_model, "tiny")
+    with Scorer.running(model, [model], None, Event()) as scorer:
+        prompt = scorer.tokenize(TEXT, add_special=True, parse_special=False)
+        assert b"".join(scorer.pieces(prompt)).decode() == TEXT
+        first, again, other = (scorer.sample(prompt, 12, seed) for seed in (1, 1, 2))
+        assert first == again != other and len(first) == 12
+        together = scorer.sample_together([prompt, prompt[:9]], 12, [1, 2])
+        assert [len(answer) for answer in together] == [12, 12]
+        reference, candidate = scorer.answer(prompt, 8)
+        assert reference == candidate
+        assert list(reference.tokens) == [step[0][0] for step in reference.top]
+        assert all(step[0][1] >= step[1][1] >= step[2][1] for step in reference.top)
+        # What it wrote greedily is its first choice when it is read, too.
+        block = Block(0, "prose", (*prompt, *reference.tokens), len(prompt), 1)
+        scored = scorer.score(block)
+        assert scored.reference.nll == pytest.approx([-step[0][1] for step in reference.top], abs=1e-3)
+
+
+def test_another_vocabulary_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    other = variant(write_model(tmp_path / "other.gguf"), "Q4_K_M")
+    with (
+        pytest.raises(Unusable, match="Q4_K_M has another vocabulary than tiny") as refused,
+        Scorer.running(variant(tiny_model, "tiny"), [other], None, Event()),
+    ):
+        pass
+    assert "Bits per byte" in (refused.value.hint or "")
+
+
+def test_a_corrupt_file_is_refused_by_name(tiny_model: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.gguf"
+    cut.write_bytes(tiny_model.read_bytes()[:5_000_000])
+    with (
+        pytest.raises(Unusable, match=r"Q4_K_M: .*tensor"),
+        Scorer.running(variant(tiny_model, "tiny"), [variant(cut, "Q4_K_M")], None, Event()),
+    ):
+        pass
+
+
+def test_a_model_that_makes_no_numbers_is_refused_by_name(tiny_model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    shutil.copy(tiny_model, broken)
+    with broken.open("r+b") as stream:
+        header = read_header(stream, broken.stat().st_size)
+        norm = next(tensor for tensor in header.tensors if tensor.name == "output_norm.weight")
+        stream.seek(header.data_offset + norm.offset)
+        stream.write(np.full(1, np.nan, np.float32).tobytes())
+    with Scorer.running(variant(tiny_model, "tiny"), [variant(broken, "Q2_K")], None, Event()) as scorer:
+        tokens = scorer.tokenize(TEXT, add_special=True, parse_special=False)
+        with pytest.raises(Unusable, match=r"Q2_K: .*not numbers"):
+            scorer.score(Block(0, "prose", tuple(tokens), 2, 1))
+
+
+def test_a_record_has_no_other_blocks(tiny_model: Path, tmp_path: Path) -> None:
+    model, record = variant(tiny_model, "tiny"), tmp_path / "reference.record"
+    block = Block(0, "prose", tuple(range(20)), 4, 1)
+    with Scorer.running(model, [], record, Event()) as scorer:
+        scored = scorer.score(block)
+        assert scored.candidates == ()
+    with Scorer.running(None, [model], record, Event()) as scorer:
+        again = scorer.score(block)
+        assert (again.reference.entropy == scored.reference.entropy).all()
+        assert (again.candidates[0].kld == 0).all()
+        with pytest.raises(Unusable, match="no block 0 of these tokens"):
+            scorer.score(Block(0, "prose", tuple(range(1, 21)), 4, 1))
+
+
+def test_stopping(tiny_model: Path) -> None:
+    cancelled = Event()
+    with Scorer.running(variant(tiny_model, "tiny"), [], None, cancelled) as scorer:
+        cancelled.set()
+        with pytest.raises(Cancelled):
+            for index in range(1000):
+                scorer.score(Block(index, "prose", tuple(range(500)), 4, 1))
