@@ -57,8 +57,10 @@ def conduct(order: Order, talk: Talk) -> None:
         task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
         _plan(task, selection)
         workshop = Workshop(store, order, folder, engine, talk)
-        _Comparing(task, selection, workshop, folder).run()
+        comparison = _Comparing(task, selection, workshop, folder).run()
     evidence.close()
+    # After it nobody waits any more: all that was made is removed by now.
+    talk.say(ComparisonDone(comparison=comparison))
 
 
 def _select(order: Order, store: Store, engine: Engine, talk: Talk) -> Selection:
@@ -112,7 +114,7 @@ class _Comparing:
             entry.name for entry in selection.candidates if ours and entry.vocabulary not in (None, ours)
         }
 
-    def run(self) -> None:
+    def run(self) -> Comparison:
         groups = _groups(self._selection.candidates)
         with ExitStack() as stack:
             reference = stack.enter_context(self._workshop.ready(self._selection.reference))
@@ -124,7 +126,7 @@ class _Comparing:
                 with self._ready(group) as ready:
                     self._measure(reference if number == 0 else None, ready, number == len(groups) - 1)
             self._measure_speculation()
-            self._finish(reference)
+            return self._finish(reference)
 
     @contextmanager
     def _ready(self, entries: Sequence[Entry]) -> Iterator[_Ready]:
@@ -172,7 +174,7 @@ class _Comparing:
                 f"with speculation {served.differing} of {served.prompts} answers were not the same"
             )
 
-    def _finish(self, reference: Variant) -> None:
+    def _finish(self, reference: Variant) -> Comparison:
         task, request = self._task, self._task.order.request
         board, quality = task.board, self._quality
         prepared = quality.prepared if quality else None
@@ -210,7 +212,7 @@ class _Comparing:
             seconds=task.seconds,
         )
         number = task.evidence.keep(comparison)
-        task.talk.say(ComparisonDone(comparison=comparison.model_copy(update={"id": number})))
+        return comparison.model_copy(update={"id": number})
 
 
 def is_speculation(entry: Entry) -> bool:
