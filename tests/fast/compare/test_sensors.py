@@ -139,7 +139,8 @@ def test_a_battery_that_drains_and_heat_are_named(tmp_path: Path) -> None:
 def test_a_spinning_neighbour_is_named(tmp_path: Path) -> None:
     # Started by a process that ends at once, so that it is nobody's child here.
     start = (
-        "import subprocess, sys; nowhere = subprocess.DEVNULL; spin = [sys.executable, '-c', 'while True: pass'];"
+        "import subprocess, sys; nowhere = subprocess.DEVNULL;"
+        "spin = [sys.executable, '-c', 'while True: pass'];"
         "print(subprocess.Popen(spin, stdin=nowhere, stdout=nowhere, stderr=nowhere).pid)"
     )
     done = subprocess.run([sys.executable, "-c", start], check=True, capture_output=True, text=True)

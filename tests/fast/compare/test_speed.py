@@ -1,0 +1,71 @@
+"""Speed and memory of small models, measured by the real child."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from modelstore.errors import Unusable
+from modelstore.progress import Cancelled
+from runner.compare.memory import measure_memory
+from runner.compare.speed import measure_speed
+from runner.compare.timed import TimedEngine
+from runner.wire.compare import CompareProgress, Estimate
+from tests.fast.compare.timing import PLAN, measured, variant
+
+DRAFT = "nybble-tiny-draft-f16.gguf"
+
+
+def test_every_figure_has_an_error_or_a_reason_and_candidates_take_turns(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    variants = [variant(tiny_model), variant(tiny_model.with_name(DRAFT))]
+    steps: list[CompareProgress] = []
+    first, second = measure_speed(variants, PLAN, steps.append, Event(), tmp_path)
+    assert [first[0], second[0]] == variants
+    for _, speed, energy in (first, second):
+        assert [at.depth for at in speed.depths] == [0, 64]
+        assert all(measured(at.prefill_tps) > measured(at.decode_tps) for at in speed.depths)
+        assert measured(speed.load_warm_s) < 5
+        answer = speed.time_to_answer_s
+        assert answer.value is not None and answer.value > 256 / measured(speed.depths[0].decode_tps)
+        # Repetitions that vary too much leave no upper bound, which is said.
+        assert answer.error is not None or answer.reason
+        assert speed.client_ttft_s.reason == "not measured: there is no daemon"
+        assert energy.reason and energy.reason.startswith("not measurable here: ")
+        assert (energy.sensor, energy.answer_joules) == (None, Estimate(reason=energy.reason))
+    # One layer against six.
+    assert measured(second[1].depths[0].decode_tps) > measured(first[1].depths[0].decode_tps)
+    order = [step.detail.split(":")[0] for step in steps if step.detail and step.detail.endswith(": tg8")]
+    one, other = variants[0].name, variants[1].name
+    assert order == [one, other, other, one, one, other]
+
+
+@pytest.mark.parametrize("context_length, kv_type", [(1024, "f16"), (8192, "q8_0")])
+def test_memory_is_as_predicted(tiny_model: Path, context_length: int, kv_type: str) -> None:
+    engine = {"context_length": context_length, "kv_type_k": kv_type, "kv_type_v": kv_type}
+    memory = measure_memory(variant(tiny_model, **engine), Event())
+    assert memory.measured_bytes is not None, memory.reason
+    assert memory.total_bytes == memory.weights_bytes + memory.kv_bytes + (memory.compute_bytes or 0)
+    allowed = max(0.05 * memory.total_bytes, 64 * 10**6)
+    assert abs(memory.measured_bytes - memory.total_bytes) <= allowed
+    # The weights alone are more than a process without them has grown by.
+    assert memory.measured_bytes > memory.weights_bytes
+    assert memory.at_context == {}
+
+
+def test_a_corrupt_file_and_a_cancelled_run_are_no_figures(tiny_model: Path, tmp_path: Path) -> None:
+    corrupt = tmp_path / "corrupt.gguf"
+    corrupt.write_bytes(tiny_model.read_bytes()[:4_000_000])
+    with pytest.raises(Unusable, match="corrupt"), TimedEngine.running(variant(corrupt), None, Event()):
+        pass
+    cancelled = Event()
+
+    def cancel(step: CompareProgress) -> None:
+        if step.completed == 3:
+            cancelled.set()
+
+    with pytest.raises(Cancelled):
+        list(measure_speed([variant(tiny_model)], PLAN, cancel, cancelled, tmp_path))
