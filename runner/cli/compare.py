@@ -14,6 +14,7 @@ from runner.cli import compare_evidence, compare_selftest, output
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
+    from runner.client import Client
     from runner.wire.compare import CompareRequest
 
 _MEASURE = "measure"
@@ -64,6 +65,9 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Your own text. It stays on this computer.")
     ] = None,
+    chats: Annotated[
+        bool, typer.Option("--chats", help="Your chats as the text. They stay on this computer.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="16 chunks: minutes. The default.")] = False,
     standard: Annotated[bool, typer.Option("--standard", help="64 chunks: also close ranks.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="256 chunks: also the tails.")] = False,
@@ -100,7 +104,8 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "vary": dict(_setting(each) for each in vary or ()),
         "keep_made": keep,
     }
-    await _compare(session, _request(fields), json)
+    _one_of({"--text": text is not None, "--chats": chats}, "")
+    await _compare(session, _request(fields), chats, json)
 
 
 app.command("list")(compare_evidence.list_comparisons)
@@ -109,10 +114,12 @@ app.command("export")(compare_evidence.export)
 app.command("selftest")(compare_selftest.selftest)
 
 
-async def _compare(session: Session, request: CompareRequest, json: bool) -> None:
+async def _compare(session: Session, request: CompareRequest, chats: bool, json: bool) -> None:
     from runner.cli import compare_output as out
 
     async with session.client() as client:
+        if chats:
+            request = request.model_copy(update={"text": await _chats(client)})
         try:
             comparison = await out.follow(client.compare(request))
         except asyncio.CancelledError:
@@ -161,6 +168,13 @@ def _setting(text: str) -> tuple[str, list[str]]:
     if listed is None:
         raise typer.BadParameter("--vary looks like kv_type=f16,q8_0")
     return name.strip(), listed
+
+
+async def _chats(client: Client) -> str:
+    """All that the user and the models said, the last conversation first."""
+    from runner.compare.own_text import conversations
+
+    return conversations([await client.session(info.id) for info in await client.sessions()])
 
 
 def _text_of(file: Path | None) -> str | None:
