@@ -67,15 +67,23 @@ def _cpuinfo(key: str) -> str | None:
     return None
 
 
+# Pages that were used just now wait in lists of each processor, and are let go of a little later.
+_DROPS = 10
+
+
 def drop_from_memory(file: Path) -> float | None:
     """Forget what the system has cached of a file. The share that is still in memory, 0 to 1, since pages
     that a process has mapped stay; None where this cannot be done. Raises OSError."""
     with file.open("rb") as stream:
         # Only what is on the disk already can be dropped.
         os.fsync(stream.fileno())
-        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY) as mapped:
-            return _share_in_memory(mapped)
+            for _ in range(_DROPS):
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+                left = _share_in_memory(mapped)
+                if not left:
+                    break
+        return left
 
 
 def _share_in_memory(mapped: mmap.mmap) -> float:

@@ -61,7 +61,8 @@ def main() -> None:
         before = after
     for (file, name), values in ratios.items():
         print(
-            f"{file.stem} {name}: ratio {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+            f"{file.stem} {name}: ratio {statistics.median(values):.3f}",
+            f"({min(values):.3f} to {max(values):.3f})",
         )
 
 

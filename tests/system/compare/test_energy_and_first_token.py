@@ -70,6 +70,11 @@ def test_joules_are_those_of_the_counter(tiny_model: Path, tmp_path: Path) -> No
     assert energy.generated_joules_gross.reason and "once" in energy.generated_joules_gross.reason
 
 
+async def use(address: str, model: str) -> None:
+    async with Client(address) as client:
+        await Load(client, model, Plan(prompt_tokens=4, generate_tokens=1)).request()
+
+
 def test_first_tokens_are_timed_where_they_happen(daemon: Daemon, tiny_model: Path) -> None:
     assert nybble_here("pull", str(tiny_model), "--as", "tiny").code == 0
     store = Store(daemon.paths.store)
@@ -79,7 +84,7 @@ def test_first_tokens_are_timed_where_they_happen(daemon: Daemon, tiny_model: Pa
     first = measure_first_token(tagged, plan, False, Event())
     assert measured(first.server) <= measured(first.client) < (first.cold.value or 0)
     # The daemon has nothing loaded, as before; a model that somebody uses is left alone.
-    asyncio.run(Load(Client(daemon.address), "tiny", Plan(prompt_tokens=4, generate_tokens=1)).request())
+    asyncio.run(use(daemon.address, "tiny"))
     in_use = measure_first_token(tagged, plan, False, Event())
     assert in_use.cold.reason and "disturb" in in_use.cold.reason
     assert measured(in_use.client) > 0
