@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner import exits
+from runner.wire import SessionCreate, SessionMessage
 from runner.wire.compare import Comparison, ComparisonDone, VariantMeasured
 from tests.commands import finish, nybble_here, start
 from tests.comparisons import beginning, comparison, finished, measured
@@ -62,6 +63,19 @@ def test_every_option_reaches_the_daemon(fake: FakeDaemon, tmp_path: Path) -> No
         "keep_made": True,
     }
     assert (plain.name, plain.quants, plain.effort, plain.measure) == ("list", None, "quick", "all")
+
+
+def test_ones_own_chats_are_the_text_only_when_asked_for(fake: FakeDaemon, tmp_path: Path) -> None:
+    for question in ("What is a fjord?", "And a loch?"):
+        chat = fake.history.create(SessionCreate())
+        fake.history.add_message(chat.id, SessionMessage(role="user", content=question))
+    fake.comparisons.extend([finished(), finished()])
+    assert nybble_here("compare", "x", "--chats").code == nybble_here("compare", "x").code == 0
+    assert [asked.text for asked in fake.compared] == ["And a loch?\n\nWhat is a fjord?", None]
+    own = tmp_path / "own.txt"
+    own.write_text("mine", encoding="utf-8")
+    both = nybble_here("compare", "x", "--chats", "--text", str(own))
+    assert both.code == exits.USAGE and "choose one" in both.stderr
 
 
 @pytest.mark.parametrize(
