@@ -157,7 +157,7 @@ def comparison(id: int | None = 7) -> Comparison:
             reason="Q5_K_M fits 8 GB with 8 k context (0.9 GB spare), writes 17 tok/s and stays at KL "
             "divergence 0.011 ± 0.001. Q6_K is better (half the divergence) but 14 % slower and leaves no "
             "room for 16 k.",
-            would_change="with 4 GB less memory, Q4_K_M: it saves 0.8 GB at 2.6 times the divergence.",
+            would_change="Instead it would be Q4_K_M with 4 GB less memory.",
             runner_up="Q6_K",
             confidence=0.84,
             refused={"F16": "it needs 16.9 GB, and 12.0 GB are free"},

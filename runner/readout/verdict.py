@@ -45,7 +45,7 @@ def recommendation(found: Recommendation) -> list[Line]:
     lines: list[Line] = [(Span(head, "choice" if found.choice else "warning"),)]
     lines.append((Span(clean_name(found.reason)),))
     if found.would_change:
-        lines.append((Span("It would change: ", "strong"), Span(clean_name(found.would_change))))
+        lines.append((Span(clean_name(found.would_change)),))
     if sure := list(_sureness(found)):
         lines.append((Span(" · ".join(sure), "dim"),))
     return lines
