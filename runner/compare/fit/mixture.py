@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
+from modelstore.blobs import megabytes
 from modelstore.conversion import Recipe
 from modelstore.errors import Unusable, UserError
 from modelstore.gguf import read_header
@@ -72,8 +74,7 @@ class Mixing:
         Cancelled."""
         self._refuse_out_of_range()
         passages = self._shop.passages(self._plan.chunks)
-        held_out = [each for kind in passages.held_out.values() for each in kind]
-        self._shop.record(passages, [*self._probing(passages), *held_out])
+        self._shop.record(passages, [*self._probing(passages), *passages.deciding])
         imatrix = self._shop.importance(passages.calibration, passages.datasets)
         stock = self._stock(imatrix)
         chosen = self._matrices(imatrix)
@@ -106,9 +107,9 @@ class Mixing:
         source_bytes = self._shop.order.source.stat().st_size
         if not least_bytes < budget_bytes < source_bytes:
             raise UserError(
-                f"{budget_bytes / 1e9:.3g} GB is no size to choose a mixture for",
-                hint=f"It takes at least {least_bytes / 1e9:.3g} GB, and less than the source's "
-                f"{source_bytes / 1e9:.3g} GB.",
+                f"{megabytes(budget_bytes)} is no size to choose a mixture for",
+                hint=f"It takes at least {megabytes(int(least_bytes))}, and less than the source's "
+                f"{megabytes(source_bytes)}.",
             )
 
     # What there is to choose from
@@ -122,7 +123,7 @@ class Mixing:
                 if allocation.file_bytes(header, kinds) <= budget_bytes:
                     return label
         raise UserError(
-            f"nothing that llama.cpp makes of this model is smaller than {budget_bytes / 1e9:.3g} GB",
+            f"nothing that llama.cpp makes of this model is smaller than {megabytes(budget_bytes)}",
             hint="Give it more room, or take a smaller model.",
         )
 
@@ -178,5 +179,6 @@ class Mixing:
     def _try(self, name: str, recipe: Recipe, passages: Passages) -> Tried:
         file = self._shop.make(name.replace(" ", "-"), recipe)
         self._shop.say("scoring", name)
-        scores = {kind: self._shop.scores(name, file, blocks) for kind, blocks in passages.held_out.items()}
+        found = iter(self._shop.scores(name, file, passages.deciding))
+        scores = {kind: list(islice(found, len(blocks))) for kind, blocks in passages.held_out.items()}
         return Tried(name, file, recipe, scores)

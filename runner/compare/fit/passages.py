@@ -36,9 +36,14 @@ class Passages:
         return (f"nybble: {next(iter(self.held_out))}",)
 
     @property
+    def deciding(self) -> list[Block]:
+        """All that is held out, kind by kind."""
+        return [each for blocks in self.held_out.values() for each in blocks]
+
+    @property
     def longest(self) -> int:
-        blocks = [*self.calibration, *(each for kind in self.held_out.values() for each in kind)]
-        return max(len(each.tokens) for each in blocks)
+        """Tokens of the longest block."""
+        return max(len(each.tokens) for each in [*self.calibration, *self.deciding])
 
 
 def gather(scorer: Scorer, template: str | None, chunks: int, window_tokens: int, report: Report) -> Passages:

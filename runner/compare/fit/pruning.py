@@ -15,12 +15,11 @@ def prune(shop: Workshop, plan: Plan) -> tuple[str, list[str]]:
     """
     order = shop.order
     passages = shop.passages(plan.chunks)
-    held_out = [each for kind in passages.held_out.values() for each in kind]
-    shop.record(passages, held_out)
+    shop.record(passages, passages.deciding)
     recipe = Recipe(order.label, order.imatrix, prune_layers=order.prune_layers)
     file = shop.make("pruned", recipe)
     shop.say("scoring", "what is left")
-    cost = kld(shop.scores("what is left", file, held_out))
+    cost = kld(shop.scores("what is left", file, passages.deciding))
     error = f" ± {cost.error:.3f}" if cost.error is not None else ""
     left = 1 - file.stat().st_size / order.source.stat().st_size
     return file.name, [
