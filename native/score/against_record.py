@@ -29,7 +29,7 @@ class AgainstRecord:
         first_scored: int,
         kept: record.Kept,
     ) -> rows.Candidate:
-        """Raises LlamaError or ModelNotFinite."""
+        """Raises ModelFailed or ModelNotFinite."""
 
         def some(
             logits: list[rows.Rows], following: NDArray[np.intp], first: int, scratch: rows.Scratch

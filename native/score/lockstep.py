@@ -12,8 +12,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from native.errors import LlamaError
 from native.score import rows
-from native.score.models import Reader, pieces
+from native.score.models import Piece, Reader, pieces
 
 T = TypeVar("T")
 Work = Callable[[list[rows.Rows], NDArray[np.intp], int, rows.Scratch], T]
@@ -26,6 +27,14 @@ class ModelNotFinite(Exception):
 
     def __init__(self, model: int) -> None:
         super().__init__(model)
+        self.model = model
+
+
+class ModelFailed(LlamaError):
+    """llama.cpp could not decode with model `model`, counted from 0."""
+
+    def __init__(self, model: int, message: str) -> None:
+        super().__init__(message)
         self.model = model
 
 
@@ -50,11 +59,11 @@ class Workers:
     def over(
         self, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int, work: Work[T]
     ) -> list[T]:
-        """What `work` makes of all scored tokens, a few at a time. Raises LlamaError."""
+        """What `work` makes of all scored tokens, a few at a time. Raises ModelFailed."""
         following = np.asarray(tokens, np.intp)
         found: list[T] = []
         for piece in pieces(len(tokens) - 1, first_scored - 1, readers[0].most_outputs):
-            logits = [reader.read(tokens, piece) for reader in readers]
+            logits = [_read(model, reader, tokens, piece) for model, reader in enumerate(readers)]
             if piece.outputs:
                 start = piece.end - piece.outputs + 1
                 places = (following[start : piece.end + 1], start - first_scored)
@@ -89,7 +98,7 @@ class Lockstep:
     def score(
         self, workers: Workers, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int
     ) -> tuple[ReferenceScores, list[rows.Candidate]]:
-        """Raises LlamaError or ModelNotFinite."""
+        """Raises ModelFailed or ModelNotFinite."""
         parts = workers.over(readers, tokens, first_scored, self._some)
         references = [reference for reference, _ in parts]
         candidates = zip(*(part for _, part in parts), strict=True)
@@ -109,6 +118,13 @@ class Lockstep:
         kld_at = rows.divergence_at(self.temperatures, against, scratch)
         entropy = against.entropy.astype(np.float32)
         return ReferenceScores(against.nll, against.margin, entropy, kld_at), candidates
+
+
+def _read(model: int, reader: Reader, tokens: Sequence[int], piece: Piece) -> rows.Rows:
+    try:
+        return reader.read(tokens, piece)
+    except LlamaError as error:
+        raise ModelFailed(model, str(error)) from error
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from native.log import Log
 from native.probe import take_snapshot
 from native.score import generate, record, rows
 from native.score.against_record import AgainstRecord
-from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores, Workers
+from native.score.lockstep import Lockstep, ModelFailed, ModelNotFinite, ReferenceScores, Workers
 from native.score.models import Reader, ScoredModel, Settings
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
 
@@ -134,6 +134,8 @@ def _failing(model: int | None, kind: str) -> Iterator[None]:
     not_finite = "its logits are not numbers (NaN or infinite): the file is damaged"
     try:
         yield
+    except ModelFailed as error:
+        raise Failed(str(error), error.model, "memory") from error
     except LlamaError as error:
         raise Failed(str(error), model, kind) from error
     except ModelNotFinite as error:
