@@ -67,7 +67,7 @@ def test_a_course_is_what_its_events_add_up_to() -> None:
     assert (now.choice, now.front, now.comparison) == (None, frozenset(), None)
     assert progress_words(now) == "scoring · 4 of 16 · about 1 min 35 s left" and progress_share(now) == 0.25
     partly = course(beginning()[0], VariantMeasured(variant=scored("Q2_K")))
-    assert [row.name for row in partly.ranked][:3] == ["F16", "Q2_K", "Q8_0"], "what has no figure yet is last"
+    assert [row.name for row in partly.ranked][:3] == ["F16", "Q2_K", "Q8_0"], "unknown is last"
     later = course(*beginning(), *middle())
     # By KL divergence, not by size; the letters go by size and stay.
     assert [row.name for row in later.ranked][-3:] == ["IQ4_XS", "Q4_K_S", "Q2_K"]
