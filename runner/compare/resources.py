@@ -7,12 +7,17 @@ from dataclasses import replace
 
 from modelstore import progress
 from modelstore.errors import Unusable
+from runner.compare.answering import with_answer
+from runner.compare.corpus import read, texts
 from runner.compare.memory import measure_memory
 from runner.compare.speed import measure_speed
 from runner.compare.speed_plan import speed_plan
 from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.errors import WorkerFailed
+
+# Characters of each bundled text: more would take longer to tokenize than to measure.
+_TEXT_LENGTH = 4000
 
 
 def measure(task: Task, variants: Sequence[Variant]) -> None:
@@ -36,11 +41,24 @@ def _measure_memory(task: Task, variant: Variant) -> bool:
 
 def _measure_speed(task: Task, variants: Sequence[Variant]) -> None:
     plan = speed_plan(task.order.request.effort).within(task.order.request.context)
-    measured = measure_speed(
-        variants, replace(plan, daemon=task.order.daemon), task.talk.say, task.talk.cancelled
-    )
+    plan = replace(plan, daemon=task.order.daemon, text=_text())
     try:
-        for variant, speed, energy in measured:
+        for variant, speed, energy in measure_speed(variants, plan, task.talk.say, task.talk.cancelled):
+            answer_tokens = plan.answer_tokens * _token_ratio(task, variant)
+            speed, energy = with_answer(speed, energy, answer_tokens)
             task.board.update(variant.name, speed=speed, energy=energy, load_s=speed.load_warm_s)
     except (Unusable, WorkerFailed) as error:
         task.notes.append(f"speed was not measured to the end: {error.message}")
+
+
+def _text() -> str:
+    """Of every kind: random tokens would send a mixture of experts to other experts than text does."""
+    return "\n".join(read(text)[:_TEXT_LENGTH] for text in texts() if text.use == "corpus")
+
+
+def _token_ratio(task: Task, variant: Variant) -> float:
+    """How many tokens the variant needs for an answer that takes the reference one, where it was counted."""
+    for row in task.board.rows:
+        if row.name == variant.name and row.answers and row.answers.token_ratio.value:
+            return row.answers.token_ratio.value
+    return 1.0
