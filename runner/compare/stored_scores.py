@@ -45,7 +45,7 @@ def decode(payload: bytes) -> tuple[ReferenceScores, CandidateScores]:
         return _parsed(zlib.decompress(payload[_HEADER.size :]), tokens)
     except (ValueError, struct.error, zlib.error) as error:
         raise NybbleError(
-            f"stored scores are damaged: {error}", hint="remove comparisons.sqlite3 to measure again"
+            f"stored scores are damaged: {error}", hint="remove evidence.sqlite3 to measure again"
         ) from error
 
 

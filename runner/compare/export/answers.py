@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from runner.compare.export.markup import details, element, joined, table
 from runner.compare.export.tables import heat
-from runner.compare.export.words import shortened, with_error
+from runner.compare.export.words import note, shortened, with_error
 from runner.wire.compare import Answers, Choice, Comparison, Fork, TokenHeat, VariantResult
 
 _TOKENS = 400
@@ -67,10 +67,15 @@ def _token(token: TokenHeat) -> Markup:
 
 
 def _shares(variant: VariantResult, each: Answers, lengths: Sequence[int]) -> list[Markup]:
-    figures = [with_error(each.identical.get(tokens), 100) for tokens in lengths]
-    figures += [with_error(each.median_fork), with_error(each.median_firm_fork), with_error(each.token_ratio)]
-    figures.append(with_error(each.capped, 100))
-    return [element("th", variant.name, scope="row"), *(element("td", figure) for figure in figures)]
+    figures = [(each.identical.get(tokens), 100.0) for tokens in lengths]
+    figures += [
+        (each.median_fork, 1.0),
+        (each.median_firm_fork, 1.0),
+        (each.token_ratio, 1.0),
+        (each.capped, 100.0),
+    ]
+    cells = (element("td", with_error(figure, scale), title=note(figure, scale)) for figure, scale in figures)
+    return [element("th", variant.name, scope="row"), *cells]
 
 
 def _forks(variant: VariantResult, each: Answers, *, is_open: bool) -> Markup:
