@@ -21,6 +21,8 @@ from modelstore.store import Publication, Store
 
 _LOSSY_BITS = 4
 _FULL_BITS = 16
+_FULL_TYPES = ("F32", "F16", "BF16")
+_GIGABYTE = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,9 @@ def _wanted(request: Request) -> str:
         return _label(request.quantization)
     if request.budget_bytes is None or request.quantization is not None or request.prune_layers:
         raise UserError("give a quantization or a size to fit", hint="As Q4_K_M, or --fit 5.5GB.")
-    return f"fit-{request.budget_bytes / 1e9:.3g}GB"
+    is_large = request.budget_bytes >= _GIGABYTE
+    size = f"{request.budget_bytes / (_GIGABYTE if is_large else 1_000_000):.3g}"
+    return f"fit-{size}{'GB' if is_large else 'MB'}"
 
 
 def _key(recipe: Recipe) -> str:
@@ -144,7 +148,7 @@ def _default_tag(source: str, kind: str, recipe: Recipe) -> names.TagName:
 def _derivation(source: str, kind: str, recipe: Recipe) -> str:
     how = [kind]
     if nominal_bits(kind) < _FULL_BITS:
-        how.append("dequantized" if nominal_bits(recipe.label) >= _FULL_BITS else "requantized")
+        how.append("dequantized" if recipe.label in _FULL_TYPES else "requantized")
     if recipe.imatrix:
         how.append("with an importance matrix")
     if recipe.prune_layers:

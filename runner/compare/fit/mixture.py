@@ -177,6 +177,7 @@ class Mixing:
     # The truth
 
     def _try(self, name: str, recipe: Recipe, passages: Passages) -> Tried:
+        self._shop.say("quantizing", name)
         file = self._shop.make(name.replace(" ", "-"), recipe)
         self._shop.say("scoring", name)
         found = iter(self._shop.scores(name, file, passages.deciding))

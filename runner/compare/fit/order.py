@@ -27,7 +27,7 @@ class Plan:
 # Trying the types that search (IQ2, IQ3) costs most of the time.
 _FAST_TYPES = tuple(kind for kind in CANDIDATES if not kind.startswith(("IQ2", "IQ3")))
 _PLANS = {
-    "quick": Plan(chunks=8, probe_blocks=4, parts=1, rows=32, types=_FAST_TYPES),
+    "quick": Plan(chunks=16, probe_blocks=4, parts=1, rows=32, types=_FAST_TYPES),
     "standard": Plan(chunks=32, probe_blocks=12, parts=3, rows=64),
     "deep": Plan(chunks=128, probe_blocks=32, parts=3, rows=256),
 }

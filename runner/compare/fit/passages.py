@@ -65,11 +65,13 @@ def gather(scorer: Scorer, template: str | None, chunks: int, window_tokens: int
 
 
 def halves(blocks: Sequence[Block]) -> tuple[list[Block], list[Block]]:
-    """Two lists, with every domain in both as far as it goes: in turn, domain by domain."""
+    """Two lists, with every domain in both as far as it goes: of each in turn, beginning now with the one and
+    now with the other list, since of some domains there is one block only."""
     seen: Counter[str] = Counter()
     split: tuple[list[Block], list[Block]] = ([], [])
     for each in blocks:
-        split[seen[each.domain] % 2].append(each)
+        number = list(seen).index(each.domain) if each.domain in seen else len(seen)
+        split[(number + seen[each.domain]) % 2].append(each)
         seen[each.domain] += 1
     return split
 

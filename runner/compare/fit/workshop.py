@@ -104,7 +104,6 @@ class Workshop:
     def make(self, name: str, recipe: Recipe, source: tuple[Path, Header] | None = None) -> Path:
         """The file `name` in the work folder, of `source` (None: the order's)."""
         conversion = self._conversion(name, recipe, source)
-        self.say("quantizing", name)
         conversion.run(lambda _progress: None, self._ensure_free, self.cancelled)
         return conversion.destination
 
