@@ -51,7 +51,16 @@ def test_contracts_between_rooms() -> None:
         (LIST, [*HEAVY, "httpx", "anyio", "rich", "modelstore.store"]),
         (
             "import runner.daemon, runner.service, runner.supervisor, runner.api.app",
-            ["llama_cpp", "numpy", "textual", "jinja2", "httpx", "rich"],
+            [
+                "llama_cpp",
+                "numpy",
+                "textual",
+                "jinja2",
+                "httpx",
+                "rich",
+                "runner.compare",
+                "runner.wire.compare",
+            ],
         ),
         ("import runner.client", [*HEAVY, "modelstore.store"]),
         ("import modelstore.pull, modelstore.quantize", ["llama_cpp", "numpy", "huggingface_hub"]),
