@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event
 
 from modelstore.blobs import open_regular
-from modelstore.fit import MemoryNeed, memory_need
+from modelstore.fit import BATCH_TOKENS, MemoryNeed, memory_need
 from modelstore.gguf import read_header
 from modelstore.header import Header
 from modelstore.kv_types import KvTypes
@@ -18,6 +19,7 @@ from runner.wire.compare import Memory
 _CONTEXTS = (4096, 8192, 32768)
 # Fills the buffers that one step needs.
 _STEP = Test(512, 0, 0)
+_SCORE_BYTES = 4
 _METAL = "MTL"
 
 
@@ -59,8 +61,9 @@ def predicted(header: Header, engine: Engine) -> Memory:
 def with_measured(memory: Memory, engine: TimedEngine) -> Memory:
     """`memory` with what the engine's first load took, after a whole step.
 
-    That is how much the process grew, and what llama.cpp says that it allocated on GPUs; less the weights it
-    rearranged for this processor, whose originals are pages of the file that nobody reads again.
+    That is how much the process grew, or what llama.cpp says that it allocated if that is more: some of it is
+    used only when the context is full. To it comes what it allocated on GPUs; from it goes what it rearranged
+    of the weights for this processor, whose originals are pages of the file that nobody reads again.
     """
     buffers = engine.loaded["buffers"]
     if any(each["device"].startswith(_METAL) for each in buffers):
@@ -68,13 +71,19 @@ def with_measured(memory: Memory, engine: TimedEngine) -> Memory:
             "not measurable here: macOS does not say which part of the memory shared with the GPU is whose"
         )
         return memory.model_copy(update={"reason": reason})
-    on_gpus = sum(each["size_bytes"] for each in buffers if each["device"] != "CPU")
+    on_cpu = sum(each["size_bytes"] for each in buffers if each["device"] == "CPU")
+    on_gpus = sum(each["size_bytes"] for each in buffers) - on_cpu
     weights = sum(each["size_bytes"] for each in buffers if each["kind"] == "model")
     rearranged = max(0, weights - memory.weights_bytes)
-    measured = engine.grown_bytes() + on_gpus - rearranged
+    measured = max(engine.grown_bytes(), on_cpu) + on_gpus - rearranged
     return memory.model_copy(update={"measured_bytes": measured, "reason": None})
 
 
 def _need(header: Header, engine: Engine, context_length: int) -> MemoryNeed:
     kv = KvTypes(engine.kv_type_k, engine.kv_type_v)
-    return memory_need(header, context_length, slots=1, kv=kv)
+    need = memory_need(header, context_length, slots=1, kv=kv)
+    if engine.flash_attention is not False:
+        return need
+    # Without it the scores of a whole step are kept, for every head and every token of the context.
+    scores = (header.head_count or 0) * context_length * BATCH_TOKENS * _SCORE_BYTES
+    return replace(need, compute_bytes=need.compute_bytes + scores)
