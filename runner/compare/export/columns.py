@@ -42,8 +42,13 @@ def columns(comparison: Comparison) -> Sequence[Column]:
 
 
 def main_columns(comparison: Comparison) -> Sequence[Column]:
-    """What decides, for tables that people read."""
-    return [each for each in columns(comparison) if each.key in _MAIN]
+    """What decides, for tables that people read; without those that are empty."""
+    chosen = (column for column in columns(comparison) if column.key in _MAIN)
+    return [column for column in chosen if any(map(is_known, map(column.figure, comparison.variants)))]
+
+
+def is_known(estimate: Estimate | None) -> bool:
+    return estimate is not None and estimate.value is not None
 
 
 _MAIN = (
@@ -60,9 +65,10 @@ def memory_parts(of: Memory, tokens: int) -> tuple[int, int, int]:
 
 
 def contexts(comparison: Comparison) -> list[int]:
-    """In tokens, ascending: those for which the memory of every variant was predicted."""
+    """In tokens, ascending: those for which the memory of every variant was predicted; the comparison's own
+    where there is no other, since the model is made for less."""
     known = [set(each.memory.at_context) for each in comparison.variants if each.memory]
-    return sorted(set.intersection(*known)) if known else []
+    return (sorted(set.intersection(*known)) or [comparison.context]) if known else []
 
 
 def _exact(value: float | None, reason: str | None = None) -> Estimate:

@@ -86,12 +86,10 @@ def _cell(column: Column, variant: VariantResult) -> Markup:
 
 
 def _verdict(course: Course, variant: VariantResult) -> Markup:
-    others = [name for name in course.tie_of(variant.name) if name != variant.name]
-    found = course.comparison.recommendation if course.comparison else None
+    others = sorted(course.letters[name] for name in course.tie_of(variant.name) if name != variant.name)
     words = [
         "reference" if variant.name == course.reference else variant.quality and variant.quality.tier,
         f"tied with {', '.join(others)}" if others else None,
-        found.refused.get(variant.name) if found else None,
         *variant.problems,
     ]
     return element("td", Markup("<br>").join(word for word in words if word), class_="words")

@@ -91,7 +91,7 @@ def test_the_report_has_every_section_and_figure(report: str) -> None:
     text = " ".join(page.texts)
     for word in (*DOMAINS, "does not fit", "practically the original", "4k context", "32k context", "p99.9",
                  "RAPL package-0 covers: CPU package.", "harmless tie", "real change", "sha256:" + "5e" * 32,
-                 "llama.cpp 0c1e57098", "tied with IQ4_XS"):  # fmt: skip
+                 "llama.cpp 0c1e57098", "tied with F"):  # fmt: skip
         assert word in text, word
     classes = " ".join(value for name, value in page.attributes if name == "class")
     assert re.search(r"h\d hard", classes) and re.search(r"h\d flip", classes)

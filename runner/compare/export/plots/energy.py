@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
+from runner.compare.export.columns import is_known
 from runner.compare.export.drawing import as_svg, color, figure
-from runner.compare.export.plots.rows import WIDTH, bars, height, is_known, prepare
+from runner.compare.export.plots.rows import WIDTH, bars, height, prepare
 from runner.wire.compare import Comparison
 
 

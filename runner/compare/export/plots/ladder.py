@@ -28,9 +28,10 @@ def ladder(comparison: Comparison, *, is_narrow: bool = False) -> Markup | None:
             _rungs(axes, row, quality)
         plain_log("x", axes)
         axes.set_title("KL divergence per token, nats", color=color("muted"))
+        used = {marker for _, quality in shown for *_, marker in _positive(quality)}
         handles = [axes.plot([], [], marker, color=color(role), markersize=8, label=name)[0]
-                   for name, _, role, marker in _RUNGS]  # fmt: skip
-        drawing.legend(handles=handles, loc="outside lower center", ncols=len(_RUNGS), columnspacing=1.2,
+                   for name, _, role, marker in _RUNGS if marker in used]  # fmt: skip
+        drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2,
                        handletextpad=0.2)  # fmt: skip
         name = "ladder-narrow" if is_narrow else "ladder"
         return as_svg(drawing, name, "Percentiles of KL divergence for each variant")

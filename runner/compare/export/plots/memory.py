@@ -18,6 +18,8 @@ from runner.wire.compare import Comparison, VariantResult
 _PARTS = {"weights": "weights", "kv": "KV cache", "compute": "compute", "spare": "spare"}
 """Names by role."""
 
+_FAR = 5
+
 
 def waterfall(comparison: Comparison, *, is_narrow: bool = False) -> Markup | None:
     shown = [each for each in comparison.variants if each.memory]
@@ -40,7 +42,7 @@ def waterfall(comparison: Comparison, *, is_narrow: bool = False) -> Markup | No
 
 
 def _panel(axes: Axes, comparison: Comparison, shown: Sequence[VariantResult], tokens: int) -> None:
-    in_unit, limit_bytes = unit(comparison), comparison.memory_limit_bytes or 0
+    in_unit, limit_bytes = unit(comparison), _limit_bytes(comparison)
     prepare(axes, comparison, shown, grid=None)
     axes.set_title(f"{context(tokens)} context, {in_unit.name}", color=color("muted"))
     axes.xaxis.set_visible(False)
@@ -55,6 +57,13 @@ def _panel(axes: Axes, comparison: Comparison, shown: Sequence[VariantResult], t
     if limit_bytes:
         axes.axvline(limit_bytes, color=color("muted"), linewidth=1.2, linestyle=(0, (4, 3)))
     axes.set_xlim(0, max(*map(sum, split), limit_bytes) * 1.4)
+
+
+def _limit_bytes(comparison: Comparison) -> int:
+    """What is there; 0 if it is unknown, or so much that beside it nothing else could be seen."""
+    limit_bytes = comparison.memory_limit_bytes or 0
+    largest = max(each.memory.total_bytes for each in comparison.variants if each.memory)
+    return limit_bytes if limit_bytes < _FAR * largest else 0
 
 
 def _total(axes: Axes, row: int, total_bytes: int, limit_bytes: int, in_unit: ByteUnit) -> None:

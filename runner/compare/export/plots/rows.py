@@ -39,10 +39,6 @@ def prepare(
             tick.set_fontweight("bold")
 
 
-def is_known(estimate: Estimate | None) -> bool:
-    return estimate is not None and estimate.value is not None
-
-
 def bars(axes: Axes, figures: Sequence[Estimate | None], role: str) -> None:
     """Horizontal bars with their 95 % intervals and figures; nothing where a figure is missing."""
     known = [(row, each) for row, each in enumerate(figures) if each is not None and each.value is not None]

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from runner.compare.export.columns import at_depth_zero
+from runner.compare.export.columns import at_depth_zero, is_known
 from runner.compare.export.drawing import as_svg, bare, color, figure, series
-from runner.compare.export.plots.rows import WIDTH, bars, height, is_known, prepare
+from runner.compare.export.plots.rows import WIDTH, bars, height, prepare
 from runner.compare.export.words import context
 from runner.readout.course import Course
 from runner.readout.numbers import half_width
