@@ -28,7 +28,7 @@ elsewhere."""
 _LADDER = "Most tokens hardly change; the tail is what one notices. Coloured lines are 95 % intervals."
 _BARS = "With nothing in the context; whiskers are 95 % intervals."
 _CURVE = "What is left of decode behind long texts; letters as in the table."
-_MEMORY = "Predicted; a dashed line is what this machine has for a model. Without one, that is far more or not known."
+_MEMORY = "Predicted. The dashed line is what this machine has for a model: no line, if far more or unknown."
 _STRIP = """Part of what was scored. Heat: KL divergence at the token; a ring: the variant would have written
 something else; red and underlined: although the reference was sure (lead above 1 nat)."""
 _FORKS = "Greedy answers to the same prompts: where they part, and what both ranked there."
