@@ -99,7 +99,7 @@ def local_selection(shelf: Shelf, request: CompareRequest) -> Selection:
         notes.append(f"of the same shape, but perhaps trained otherwise: {listed} (--quants compares them)")
     find = _Finder(shelf, same, best)
     chosen = [_of_book(book) for book in same] if words is None else find.all(words)
-    reference = find.one(request.reference) if request.reference else _best([_of_book(best), *chosen])
+    reference = find.one(request.reference) if request.reference else _of_book(best)
     return _selection(reference, chosen, notes, find.failed)
 
 
