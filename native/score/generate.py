@@ -52,7 +52,9 @@ def sample(
 
 def answer(model: ScoredModel, prompt: Sequence[int], max_tokens: int) -> GreedyAnswer:
     """Raises LlamaError or NotFinite."""
-    context = model.reader(len(prompt) + max_tokens).context
+    reader = model.reader(len(prompt) + max_tokens)
+    reader.use_threads(model.settings.threads)
+    context = reader.context
     found = GreedyAnswer()
     logits = next(logits for _, logits in _first_steps(context, [prompt]))
     while True:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from native.errors import LlamaError
 from native.score import rows
-from native.score.models import Piece, Reader, pieces
+from native.score.models import Piece, Reader, models_at_once, pieces
 
 T = TypeVar("T")
 Work = Callable[[list[rows.Rows], NDArray[np.intp], int, rows.Scratch], T]
@@ -49,11 +49,14 @@ class ReferenceScores:
 
 
 class Workers:
-    """Up to `threads` of them, which work on logits while llama.cpp rests."""
+    """`threads` processor threads, shared by models that decode beside each other; then by what works on
+    their logits, while llama.cpp rests."""
 
     def __init__(self, threads: int, vocabulary_size: int) -> None:
+        self._threads = threads
         self._vocabulary_size = vocabulary_size
         self._own = threading.local()
+        self._reading: dict[int, ThreadPoolExecutor] = {}
         self._pool = ThreadPoolExecutor(threads)
 
     def over(
@@ -62,13 +65,31 @@ class Workers:
         """What `work` makes of all scored tokens, a few at a time. Raises ModelFailed."""
         following = np.asarray(tokens, np.intp)
         found: list[T] = []
+        read = self._together(readers)
         for piece in pieces(len(tokens) - 1, first_scored - 1, readers[0].most_outputs):
-            logits = [_read(model, reader, tokens, piece) for model, reader in enumerate(readers)]
+            logits = read(tokens, piece)
             if piece.outputs:
                 start = piece.end - piece.outputs + 1
                 places = (following[start : piece.end + 1], start - first_scored)
                 found.extend(self._spread(logits, *places, work))
         return found
+
+    def _together(self, readers: Sequence[Reader]) -> Callable[[Sequence[int], Piece], list[rows.Rows]]:
+        # A GPU has its own order.
+        on_gpu = any(reader.is_on_gpu for reader in readers)
+        at_once = 1 if on_gpu else models_at_once(len(readers), self._threads)
+        for reader in readers:
+            reader.use_threads(self._threads // at_once)
+        # Kept: OpenMP makes a team of threads for each thread that calls llama.cpp.
+        pool = self._reading.setdefault(at_once, ThreadPoolExecutor(at_once))
+
+        def read(tokens: Sequence[int], piece: Piece) -> list[rows.Rows]:
+            def one(model: int) -> rows.Rows:
+                return _read(model, readers[model], tokens, piece)
+
+            return list(pool.map(one, range(len(readers))))
+
+        return read
 
     def _spread(
         self, logits: list[rows.Rows], following: NDArray[np.intp], first: int, work: Work[T]

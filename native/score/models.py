@@ -62,6 +62,16 @@ def most_outputs(vocabulary_size: int) -> int:
     return max(_TILE_TOKENS, min(_BATCH_TOKENS, affordable))
 
 
+def models_at_once(models: int, threads: int) -> int:
+    """How many to decode at once, with equal shares of `threads`. Threads of one model wait for each
+    other, those of different models do not: as many as take no longer than fewer would if none waited."""
+
+    def time_taken(at_once: int) -> float:
+        return -(-models // at_once) / (threads // at_once)
+
+    return min(range(min(models, threads), 0, -1), key=time_taken)
+
+
 class ScoredModel:
     """Raises LlamaError where llama.cpp refuses."""
 
@@ -116,6 +126,7 @@ class Reader:
     def __init__(self, model: ScoredModel, length: int, micro_batch_tokens: int | None = None) -> None:
         self.length = length
         self.most_outputs = model.most_outputs
+        self.is_on_gpu = model.settings.gpu_layers != 0
         self.context = model.context(length, 1, micro_batch_tokens)
 
     def clear(self) -> None:
@@ -123,6 +134,9 @@ class Reader:
 
     def close(self) -> None:
         self.context.close()
+
+    def use_threads(self, threads: int) -> None:
+        self.context.set_threads(threads, threads)
 
     def read(self, tokens: Sequence[int], piece: Piece) -> Rows:
         """Logits of the piece's last tokens, valid until the next one is read."""

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from native.score import record, rows
-from native.score.models import pieces
+from native.score.models import models_at_once, pieces
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
 from runner.compare.block import TEMPERATURES
 
@@ -108,6 +108,11 @@ def test_a_block_is_read_in_pieces_without_gap() -> None:
         assert (found[0].start, found[-1].end) == (0, length)
         assert sum(piece.outputs for piece in found) == length - first_output
         assert all(piece.outputs <= 128 and piece.end - piece.start <= 512 for piece in found)
+
+
+def test_models_share_threads() -> None:
+    at_once = {(6, 2): 2, (3, 2): 1, (1, 8): 1, (6, 8): 2, (6, 6): 6, (2, 8): 2, (9, 1): 1}
+    assert {case: models_at_once(*case) for case in at_once} == at_once
 
 
 def block(seed: int) -> KeptBlock:
