@@ -124,9 +124,8 @@ async def test_a_killed_comparison_goes_on_where_it_was(compared: Daemon) -> Non
         async with compared.client() as client:
             async for event in client.compare(QUALITY):
                 seen.append(event)
-                if scored := scoring([event]):
-                    if scored[0].completed == 3:
-                        conductors(compared)[0].kill()
+                if (scored := scoring([event])) and scored[0].completed == 3:
+                    conductors(compared)[0].kill()
     blocks = scoring(seen)
     assert (blocks[-1].completed or 0) < (blocks[-1].total or 0)
 
