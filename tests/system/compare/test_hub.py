@@ -1,0 +1,34 @@
+"""A whole repository of a hub: listed with sizes first, then fetched one file at a time and dropped again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelstore.store import Store
+from runner.wire.compare import ComparePlanned, CompareRequest, ComparisonDone
+from tests.daemons import Daemon
+from tests.system.modelstore import hub
+
+
+async def test_files_of_a_hub_are_listed_then_fetched_and_dropped(home: Path, library: Path) -> None:
+    store = Store(library)
+    paths = {each.quantization: store.check(each) for each in store.models()}
+    files = {f"tiny.{label}.gguf": paths[label].read_bytes() for label in ("F16", "Q8_0", "Q4_K_M")}
+    request = CompareRequest(
+        name="me/model", quants=["Q8_0", "q4_k_m", "Q3_K_S"], measure="quality", compatible=True, chunks=2
+    )
+    with hub.serve(files) as server, Daemon(home, {"HF_ENDPOINT": server.url}) as daemon:
+        async with daemon.client() as client:
+            events = [event async for event in client.compare(request)]
+            assert await client.models() == [], "nothing that was fetched is kept"
+        planned = next(event for event in events if isinstance(event, ComparePlanned))
+        assert {row.name: row.size_bytes for row in planned.variants if row.size_bytes} == {
+            label: paths[label].stat().st_size for label in ("F16", "Q8_0", "Q4_K_M")
+        }
+        done = events[-1]
+        assert isinstance(done, ComparisonDone)
+        by_name = {row.name: row for row in done.comparison.variants}
+        assert by_name["Q3_K_S"].problems == ["the repository has no Q3_K_S"]
+        assert by_name["Q8_0"].quality and by_name["Q4_K_M"].quality
+        fetched = [request.path.rpartition(".gguf")[0].rpartition(".")[2] for request in server.file_requests]
+        assert fetched == ["F16", "Q8_0", "Q4_K_M"]
