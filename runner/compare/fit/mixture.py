@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,15 +22,11 @@ from runner.compare.fit.workshop import Workshop
 
 _FINE = "Q8_0"
 _PROBE_BITS = 3.4
-# What llama-quantize makes, by falling size, with about its bits per weight.
+# What llama-quantize makes, by falling size.
 _STOCK = (
-    ("Q8_0", 8.5), ("Q6_K", 6.6), ("Q5_K_M", 5.7), ("Q5_K_S", 5.5), ("Q4_K_M", 4.9), ("Q4_K_S", 4.6),
-    ("IQ4_NL", 4.5), ("IQ4_XS", 4.3), ("Q3_K_L", 4.3), ("Q3_K_M", 3.9), ("IQ3_M", 3.7), ("Q3_K_S", 3.5),
-    ("IQ3_XS", 3.3), ("IQ3_XXS", 3.1), ("Q2_K", 3.0), ("IQ2_M", 2.7), ("IQ2_S", 2.5), ("IQ2_XS", 2.3),
-    ("IQ2_XXS", 2.1),
+    "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "IQ3_M",
+    "Q3_K_S", "IQ3_XS", "IQ3_XXS", "Q2_K", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS",
 )  # fmt: skip
-_MARGIN = 1.5
-"""Small models have more bits per weight than their labels say, since embeddings stay fine."""
 
 Scores = Mapping[str, Sequence[CandidateScores]]
 
@@ -116,16 +113,18 @@ class Mixing:
 
     def _stock(self, imatrix: Path) -> str:
         """The largest that llama.cpp makes in this size. Raises UserError if there is none."""
-        header, budget_bytes = self._shop.header, self._budget_bytes
-        for label, bits in _STOCK:
-            if header.parameter_count * bits / 8 < _MARGIN * budget_bytes:
-                kinds = self._shop.types(Recipe(label, imatrix))
-                if allocation.file_bytes(header, kinds) <= budget_bytes:
-                    return label
-        raise UserError(
-            f"nothing that llama.cpp makes of this model is smaller than {megabytes(budget_bytes)}",
-            hint="Give it more room, or take a smaller model.",
-        )
+
+        def fits(label: str) -> bool:
+            kinds = self._shop.types(Recipe(label, imatrix))
+            return allocation.file_bytes(self._shop.header, kinds) <= self._budget_bytes
+
+        index = bisect_left(_STOCK, True, key=fits)
+        if index == len(_STOCK):
+            raise UserError(
+                f"nothing that llama.cpp makes of this model is smaller than {megabytes(self._budget_bytes)}",
+                hint="Give it more room, or take a smaller model.",
+            )
+        return _STOCK[index]
 
     def _works_without(self, stock: str) -> bool:
         """Whether llama.cpp makes this label without an importance matrix."""

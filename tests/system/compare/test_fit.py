@@ -18,7 +18,7 @@ from tests.commands import nybble_here
 from tests.daemons import Daemon
 
 BUDGET_BYTES = 4_600_000
-SMALL = Plan(chunks=4, probe_blocks=2, parts=1, rows=8, types=("IQ4_XS", "Q5_K", "Q6_K", "Q8_0"))
+SMALL = Plan(chunks=4, probe_blocks=2, parts=1, rows=8, types=("IQ4_XS", "Q6_K", "Q8_0"))
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_it_makes_small_types_better_on_other_texts(tiny_model: Path, tmp_path: 
 
     record = tmp_path / "record"
     with Scorer.running(variant(tiny_model), (), record, Event()) as scorer:
-        calibration, held_out = halves(fixed_blocks(scorer, Window(256, 32), 12))
+        calibration, held_out = halves(fixed_blocks(scorer, Window(256, 32), 10))
         for each in held_out:
             scorer.score(each)
     reading = Reading(("half",), chunks=[each.tokens for each in calibration], chunk_tokens=256)
