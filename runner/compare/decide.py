@@ -10,6 +10,7 @@ from runner.compare.lineup import Candidate, Figure, Lineup
 from runner.compare.pareto import beats, front
 from runner.compare.tiers import TIERS
 from runner.compare.wish import Wish
+from runner.readout.numbers import bytes_text
 
 GIB = 2**30
 _WORTH_PER_GIB = 0.25
@@ -59,8 +60,8 @@ def obstacle(candidate: Candidate, lineup: Lineup, wish: Wish) -> str | None:
         return "how much memory it needs is not known"
     if needed is not None and wish.usable_bytes is not None and needed > wish.usable_bytes:
         return (
-            f"needs {needed / GIB:.2f} GiB with a context of {wish.context:,} tokens, "
-            f"and {wish.usable_bytes / GIB:.2f} GiB can be had"
+            f"needs {bytes_text(needed)} with a context of {wish.context:,} tokens, "
+            f"and {bytes_text(wish.usable_bytes)} can be had"
         )
     if candidate.loss is None and any(each.loss for each in lineup.candidates):
         return "its quality was not measured"

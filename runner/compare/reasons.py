@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.compare.decide import GIB, Decision
+from runner.compare.decide import Decision
 from runner.compare.lineup import Candidate, Lineup
 from runner.compare.wish import Wish
+from runner.readout.numbers import bytes_text, rounded
 
 _RULERS = {"kld": "KL divergence", "bits_per_byte": "bits per byte"}
 
@@ -37,10 +38,10 @@ def _facts(choice: Candidate, lineup: Lineup, wish: Wish) -> list[str]:
     facts = []
     needed = choice.memory_bytes(wish.context)
     if needed is not None:
-        spare = "" if wish.usable_bytes is None else f" ({_gib(wish.usable_bytes - needed)} to spare)"
-        facts.append(f"{_gib(needed)} with a context of {wish.context:,} tokens{spare}")
+        spare = "" if wish.usable_bytes is None else f" ({bytes_text(wish.usable_bytes - needed)} to spare)"
+        facts.append(f"{bytes_text(needed)} with a context of {wish.context:,} tokens{spare}")
     if choice.decode_tps is not None:
-        facts.append(f"{choice.decode_tps:.3g} tok/s")
+        facts.append(f"{rounded(choice.decode_tps)} tok/s")
     if choice.loss is not None:
         error = f" ± {choice.loss.error:.1g}" if choice.loss.error else ""
         facts.append(f"{_RULERS[lineup.ruler]} {choice.loss.value:.3g}{error}")
@@ -59,15 +60,12 @@ def _beside(other: Candidate, choice: Candidate, decision: Decision, lineup: Lin
     """One clause: memory, quality and speed of `other`, and what keeps it out if anything does."""
     differences = []
     more = other.footprint_bytes(wish.context) - choice.footprint_bytes(wish.context)
-    differences.append(f"{_gib(abs(more))} {'more' if more > 0 else 'less'}")
+    differences.append(f"{bytes_text(abs(more))} {'more' if more > 0 else 'less'}")
     if choice.loss and other.loss and choice.loss.value > 0:
-        differences.append(f"{other.loss.value / choice.loss.value:.2g} times the {_RULERS[lineup.ruler]}")
+        times = other.loss.value / choice.loss.value
+        differences.append(f"{times:.2g} times the {_RULERS[lineup.ruler]}" if times else "loses nothing")
     if choice.time_s and other.time_s:
         slower = other.time_s.value / choice.time_s.value - 1
         differences.append(f"answers {abs(slower):.0%} {'slower' if slower > 0 else 'faster'}")
     out = decision.refused.get(other.name)
     return f"{other.name}: {', '.join(differences)}" + (f", but {out}" if out else "")
-
-
-def _gib(size_bytes: int) -> str:
-    return f"{size_bytes / GIB:.2f} GiB"

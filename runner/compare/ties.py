@@ -14,6 +14,11 @@ from runner.compare.block import CandidateScores
 from runner.compare.clusters import Floats, half_width, normal_of, ratio
 
 ORDERED_Z = 3.0
+"""What the ranking is settled by: nobody should see it turn round."""
+
+DISTINCT_Z = 1.96
+"""What is called a tie must not be distinct even at the usual 95 %: a tie is recommended by its smallest."""
+
 EQUIVALENT = 0.1
 """Differences within this share of the smaller KL divergence do not matter to anybody."""
 
@@ -59,7 +64,8 @@ def tie_groups(scores: Scores, noise_floor: float = 0.0) -> list[list[str]]:
     """Runs of the ranking, two names or more and best first, of which no two are surely different. Two runs
     may share names: Q5 may be like Q6 and like Q4 although Q6 and Q4 differ."""
     names = _ranked(scores)
-    ordered = {pair.names for pair in pairs(scores, noise_floor) if pair.verdict == "ordered"}
+    found = pairs(scores, noise_floor, DISTINCT_Z)
+    ordered = {pair.names for pair in found if pair.verdict == "ordered"}
     groups: list[list[str]] = []
     for start in range(len(names)):
         run = _run(names[start:], ordered)
@@ -79,15 +85,15 @@ def is_settled(scores: Scores, noise_floor: float = 0.0) -> bool:
     return all(pair.verdict != "open" for pair in pairs(scores, noise_floor) if pair.names in neighbours)
 
 
-def pairs(scores: Scores, noise_floor: float = 0.0) -> list[Pair]:
-    """All pairs, tested together (Holm 1979) at the level of a single |z| of 3. None with fewer than two
-    blocks, for one text says nothing of others."""
+def pairs(scores: Scores, noise_floor: float = 0.0, z: float = ORDERED_Z) -> list[Pair]:
+    """All pairs, tested together (Holm 1979) at the level of a single |z|. None with fewer than two blocks,
+    for one text says nothing of others."""
     sizes = _sizes(scores)
     if len(sizes) < 2:
         return []
     sums = _sums(scores)
     differences = [_difference(one, other, sums, sizes) for one, other in combinations(sums, 2)]
-    significant = _significant(differences)
+    significant = _significant(differences, z)
     noise = _FLOORS * noise_floor
     return [
         Pair(
@@ -144,8 +150,8 @@ def _difference(one: str, other: str, sums: Mapping[str, Floats], sizes: Floats)
     return Difference(better, worse, value, value - half, value + half, normal_of(t, len(sizes) - 1))
 
 
-def _significant(differences: Sequence[Difference]) -> set[Difference]:
-    level = _two_tails(ORDERED_Z)
+def _significant(differences: Sequence[Difference], z: float) -> set[Difference]:
+    level = _two_tails(z)
     found: set[Difference] = set()
     for place, each in enumerate(sorted(differences, key=lambda difference: -difference.z)):
         if _two_tails(each.z) > level / (len(differences) - place):

@@ -83,6 +83,12 @@ def byte_unit(sizes: Iterable[int]) -> ByteUnit:
     return ByteUnit("GB", 10**9) if max(sizes, default=0) >= 10**9 else ByteUnit("MB", 10**6)
 
 
+def bytes_text(size_bytes: int) -> str:
+    """`35.0 MB`, `4.58 GB`."""
+    unit = byte_unit([size_bytes])
+    return f"{unit.of(size_bytes)} {unit.name}"
+
+
 def amount(completed: int, total: int) -> str:
     """`6 of 16`; of what nobody counts, as bytes, `42 %`."""
     return f"{completed} of {total}" if total < _MOST_COUNTED else percent(completed / total)

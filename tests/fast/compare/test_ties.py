@@ -64,8 +64,8 @@ def test_groups_may_share_a_name() -> None:
     scored = reference(12, 60, seed=1)
     scores = {
         "a": candidate(scored, 0.030, 2),
-        "b": candidate(scored, 0.037, 3),
-        "c": candidate(scored, 0.070, 2),
+        "b": candidate(scored, 0.033, 3),
+        "c": candidate(scored, 0.048, 2),
     }
     assert tie_groups(scores) == [["a", "b"], ["b", "c"]]
 
