@@ -18,7 +18,7 @@ _NORMAL = 1.4826
 _SMALL_SAMPLE = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.200, 7: 1.140, 8: 1.129, 9: 1.107}
 _MEDIAN_OF_MEAN = math.sqrt(math.pi / 2)
 # Standard errors on each side that hold the truth 95 times of 100, by number of samples: simulated, two
-# million sets of normal samples of each size, since Student's t is for another kind of error and too narrow for this.
+# million sets of normal samples of each size. Student's t is for another kind of error and too narrow.
 _HALF_WIDTHS = {
     2: 8.07, 3: 11.51, 4: 3.76, 5: 4.21, 6: 2.92, 7: 3.12, 8: 2.60, 9: 2.71, 10: 2.46, 11: 2.53, 12: 2.35,
 }  # fmt: skip
