@@ -56,11 +56,9 @@ def _extended(
 
 
 def _thinned(order: NDArray[np.int64], sizes: NDArray[np.int64], room: int) -> NDArray[np.int64]:
-    """The largest, which is the best, of each stretch of sizes; and the smallest of all, which always
-    fits."""
+    """The largest, which is the best, of each stretch of sizes. All of them leave room for the rest."""
     stretch = sizes[order] * _STATES // (room + 1)
     is_last = np.append(stretch[1:] != stretch[:-1], True)
-    is_last[0] = True
     kept: NDArray[np.int64] = order[is_last]
     return kept
 

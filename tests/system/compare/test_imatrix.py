@@ -95,7 +95,10 @@ def test_experts_are_told_apart(tmp_path: Path) -> None:
     used = header_of(model).integer("{}.expert_used_count") or 0
     counts = found["blk.0.ffn_up_exps.weight.counts"].ravel()
     assert len(counts) == 4 and counts.sum() == used * 80 and counts.min() > 0
-    routed = found["blk.0.ffn_up_exps.weight.in_sum2"].sum(axis=0)
+    # Its rows are normalized: the squares of each add up to the number of columns.
+    sums = found["blk.0.ffn_up_exps.weight.in_sum2"]
+    assert sums.sum(axis=1) == pytest.approx(counts * sums.shape[1], rel=1e-3)
+    routed = sums.sum(axis=0)
     assert routed == pytest.approx(used * found["blk.0.ffn_gate_inp.weight.in_sum2"].ravel(), rel=1e-3)
 
 
