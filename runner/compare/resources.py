@@ -57,8 +57,11 @@ def _text() -> str:
 
 
 def _token_ratio(task: Task, variant: Variant) -> float:
-    """How many tokens the variant needs for an answer that takes the reference one, where it was counted."""
+    """How many tokens the variant needs for an answer that takes the reference one: 1 unless surely more or
+    fewer, since a few prompts may say anything."""
     for row in task.board.rows:
-        if row.name == variant.name and row.answers and row.answers.token_ratio.value:
-            return row.answers.token_ratio.value
+        if row.name == variant.name and row.answers:
+            ratio = row.answers.token_ratio
+            if ratio.value and ratio.low and ratio.high and not ratio.low <= 1 <= ratio.high:
+                return ratio.value
     return 1.0

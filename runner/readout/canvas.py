@@ -32,7 +32,7 @@ class Axis:
     def ticks(self, most: int) -> dict[int, str]:
         """Labels by cell, at round values, about `most` of them."""
         values = self._decades(most) if self.is_log else self._even(most)
-        return {self.cell(value): rounded(value).rstrip("0").rstrip(".") or "0" for value in values}
+        return {self.cell(value): _label(value) for value in values}
 
     def _decades(self, most: int) -> list[float]:
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
@@ -49,6 +49,11 @@ class Axis:
         step = next(step * scale for step in _STEPS if step * scale >= rough)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return [number * step for number in range(first, last + 1)]
+
+
+def _label(value: float) -> str:
+    text = rounded(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 @dataclass(slots=True)

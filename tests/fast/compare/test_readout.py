@@ -177,6 +177,11 @@ def test_whatever_was_measured_fits_and_is_clean(
     assert not set(everything) & set("\x1b\r\n\u202e\x07")
 
 
+def test_ticks_say_what_they_are_at() -> None:
+    assert list(Axis(240, 410, 60).ticks(4).values()) == ["250", "300", "350", "400"]
+    assert list(Axis(0.0, 1.0, 60).ticks(2).values()) == ["0", "0.5", "1"]
+
+
 @given(st.tuples(_POSITIVE, _POSITIVE).filter(lambda ends: ends[1] > ends[0] * 1.01), st.integers(2, 100))
 def test_ticks_are_inside_and_in_order(ends: tuple[float, float], cells: int) -> None:
     for is_log in (False, True):
