@@ -50,10 +50,10 @@ def sample(
     return answers
 
 
-def answer(model: ScoredModel, prompt: Sequence[int], max_tokens: int) -> GreedyAnswer:
+def answer(model: ScoredModel, prompt: Sequence[int], max_tokens: int, threads: int) -> GreedyAnswer:
     """Raises LlamaError or NotFinite."""
     reader = model.reader(len(prompt) + max_tokens)
-    reader.use_threads(model.settings.threads)
+    reader.use_threads(threads)
     context = reader.context
     found = GreedyAnswer()
     logits = next(logits for _, logits in _first_steps(context, [prompt]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Workers:
         self._vocabulary_size = vocabulary_size
         self._own = threading.local()
         self._reading: dict[int, ThreadPoolExecutor] = {}
+        self._seconds: dict[int, float] = {}
         self._pool = ThreadPoolExecutor(threads)
 
     def over(
@@ -85,9 +87,15 @@ class Workers:
 
         def read(tokens: Sequence[int], piece: Piece) -> list[rows.Rows]:
             def one(model: int) -> rows.Rows:
-                return _read(model, readers[model], tokens, piece)
+                started = time.perf_counter()
+                logits = _read(model, readers[model], tokens, piece)
+                self._seconds[model] = time.perf_counter() - started
+                return logits
 
-            return list(pool.map(one, range(len(readers))))
+            # The slowest first, so that none is left to be waited for at the end.
+            order = sorted(range(len(readers)), key=lambda model: -self._seconds.get(model, 0.0))
+            found = dict(zip(order, pool.map(one, order), strict=True))
+            return [found[model] for model in range(len(readers))]
 
         return read
 

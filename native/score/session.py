@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
 
 # Far from the usual 512: other kernels, other sums.
 _NOISE_MICRO_BATCH_TOKENS = 64
+# A single token at a time waits for memory more than for processors.
+_ANSWERING_AT_ONCE = 2
 
 
 class Failed(Exception):
@@ -49,6 +52,11 @@ class Session:
         self._temperatures = tuple(order["temperatures"])
         self._has_reference = order["has_reference"]
         self._workers = Workers(self._models[0].settings.threads, self._models[0].model.vocabulary_size)
+        settings = self._models[0].settings
+        # Always shared out the same way: with another number of threads a model might answer otherwise.
+        at_once = 1 if settings.gpu_layers else min(_ANSWERING_AT_ONCE, settings.threads)
+        self._answer_threads = settings.threads // at_once
+        self._answering = ThreadPoolExecutor(at_once)
         self._record: RecordFile | None = None
         if order["record"]:
             with _failing(None, "record"):
@@ -86,11 +94,11 @@ class Session:
             return {"answers": generate.sample(self._models[0], **order)}
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
-        answers = []
-        for number, model in enumerate(self._models):
+        def one(number: int) -> dict[str, Any]:
             with _failing(number, "memory"):
-                answers.append(asdict(generate.answer(model, **order)))
-        return {"answers": answers}
+                return asdict(generate.answer(self._models[number], threads=self._answer_threads, **order))
+
+        return {"answers": list(self._answering.map(one, range(len(self._models))))}
 
     def _score_together(
         self, index: int, tokens: list[int], first_scored: int

@@ -100,11 +100,10 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "measure": _one_of({"quality": quality_only, "speed": speed_only}, "all"),
         "chunks": chunks,
         "compatible": compatible,
-        "text": _text_of(text),
+        "text": _text_of(text, chats),
         "vary": dict(_setting(each) for each in vary or ()),
         "keep_made": keep,
     }
-    _one_of({"--text": text is not None, "--chats": chats}, "")
     await _compare(session, _request(fields), chats, json)
 
 
@@ -177,8 +176,9 @@ async def _chats(client: Client) -> str:
     return conversations([await client.session(info.id) for info in await client.sessions()])
 
 
-def _text_of(file: Path | None) -> str | None:
+def _text_of(file: Path | None, chats: bool) -> str | None:
     """Raises UserError."""
+    _one_of({"--text": file is not None, "--chats": chats}, "")
     try:
         return None if file is None else file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from modelstore.errors import Unusable
 from runner.compare import corpus, plan
 from runner.compare.answers import AnswerPlan, answer_blocks
 from runner.compare.block import Block
-from runner.compare.blocks import EFFICIENT, compatible, stream_digest, text_blocks
+from runner.compare.blocks import BESIDE, EFFICIENT, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence
 from runner.compare.forks import Asked
 from runner.compare.keys import TextKey
@@ -89,7 +89,7 @@ class Source:
             blocks = corpus.fixed_blocks(scorer, EFFICIENT, plan.chunks(self.request))
             note = f"texts of nybble's were scored, not the reference's own answers: {error.message}"
             return Passages("texts of nybble's", tuple(blocks), notes=(note,))
-        fixed = corpus.fixed_blocks(scorer, EFFICIENT, plan.fixed_chunks(self.request))
+        fixed = corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(self.request))
         numbered = [
             replace(block, index=len(main) + number, domain=FIXED) for number, block in enumerate(fixed)
         ]

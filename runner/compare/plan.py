@@ -17,10 +17,10 @@ SCORING_CONTEXT = 1024
 CHUNKS: Mapping[Effort, int] = {"quick": 16, "standard": 64, "deep": 256}
 """Of 255 scored tokens each: enough for ranks, for neighbours like S and M, for tails."""
 
-LEAST_TOKENS = 16 * 255
-"""Scored even where the ranking is settled before: figures beside the ranking need them."""
+LEAST_TOKENS = 2800
+"""Scored even where the ranking is settled before: published figures say it is stable from here on."""
 
-_FIXED_SHARE = 4
+_FIXED_SHARE = 8
 _FLOAT_BYTES = 4
 _LOGITS_TOKENS = 512
 
@@ -34,7 +34,7 @@ class Answering:
 
 
 _ANSWERS: Mapping[Effort, Answering] = {
-    "quick": Answering(6, 96),
+    "quick": Answering(6, 64),
     "standard": Answering(16, 256),
     "deep": Answering(40, 256),
 }
