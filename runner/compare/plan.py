@@ -17,8 +17,8 @@ SCORING_CONTEXT = 1024
 CHUNKS: Mapping[Effort, int] = {"quick": 16, "standard": 64, "deep": 256}
 """Of 255 scored tokens each: enough for ranks, for neighbours like S and M, for tails."""
 
-LEAST_TOKENS = 2800
-"""Scored even where the ranking is settled before: published figures say it is stable from here on."""
+LEAST_TOKENS = 8 * 255
+"""Scored even where the ranking is settled before: figures beside the ranking need them, too."""
 
 _FIXED_SHARE = 8
 _FLOAT_BYTES = 4
