@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from runner import wire
 
-# The web framework warns of types whose validators wait for their first use.
-for _kind in list(vars(wire).values()):
-    if isinstance(_kind, type) and issubclass(_kind, wire.Wire):
-        _kind.model_config["defer_build"] = False
-        _kind.model_rebuild()
+
+def build_validators(types: ModuleType) -> None:
+    """Of all wire types of a module: the web framework warns of those that wait for their first use."""
+    for kind in list(vars(types).values()):
+        if isinstance(kind, type) and issubclass(kind, wire.Wire):
+            kind.model_config["defer_build"] = False
+            kind.model_rebuild()
+
+
+build_validators(wire)

@@ -6,9 +6,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
+from runner.api import build_validators
 from runner.api.fields import service_of
 from runner.api.native import EventStream
+from runner.wire import compare as types
 from runner.wire.compare import CompareEvent, CompareRequest, Comparison, ComparisonInfo
+
+build_validators(types)
 
 router = APIRouter(prefix="/nybble", tags=["compare"])
 
