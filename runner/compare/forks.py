@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runner.compare.survival import Span, median, ratio_of_sums, share_of_prompts
-from runner.wire.compare import Answers, Choice, Fork
+from runner.wire.compare import Answers, Choice, Estimate, Fork
 
 FIRM_MARGIN = 0.5
 """A lead of the reference in nats above which another first choice is no flip of a coin."""
@@ -87,11 +87,7 @@ def summarize_answers(
     finished = [pair for pair in pairs if pair.reference.ended and pair.candidate.ended]
     return Answers(
         prompts=len(pairs),
-        identical={
-            tokens: share_of_prompts(known)
-            for tokens in _LENGTHS
-            if (known := [same for pair in pairs if (same := pair.is_same_for(tokens)) is not None])
-        },
+        identical={tokens: _identical(pairs, tokens) for tokens in _LENGTHS},
         median_fork=median([Span(pair.shared, pair.parts_at is not None) for pair in pairs]),
         median_firm_fork=median([Span(pair.shared, pair.is_real) for pair in pairs]),
         token_ratio=ratio_of_sums(
@@ -101,6 +97,14 @@ def summarize_answers(
         capped=share_of_prompts([not pair.candidate.ended for pair in pairs]),
         forks=[_fork(about, pair, pieces) for about, pair in zip(asked, pairs, strict=True)],
     )
+
+
+def _identical(pairs: Sequence[_Pair], tokens: int) -> Estimate:
+    """Those that were cut must not be left out: what parts early would be all that is left."""
+    same = [pair.is_same_for(tokens) for pair in pairs]
+    if None in same:
+        return Estimate(reason=f"some answers were cut before {tokens} tokens")
+    return share_of_prompts([each is True for each in same])
 
 
 def tokens_in(answers: Iterable[GreedyAnswer]) -> list[int]:

@@ -64,13 +64,13 @@ def test_the_reference_against_itself_never_parts() -> None:
     assert {length: share.value for length, share in answers.identical.items()} == {
         32: 1.0,
         128: 1.0,
-        256: 1.0,
+        256: None,  # the second was cut at 128
     }
     assert answers.token_ratio.value == 1.0
 
 
 def test_nobody_knows_what_a_cut_answer_would_have_been() -> None:
-    """Of three, one parts at 40, one is whole, one was cut at 100: at 128 two are known."""
+    """Of three, one parts at 40, one is whole, one was cut at 100: at 128 the share would be a guess."""
     long = [1, 2] * 50
     answers = _compared(
         (_answer(*long), _answer(*long[:40], 4, END)),
@@ -78,7 +78,8 @@ def test_nobody_knows_what_a_cut_answer_would_have_been() -> None:
         (_answer(*long), _answer(*long)),
     )
     assert answers.identical[32].value == 1.0
-    assert answers.identical[128].value == 0.5
+    assert answers.identical[128].value is None
+    assert answers.identical[128].reason == "some answers were cut before 128 tokens"
 
 
 def test_a_letter_across_two_tokens_is_read_whole() -> None:
