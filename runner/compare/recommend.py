@@ -90,8 +90,9 @@ def _alternatives(entered: Lineup, wish: Wish) -> Iterator[list[tuple[str, Wish]
         for length in lengths
         if length > wish.context
     ]
+    has_energy = any(each.joules for each in entered.candidates)
     for intent in get_args(Intent):
-        if intent != wish.intent:
+        if intent != wish.intent and (has_energy or intent != "battery"):
             yield [(f"for {intent}", replace(wish, intent=intent))]
     faster = 2 * (wish.floors.decode_tps or 0)
     if faster and any((each.decode_tps or 0) >= faster for each in entered.candidates):
