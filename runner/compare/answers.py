@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
@@ -28,7 +28,6 @@ _FEW_CHUNKS, _FEW_TOKENS, _MOST_TOKENS = 16, 128, 256
 # Bytes by compressed bytes: writing of any kind and language stays below, lines that come again are above.
 _LOOP_RATIO = 4.0
 _LOOP_LEAST_BYTES = 120
-_LEAST_ANSWERS = 16
 
 
 class Author(Tokenizer, Protocol):
@@ -41,8 +40,7 @@ class Author(Tokenizer, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnswerPlan:
-    """`tokens` to write in all, `max_tokens` in one answer; no new answers after `seconds`, once there are
-    enough to say anything."""
+    """`tokens` to write in all, `max_tokens` in one answer; no new answers after `seconds` of writing."""
 
     tokens: int
     max_tokens: int
@@ -56,32 +54,70 @@ class AnswerPlan:
         return cls(chunks * _CHUNK_TOKENS, longest, chunks * _CHUNK_S, seed)
 
 
-def answer_blocks(author: Author, chat: Chat, plan: AnswerPlan, report: Report) -> Iterator[Block]:
-    """Sampled at temperature 1, domains in turn; only the assistant's tokens are scored. Ends when prompts
-    run out, at the latest.
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Answers written at once, without those that are not worth scoring, and the seconds that took."""
 
-    Raises Unusable if most answers are empty or go in circles, TemplateFailed as `rendered` does.
-    """
-    questions = corpus.prompts()
-    prompts = rendered(chat, [question for _, question in questions])
-    started = time.perf_counter()
-    asked = kept = written = 0
-    numbers = count()
-    for start in range(0, len(prompts), _TOGETHER):
-        is_late = time.perf_counter() - started > plan.seconds
-        if written >= plan.tokens or (is_late and asked >= _LEAST_ANSWERS):
-            return
-        chosen = range(start, min(start + _TOGETHER, len(prompts)))
-        tokens = [prompt_tokens(author, chat, prompts[index]) for index in chosen]
-        answers = author.sample_together(tokens, plan.max_tokens, [plan.seed + index for index in chosen])
-        asked += len(chosen)
-        for index, prompt, answer in zip(chosen, tokens, answers, strict=True):
-            if is_worth_scoring(b"".join(author.pieces(answer))):
-                domain = questions[index][0]
-                yield block(author, next(numbers), domain, [*prompt, *answer], len(prompt))
-                kept, written = kept + 1, written + len(answer)
-        _refuse_if_broken(asked, kept)
-        report(min(written, plan.tokens), plan.tokens)
+    seconds: float
+    blocks: tuple[Block, ...]
+
+
+class Writer:
+    """Writes batch after batch, sampled at temperature 1, domains in turn; only the assistant's tokens are
+    scored. It goes on behind `batches` that were written before."""
+
+    def __init__(self, chat: Chat, plan: AnswerPlan, batches: Iterable[Batch] = ()) -> None:
+        self.plan = plan
+        self.batches = list(batches)
+        self._chat = chat
+        self._questions = corpus.prompts()
+        self._prompts: list[tuple[str, ...]] = []
+
+    @property
+    def blocks(self) -> list[Block]:
+        return [each for batch in self.batches for each in batch.blocks]
+
+    @property
+    def written(self) -> int:
+        """Tokens to be scored."""
+        return sum(each.scored_tokens for each in self.blocks)
+
+    @property
+    def is_done(self) -> bool:
+        """Enough, too late for more, or no prompts left; there is one batch at least."""
+        is_late = bool(self.batches) and sum(each.seconds for each in self.batches) > self.plan.seconds
+        is_all = len(self.batches) * _TOGETHER >= len(self._questions)
+        return self.written >= self.plan.tokens or is_late or is_all
+
+    def write(self, author: Author) -> Batch:
+        """Raises Unusable if most of the first answers are empty or go in circles, TemplateFailed as
+        `rendered` does."""
+        if not self._prompts:
+            self._prompts = rendered(self._chat, [question for _, question in self._questions])
+        started = time.perf_counter()
+        first = len(self.batches) * _TOGETHER
+        chosen = range(first, min(first + _TOGETHER, len(self._prompts)))
+        prompts = [prompt_tokens(author, self._chat, self._prompts[index]) for index in chosen]
+        seeds = [self.plan.seed + index for index in chosen]
+        answers = author.sample_together(prompts, self.plan.max_tokens, seeds)
+        numbers = count(len(self.blocks))
+        blocks = [
+            block(author, next(numbers), self._questions[index][0], [*prompt, *answer], len(prompt))
+            for index, prompt, answer in zip(chosen, prompts, answers, strict=True)
+            if is_worth_scoring(b"".join(author.pieces(answer)))
+        ]
+        if first == 0:
+            _refuse_if_broken(len(answers), len(blocks))
+        self.batches.append(Batch(time.perf_counter() - started, tuple(blocks)))
+        return self.batches[-1]
+
+
+def answer_blocks(author: Author, chat: Chat, plan: AnswerPlan, report: Report) -> Iterator[Block]:
+    """All that the plan asks for. Raises what `Writer.write` raises."""
+    writer = Writer(chat, plan)
+    while not writer.is_done:
+        yield from writer.write(author).blocks
+        report(min(writer.written, plan.tokens), plan.tokens)
 
 
 def is_worth_scoring(answer: bytes) -> bool:
@@ -93,7 +129,7 @@ def is_worth_scoring(answer: bytes) -> bool:
 
 
 def _refuse_if_broken(asked: int, kept: int) -> None:
-    if asked >= _LEAST_ANSWERS and kept * 4 < asked:
+    if kept * 4 < asked:
         raise Unusable(
             f"{asked - kept} of {asked} answers of the reference are empty or go in circles",
             hint="its chat template may be wrong, or its file broken; --text scores a text of yours instead",
