@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from native.llama import Context
 from native.score import rows
-from native.score.models import ScoredModel, pieces
+from native.score.models import TILE_TOKENS, ScoredModel, pieces
 from native.shortlist import shortlist
 
 _SHOWN_CHOICES = 3
@@ -74,7 +74,7 @@ def _first_steps(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Reads the prompts, one after another; logits behind each, valid until the next one."""
     for number, prompt in enumerate(prompts):
-        for piece in pieces(len(prompt), len(prompt) - 1, 1):
+        for piece in pieces(len(prompt), len(prompt) - 1, TILE_TOKENS):
             context.batch.clear()
             end = context.batch.add(number, piece.start, prompt[piece.start : piece.end], piece.outputs)
             context.decode()

@@ -68,12 +68,14 @@ class Workers:
         following = np.asarray(tokens, np.intp)
         found: list[T] = []
         read = self._together(readers)
-        for piece in pieces(len(tokens) - 1, first_scored - 1, readers[0].most_outputs):
+        for piece in pieces(len(tokens), first_scored - 1, readers[0].most_outputs):
             logits = read(tokens, piece)
             if piece.outputs:
                 start = piece.end - piece.outputs + 1
-                places = (following[start : piece.end + 1], start - first_scored)
-                found.extend(self._spread(logits, *places, work))
+                scored = following[start : piece.end + 1]
+                # Nothing follows the last token of all; it is read to fill its tile.
+                logits = [each[: len(scored)] for each in logits]
+                found.extend(self._spread(logits, scored, start - first_scored, work))
         return found
 
     def _together(self, readers: Sequence[Reader]) -> Callable[[Sequence[int], Piece], list[rows.Rows]]:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _BATCH_TOKENS = 512
 # What one decode's logits may take, in llama.cpp's output buffer and once more where they are computed.
 _LOGITS_BYTES = 64 * 2**20
-# A tile of llama.cpp's attention.
-_TILE_TOKENS = 64
+# A tile of llama.cpp's flash attention on CPUs; rows that fill none are rounded in another way.
+TILE_TOKENS = 64
 # Caches come in so many tokens, so that the next block does not need a new one for a few more.
 _CACHE_STEP_TOKENS = 512
 
@@ -48,18 +48,20 @@ class Piece:
 
 
 def pieces(length: int, first_output: int, most_outputs: int) -> Iterator[Piece]:
-    """A block of `length` tokens, of which those from `first_output` on have logits."""
+    """A block of `length` tokens, of which those from `first_output` on have logits. Cut between
+    tiles: logits are those of a block that is decoded at once, as llama-perplexity does."""
     start = 0
+    first_tile = first_output // TILE_TOKENS * TILE_TOKENS
     while start < length:
-        end = min(length, start + _BATCH_TOKENS, max(start, first_output) + most_outputs)
+        end = min(length, start + _BATCH_TOKENS, max(start, first_tile) + most_outputs)
         yield Piece(start, end, max(0, end - max(start, first_output)))
         start = end
 
 
 def most_outputs(vocabulary_size: int) -> int:
     """Tokens with logits in one decode."""
-    affordable = _LOGITS_BYTES // (4 * vocabulary_size) // _TILE_TOKENS * _TILE_TOKENS
-    return max(_TILE_TOKENS, min(_BATCH_TOKENS, affordable))
+    affordable = _LOGITS_BYTES // (4 * vocabulary_size) // TILE_TOKENS * TILE_TOKENS
+    return max(TILE_TOKENS, min(_BATCH_TOKENS, affordable))
 
 
 def models_at_once(models: int, threads: int) -> int:

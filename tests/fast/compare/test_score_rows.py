@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from native.score import record, rows
-from native.score.models import models_at_once, pieces
+from native.score.models import TILE_TOKENS, models_at_once, pieces
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
 from runner.compare.block import TEMPERATURES
 
@@ -102,12 +102,13 @@ def test_a_token_of_the_record_takes_less_than_a_kilobyte() -> None:
 
 
 def test_a_block_is_read_in_pieces_without_gap() -> None:
-    for length, first_output in ((511, 256), (1023, 63), (70, 0), (1, 0), (700, 699)):
+    for length, first_output in ((512, 256), (1024, 63), (70, 0), (1, 0), (700, 699), (512, 255)):
         found = list(pieces(length, first_output, most_outputs=128))
         assert [piece.start for piece in found[1:]] == [piece.end for piece in found[:-1]]
         assert (found[0].start, found[-1].end) == (0, length)
         assert sum(piece.outputs for piece in found) == length - first_output
         assert all(piece.outputs <= 128 and piece.end - piece.start <= 512 for piece in found)
+        assert all(piece.start % TILE_TOKENS == 0 for piece in found)
 
 
 def test_models_share_threads() -> None:
