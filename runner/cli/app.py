@@ -1,38 +1,69 @@
-"""The command tree. Commands import what they need inside their functions, so that help is instant."""
+"""The command tree. A command's module is imported, and the command built, when it is asked for."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from runner.cli import bench, compare, configuration, doctor, jobs, loaded, logs, making, models, run, serve
+# Module of runner.cli and what in it is the command, in the order of the help.
+_PLACES = {
+    "run": ("run", "run"),
+    "pull": ("jobs", "pull"),
+    "list": ("models", "list_models"),
+    "ps": ("loaded", "ps"),
+    "show": ("models", "show"),
+    "rm": ("models", "remove"),
+    "cp": ("models", "copy"),
+    "verify": ("jobs", "verify"),
+    "quantize": ("making", "quantize"),
+    "imatrix": ("making", "imatrix"),
+    "bench": ("bench", "bench"),
+    "stop": ("loaded", "stop"),
+    "serve": ("serve", "serve"),
+    "logs": ("logs", "logs"),
+    "doctor": ("doctor", "doctor"),
+    "compare": ("compare", "app"),
+    "config": ("configuration", "app"),
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """Name → command: one that is not looked up costs nothing."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, attribute = _PLACES[name]
+        found = getattr(importlib.import_module(f"runner.cli.{module}"), attribute)
+        group = typer.Typer(rich_markup_mode=None)
+        if isinstance(found, typer.Typer):
+            group.add_typer(found, name=name)
+        else:
+            group.command(name)(found)
+        return typer.main.get_group(group).commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+class _Root(TyperGroup):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Commands()})
+
 
 app = typer.Typer(
     name="nybble",
+    cls=_Root,
     help="Run GGUF language models on this computer. Without a command: the terminal app.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-app.command()(run.run)
-app.command()(jobs.pull)
-app.command(name="list")(models.list_models)
-app.command()(loaded.ps)
-app.command()(models.show)
-app.command(name="rm")(models.remove)
-app.command(name="cp")(models.copy)
-app.command()(jobs.verify)
-app.command()(making.quantize)
-app.command()(making.imatrix)
-app.command()(bench.bench)
-app.add_typer(compare.app, name="compare")
-app.command()(loaded.stop)
-app.command()(serve.serve)
-app.command()(logs.logs)
-app.add_typer(configuration.app, name="config")
-app.command()(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
