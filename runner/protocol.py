@@ -216,7 +216,8 @@ class Delta(_Part, frozen=True):
 class Finished(_Part, frozen=True):
     """End of one request. Times in seconds:
     `queue_s` waiting for a slot, `prefill_s` slot to first token, `decode_s` first token to last.
-    `cached_tokens` of the prompt were not computed again. `shifted_tokens` were forgotten on the way."""
+    `cached_tokens` of the prompt were not computed again. `shifted_tokens` were forgotten on the way. `stop`
+    is the stop string that ended it, if one did."""
 
     request_id: str
     reason: Reason
@@ -229,6 +230,7 @@ class Finished(_Part, frozen=True):
     drafted_tokens: int = 0
     accepted_tokens: int = 0
     shifted_tokens: int = 0
+    stop: str | None = None
 
 
 class Embedded(_Part, frozen=True):

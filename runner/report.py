@@ -38,6 +38,7 @@ class Report:
         return wire.Done(
             model=self.name,
             reason=finished.reason,
+            stop=finished.stop,
             usage=wire.Usage(
                 prompt_tokens=finished.prompt_tokens,
                 cached_tokens=finished.cached_tokens,

@@ -94,11 +94,12 @@ class Embeddings(Wire):
 
 
 class Done(Wire):
-    """Last event of a generation that did not fail."""
+    """Last event of a generation that did not fail. `stop` is the stop string that ended it, if one did."""
 
     type: Literal["done"] = "done"
     model: str
     reason: Literal["stop", "length", "load", "unload", "cancelled"]
+    stop: str | None = None
     usage: Usage = Field(default_factory=lambda: Usage())
     timings: Timings = Field(default_factory=lambda: Timings())
 

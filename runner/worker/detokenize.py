@@ -16,15 +16,15 @@ class TextAssembler:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._stop = tuple(s for s in stop if s)
         self._held = ""
-        self.stopped = False
+        self.stopped_by: str | None = None
 
     def feed(self, piece: bytes) -> str:
-        """Text that is safe to show now. Sets `stopped` at a stop string; nothing follows it."""
-        return "" if self.stopped else self._release(self._decoder.decode(piece))
+        """Text that is safe to show now. Sets `stopped_by` at a stop string; nothing follows it."""
+        return "" if self.stopped_by else self._release(self._decoder.decode(piece))
 
     def flush(self) -> str:
         """What was held back, when no more tokens come."""
-        if self.stopped:
+        if self.stopped_by:
             return ""
         released = self._release(self._decoder.decode(b"", final=True))
         held, self._held = self._held, ""
@@ -33,10 +33,10 @@ class TextAssembler:
     def _release(self, text: str) -> str:
         text = self._held + text
         self._held = ""
-        found = [at for at in map(text.find, self._stop) if at >= 0]
+        found = [(at, stop) for stop in self._stop if (at := text.find(stop)) >= 0]
         if found:
-            self.stopped = True
-            return text[: min(found)]
+            at, self.stopped_by = min(found)
+            return text[:at]
         keep = max((_overlap(text, stop) for stop in self._stop), default=0)
         if keep:
             text, self._held = text[:-keep], text[-keep:]

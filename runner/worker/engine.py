@@ -224,7 +224,7 @@ class Engine:
         for taken, token in enumerate(tokens, 1):
             sequence.tokens.append(token)
             text += sequence.text.feed(self._model.piece(token))
-            if sequence.text.stopped or (taken == len(tokens) and sequence.picker.is_complete):
+            if sequence.text.stopped_by or (taken == len(tokens) and sequence.picker.is_complete):
                 return text, "stop"
             if self._is_full(sequence):
                 return text, "length"

@@ -69,5 +69,6 @@ class Outcome:
                 drafted_tokens=sequence.drafted,
                 accepted_tokens=sequence.accepted,
                 shifted_tokens=sequence.shifted,
+                stop=sequence.text.stopped_by,
             )
         )

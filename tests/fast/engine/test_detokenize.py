@@ -16,9 +16,9 @@ def assembled(pieces: list[bytes], stop: tuple[str, ...]) -> tuple[str, bool]:
     text = ""
     for piece in pieces:
         text += assembler.feed(piece)
-        if assembler.stopped:
+        if assembler.stopped_by:
             break
-    return text + assembler.flush(), assembler.stopped
+    return text + assembler.flush(), assembler.stopped_by is not None
 
 
 @given(st.text(), st.lists(st.integers(0, 500), max_size=20))
@@ -52,7 +52,7 @@ def test_nothing_that_may_become_a_stop_string_is_shown() -> None:
         "\nUsed",
         "",
     ]
-    assert assembler.stopped
+    assert assembler.stopped_by == "\nUser:"
     assert assembler.flush() == ""
 
 
