@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+import msgspec
+
 from modelstore.header import Header
 from runner import command, wire
 from runner.claims import Ask, Claims
@@ -34,9 +36,10 @@ class Generations:
         self._prep = prep
 
     async def run(
-        self, request: wire.GenerateRequest, request_id: str, arrived_s: float
+        self, request: wire.GenerateRequest, request_id: str, arrived_s: float, *, only_count: bool = False
     ) -> AsyncGenerator[Event]:
-        """`arrived_s` is a reading of `time.perf_counter`."""
+        """`arrived_s` is a reading of `time.perf_counter`. With `only_count` nothing is computed: Done says
+        how many tokens the prompt has."""
         manifest = await self._lookup.manifest(request.model)
         if _is_empty(request) and request.keep_alive_s == 0:
             self._supervisor.unload(manifest.digest)
@@ -68,9 +71,13 @@ class Generations:
                 timings = wire.Timings(load_s=load_s, total_s=load_s)
                 yield wire.Done(model=manifest.name, reason="load", timings=timings)
                 return
-            report = Report(manifest.name, arrived_s, load_s)
             job = _Job(request_id, manifest.name, header, lease.worker.ready, lease.worker, constraint)
-            async with aclosing(self._answer(job, self._spelled_out(request, job), report)) as events:
+            request = self._spelled_out(request, job)
+            if only_count:
+                yield await self._count(job, request)
+                return
+            report = Report(manifest.name, arrived_s, load_s)
+            async with aclosing(self._answer(job, request, report)) as events:
                 async for event in events:
                     yield event
 
@@ -104,6 +111,19 @@ class Generations:
                 before = len(request.messages or ())
                 request = command.shortened(request, asked, error)
                 report.dropped_messages += before - len(request.messages or ())
+
+    async def _count(self, job: _Job, request: wire.GenerateRequest) -> wire.Done:
+        """A worker counts first, and refuses a prompt that leaves too little room: any, beside this much."""
+        prompt = await self._prompt(request, job)
+        asked = command.generate(job.request_id, request, prompt, job.ready, job.constraint)
+        asked = msgspec.structs.replace(asked, room_tokens=job.ready.context_length)
+        try:
+            async with aclosing(job.worker.generate(asked)) as updates:
+                await anext(updates)
+        except PromptTooLong as error:
+            usage = wire.Usage(prompt_tokens=error.prompt_tokens)
+            return wire.Done(model=job.name, reason="stop", usage=usage)
+        raise WorkerFailed(f"{job.name} did not count the prompt")
 
     async def _prompt(self, request: wire.GenerateRequest, job: _Job) -> tuple[str, ...]:
         """Text segments: the conversation in the model's template, or the prompt as it is."""

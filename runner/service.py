@@ -23,6 +23,7 @@ from runner import wire
 from runner.claims import Claims
 from runner.comparisons import Comparisons
 from runner.embeddings import EmbeddingRuns
+from runner.errors import WorkerFailed
 from runner.generation import Generations
 from runner.history import History
 from runner.instance import remove_prefixes, remove_stale_prefixes
@@ -168,6 +169,15 @@ class Service:
         Raises NotFound, UserError, Unusable, Overloaded, WorkerFailed.
         """
         return self._generations.run(request, uuid.uuid4().hex, time.perf_counter())
+
+    async def count_tokens(self, request: wire.GenerateRequest) -> int:
+        """Of the prompt, as `generate` would have it; nothing is computed. Raises as `generate`."""
+        counting = self._generations.run(request, uuid.uuid4().hex, time.perf_counter(), only_count=True)
+        async with aclosing(counting) as events:
+            async for event in events:
+                if isinstance(event, wire.Done):
+                    return event.usage.prompt_tokens
+        raise WorkerFailed("the work ended without a result")
 
     async def embed(self, request: wire.EmbedRequest) -> wire.Embeddings:
         """Vectors, or scores of a reranker; cancelling the call cancels the work. Raises as `generate`."""
