@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.middleware.cors import CORSMiddleware
 
 from runner.api import (
+    anthropic,
     errors,
     native,
     ollama_embed,
@@ -31,6 +32,7 @@ _DIALECTS = (
     (ollama_embed, errors.OllamaAnswer),
     (openai, errors.OpenAIAnswer),
     (openai_embeddings, errors.OpenAIAnswer),
+    (anthropic, errors.AnthropicAnswer),
     (native, errors.NybbleAnswer),
     (sessions, errors.NybbleAnswer),
 )

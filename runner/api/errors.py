@@ -1,9 +1,9 @@
-"""Every failure as the body its dialect expects: OpenAI's, ours (`/nybble`), or Ollama's (all else)."""
+"""Every failure as the body that the dialect of its path expects."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -71,6 +71,24 @@ class OpenAIAnswer(BaseModel):
     error: OpenAIError
 
 
+class AnthropicError(BaseModel):
+    type: str
+    message: str
+
+
+class AnthropicAnswer(BaseModel):
+    type: Literal["error"] = "error"
+    error: AnthropicError
+
+
+_ANTHROPIC_TYPES = {
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    503: "overloaded_error",
+}
+
+
 def nybble_answer(error: NybbleError) -> NybbleAnswer:
     body = wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
     return NybbleAnswer(error=body)
@@ -86,6 +104,12 @@ def openai_answer(error: NybbleError) -> OpenAIAnswer:
     return OpenAIAnswer(error=OpenAIError(message=_sentence(error), type=kind, param=field, code=error.code))
 
 
+def anthropic_answer(error: NybbleError) -> AnthropicAnswer:
+    other = "invalid_request_error" if error.status < 500 else "api_error"
+    kind = _ANTHROPIC_TYPES.get(error.status, other)
+    return AnthropicAnswer(error=AnthropicError(type=kind, message=_sentence(error)))
+
+
 def _sentence(error: NybbleError) -> str:
     """Message and hint in one, for dialects that have one field for both."""
     if not error.hint:
@@ -96,7 +120,9 @@ def _sentence(error: NybbleError) -> str:
 def response(path: str, error: NybbleError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer to a request for `path` that failed before its answer began."""
     answer: BaseModel
-    if path.startswith("/v1/") or path == "/rerank":
+    if path.startswith("/v1/messages"):
+        answer = anthropic_answer(error)
+    elif path.startswith("/v1/") or path == "/rerank":
         answer = openai_answer(error)
     elif path.startswith("/nybble/"):
         answer = nybble_answer(error)

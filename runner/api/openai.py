@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from runner.api.choices import numbered
 from runner.api.errors import BadField, Unsupported, openai_answer
 from runner.api.fields import events_of, refuse, service_of
 from runner.api.openai_answers import Answers, ChatAnswers, ChatCompletion, Completion, TextAnswers
-from runner.api.stream import Record, Stream, encoded, whole
+from runner.api.stream import ALSO_STREAMS, ServerSentEvents, whole
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 
@@ -27,17 +27,12 @@ ABSENT_IN_CHAT = {
 }
 ABSENT_IN_COMPLETIONS = {"suffix": "insert", "echo": "echo"}
 _ABSENT_IN_MESSAGE = {"tool_calls": "tools", "function_call": "tools", "audio": "audio"}
-_ALSO_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
 
-class OpenAIStream(Stream):
-    media_type = "text/event-stream"
+class OpenAIStream(ServerSentEvents):
     ending = b"data: [DONE]\n\n"
     # A comment: clients skip it.
     waiting = b": waiting\n\n"
-
-    def frame(self, record: Record) -> bytes:
-        return b"data: " + encoded(record) + b"\n\n"
 
     def failure(self, error: NybbleError) -> bytes:
         # Not as a model: its fields that are null must be there.
@@ -66,14 +61,14 @@ async def model(request: Request, name: str) -> Model:
     return _model(await service_of(request).show(name))
 
 
-@router.post("/chat/completions", response_model=ChatCompletion, responses=_ALSO_STREAMS)
+@router.post("/chat/completions", response_model=ChatCompletion, responses=ALSO_STREAMS)
 async def chat_completions(request: Request, body: requests.ChatBody) -> Response:
     _check_chat(body)
     asked = body.asked(messages=[message.ours() for message in body.messages])
     return await _answer(request, body, asked, ChatAnswers(body.model, len(asked), body.includes_usage))
 
 
-@router.post("/completions", response_model=Completion, responses=_ALSO_STREAMS)
+@router.post("/completions", response_model=Completion, responses=ALSO_STREAMS)
 async def completions(request: Request, body: requests.CompletionBody) -> Response:
     refuse(body, body.model, ABSENT_IN_COMPLETIONS)
     if body.best_of not in (None, body.n or 1):

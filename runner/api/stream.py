@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 SILENCE_S = 1.0
 _CLIENT_GONE = 499
 
+ALSO_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+"""For the OpenAPI document: the route answers with one object, or with server-sent events."""
+
 
 async def until_done(events: AsyncGenerator[_Event]) -> AsyncGenerator[_Event]:
     """`events` up to the one that ends them; leaving early closes them, which cancels the work behind.
@@ -142,3 +145,10 @@ class Stream(JSONResponse, ABC):
             await asyncio.sleep(SILENCE_S)
             if self._is_silent:
                 await send({"type": "http.response.body", "body": self.waiting, "more_body": True})
+
+
+class ServerSentEvents(Stream, ABC):
+    media_type = "text/event-stream"
+
+    def frame(self, record: Record) -> bytes:
+        return b"data: " + encoded(record) + b"\n\n"

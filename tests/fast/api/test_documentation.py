@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.api import ollama_generate, openai, openai_requests
+from runner.api import anthropic_requests, ollama_generate, openai, openai_requests
 from runner.api.app import build_app
 from tests.fast.api.scripted import ScriptedService, serving
 
@@ -31,7 +31,8 @@ def test_what_is_refused_is_documented() -> None:
     ollamas = ollama_generate.ABSENT_IN_GENERATE | ollama_generate.ABSENT_IN_CHAT
     openais = openai.ABSENT_IN_CHAT | openai.ABSENT_IN_COMPLETIONS
     assert [field for field in ollamas | openais if f"`{field}`" not in text] == []
-    assert [name for name in openai_requests.ChatBody.model_fields if f"`{name}" not in text] == []
+    for body in (openai_requests.ChatBody, anthropic_requests.MessagesBody):
+        assert [name for name in body.model_fields if f"`{name}" not in text] == []
 
 
 def test_streams_are_described_with_their_records(openapi: dict[str, Any]) -> None:
@@ -40,7 +41,8 @@ def test_streams_are_described_with_their_records(openapi: dict[str, Any]) -> No
         return described
 
     assert content("/api/chat")["application/x-ndjson"]["schema"]["$ref"].endswith("/ChatRecord")
-    assert content("/v1/chat/completions").keys() == {"application/json", "text/event-stream"}
+    for path in ("/v1/chat/completions", "/v1/messages"):
+        assert content(path).keys() == {"application/json", "text/event-stream"}
     assert "TextDelta" in str(content("/nybble/generate"))
     assert "422" not in str(openapi["paths"])
 
