@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from runner.compare import spread
-from runner.wire.compare import Energy, Estimate, Speed
+from runner.wire.compare import Energy, Estimate, Speed, VariantResult
 
 
 def with_answer(speed: Speed, energy: Energy, answer_tokens: float) -> tuple[Speed, Energy]:
@@ -20,6 +22,16 @@ def with_answer(speed: Speed, energy: Energy, answer_tokens: float) -> tuple[Spe
         speed.model_copy(update={"time_to_answer_s": timed}),
         energy.model_copy(update={"answer_joules": joules}),
     )
+
+
+def speed_ups(rows: Sequence[VariantResult]) -> Iterator[tuple[str, Estimate]]:
+    """By name, how many times as fast as the reference's its answers are: a model that writes faster, but
+    more, gains less."""
+    reference = next((each.speed for each in rows if each.is_reference), None)
+    for row in rows:
+        if reference and row.speed and row.answers and not row.is_reference:
+            faster = spread.quotient(row.speed.depths[0].decode_tps, reference.depths[0].decode_tps)
+            yield row.name, spread.quotient(faster, row.answers.token_ratio)
 
 
 def _first_token(speed: Speed) -> Estimate:

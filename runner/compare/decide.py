@@ -103,8 +103,9 @@ def _by_intent(
 ) -> tuple[Candidate | None, tuple[str, ...]]:
     """From the front, the smallest first."""
     if lineup.ruler == "bits_per_byte" and wish.intent in ("balanced", "best"):
+        rulers = "bits per byte and tasks" if any(each.right for each in best) else "bits per byte"
         return _least_loss(best, lineup), (
-            "These models have different vocabularies, so bits per byte decide: KL divergence cannot.",
+            f"These models have different vocabularies, so {rulers} decide: KL divergence cannot.",
         )
     if wish.intent == "best":
         return (_least_loss(best, lineup), ()) if best[0].loss else (None, ("Quality was not measured.",))
@@ -129,9 +130,12 @@ def least(candidates: Sequence[Candidate], lineup: Lineup, axis: Axis) -> Candid
 
 
 def _least_loss(candidates: Sequence[Candidate], lineup: Lineup) -> Candidate:
-    """Of those that cannot be told from the best, the first, which is the smallest."""
-    best = min(candidates, key=lambda each: each.loss.value if each.loss else float("inf"))
-    return next(each for each in candidates if not lineup.loses_less(best, each))
+    """The first, which is the smallest, of those than which no other surely loses less."""
+    unbeaten = (
+        each for each in candidates if not any(lineup.loses_less(other, each) for other in candidates)
+    )
+    # Bits per byte and tasks may go round in a circle.
+    return next(unbeaten, candidates[0])
 
 
 def _climbed(best: Sequence[Candidate], lineup: Lineup, wish: Wish) -> Candidate:

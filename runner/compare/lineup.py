@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+from runner.compare.mcnemar import discordant, p_value
 from runner.compare.plausible import IMPLAUSIBLE
 from runner.compare.tiers import upper
 from runner.compare.wish import Wish
-from runner.wire.compare import Estimate, Memory, Speed, SpeedAt, VariantResult
+from runner.wire.compare import ALL_TASKS, Estimate, Memory, Speed, SpeedAt, VariantResult
 
 Ruler = Literal["kld", "bits_per_byte"]
 
 SIGNIFICANT_Z = 3.0
+_SIGNIFICANT_P = 0.0027
+"""The same for a test that has no z."""
+
 _NOISE_FLOORS = 3
 _PROMPT_TOKENS = 2048
 _ANSWER_TOKENS = 256
@@ -42,7 +46,8 @@ class Figure:
 class Candidate:
     """`memory` is bytes by context length in tokens, empty if unknown. `loss` is on the lineup's ruler,
     `time_s` and `joules` are of one answer, `decode_tps` and `ttft_s` are what the floors ask for; None where
-    not measured. `problem` says why the figures must not be used."""
+    not measured. `right` are outcomes of tasks with known answers. `problem` says why the figures must not be
+    used."""
 
     name: str
     size_bytes: int
@@ -53,6 +58,7 @@ class Candidate:
     decode_tps: float | None
     ttft_s: float | None
     problem: str | None
+    right: tuple[bool, ...] = ()
 
     def memory_bytes(self, context: int) -> int | None:
         """A straight line between the lengths that are known, and on beyond them: the KV cache grows
@@ -81,12 +87,14 @@ class Lineup:
     ruler: Ruler
 
     def loses_less(self, one: Candidate, other: Candidate) -> bool:
-        """Whether the loss of `one` is surely smaller."""
+        """Whether the loss of `one` is surely smaller. Across vocabularies tasks have a say beside bits per
+        byte: where the two surely contradict each other, nothing is sure."""
         if one.loss is None or other.loss is None or frozenset((one.name, other.name)) in self.ties:
             return False
         if self.ruler == "kld":
             return one.loss.value < other.loss.value
-        return one.loss.is_better_than(other.loss)
+        by_bits = one.loss.is_better_than(other.loss) - other.loss.is_better_than(one.loss)
+        return by_bits + _by_tasks(one.right, other.right) > 0
 
 
 def lineup(
@@ -122,7 +130,16 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
         decode_tps=first.decode_tps.value if first else None,
         ttft_s=_PROMPT_TOKENS / prefill_tps if prefill_tps else None,
         problem=_problem(variant),
+        right=tuple(variant.tasks[ALL_TASKS].outcomes) if ALL_TASKS in variant.tasks else (),
     )
+
+
+def _by_tasks(one: Sequence[bool], other: Sequence[bool]) -> int:
+    """1 if `one` surely has more answers right, -1 if `other` has; 0 if they were not asked the same."""
+    if len(one) != len(other):
+        return 0
+    lost, gained = discordant(one, other)
+    return (lost > gained) - (lost < gained) if p_value(lost, gained) < _SIGNIFICANT_P else 0
 
 
 def _problem(variant: VariantResult) -> str | None:

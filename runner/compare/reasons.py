@@ -45,6 +45,8 @@ def _facts(choice: Candidate, lineup: Lineup, wish: Wish) -> list[str]:
     if choice.loss is not None:
         error = f" ± {choice.loss.error:.1g}" if choice.loss.error else ""
         facts.append(f"{_RULERS[lineup.ruler]} {choice.loss.value:.3g}{error}")
+    if choice.right and lineup.ruler == "bits_per_byte":
+        facts.append(f"{sum(choice.right)} of {len(choice.right)} tasks right")
     return facts
 
 

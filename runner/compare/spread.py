@@ -72,6 +72,24 @@ def times(factor: float, figure: Estimate) -> Estimate:
     return Estimate(**scaled, reason=figure.reason)
 
 
+def quotient(above: Estimate, below: Estimate) -> Estimate:
+    """Of two positive figures measured apart from each other; relative errors add up in squares."""
+    reason = "; ".join(dict.fromkeys(each.reason for each in (above, below) if each.reason)) or None
+    if above.value is None or not below.value:
+        return unknown(reason or "a part of it was not measured")
+    value = above.value / below.value
+    if not (above.error and above.low and above.high and below.error and below.low and below.high):
+        return Estimate(value=value, reason=reason or "a part of it has no error")
+    return Estimate(
+        value=value,
+        error=value * math.hypot(above.error / above.value, below.error / below.value),
+        low=value
+        / math.exp(math.hypot(math.log(above.value / above.low), math.log(below.high / below.value))),
+        high=value
+        * math.exp(math.hypot(math.log(above.high / above.value), math.log(below.value / below.low))),
+    )
+
+
 def duration(count: float, rate: Estimate) -> Estimate:
     """Seconds that `count` take at a rate a second."""
     if rate.value is None:

@@ -12,6 +12,9 @@ from runner.wire.generation import ErrorEvent
 
 Intent = Literal["balanced", "fast", "best", "battery"]
 Effort = Literal["quick", "standard", "deep"]
+ALL_TASKS = "all"
+"""In `VariantResult.tasks`: whether all of an answer is right."""
+
 Tier = Literal["practically the original", "excellent", "good", "noticeable", "damaged", "broken"]
 
 
@@ -83,6 +86,8 @@ class Speed(Wire):
     client_ttft_s: Estimate
     cold_ttft_s: Estimate
     time_to_answer_s: Estimate
+    speed_up: Estimate | None = None
+    """Of whole answers: decode by that of the reference, divided by the ratio of tokens used."""
     warnings: list[str] = Field(default_factory=list)
 
 
@@ -172,7 +177,8 @@ class Fork(Wire):
 class Answers(Wire):
     """Greedy answers beside the reference's. `identical` is the share that is the same for so many tokens;
     `median_fork` is Kaplan-Meier's median in tokens; `token_ratio` tokens used by tokens the reference used,
-    `capped` the share of answers cut at the limit."""
+    `capped` the share of answers cut at the limit, `looped` of those that go in circles there. Of the
+    reference itself `capped` and `looped` are of all its answers, the rest of those that it gave twice."""
 
     prompts: int
     identical: dict[int, Estimate] = Field(default_factory=dict)
@@ -180,7 +186,21 @@ class Answers(Wire):
     median_firm_fork: Estimate
     token_ratio: Estimate
     capped: Estimate
+    looped: Estimate | None = None
     forks: list[Fork] = Field(default_factory=list)
+
+
+class TaskScore(Wire):
+    """Answers to questions whose answer is known, or one part of them: share that is right, and of the
+    reference's. `lost` are right in the reference's answers only, `gained` in these only; `p_value` is
+    McNemar's, exact. `outcomes` are right or not, in the order in which they were asked."""
+
+    right: Estimate
+    reference_right: Estimate
+    lost: int
+    gained: int
+    p_value: float
+    outcomes: list[bool]
 
 
 class TokenHeat(Wire):
@@ -214,6 +234,9 @@ class VariantResult(Wire):
     quality: Quality | None = None
     domains: dict[str, DomainQuality] = Field(default_factory=dict)
     answers: Answers | None = None
+    tasks: dict[str, TaskScore] = Field(default_factory=dict)
+    """By what must be right: "all" of it; "math"; "valid JSON", "JSON fits schema", "JSON right"; "tool name",
+    "tool call right"."""
     strip: list[TokenHeat] = Field(default_factory=list)
     problems: list[str] = Field(default_factory=list)
 

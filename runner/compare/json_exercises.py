@@ -1,0 +1,181 @@
+"""Exercises whose answer is JSON: facts of a sentence in a given form, and the call of a tool."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from random import Random
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Reading = Callable[[str], dict[str, bool]]
+
+
+class _Form(BaseModel):
+    """What is asked for: `sentence` says the same in words."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Person(_Form):
+    name: str
+    age: int
+    city: str
+
+
+class Purchase(_Form):
+    item: str
+    quantity: int
+    price: float
+
+
+class Appointment(_Form):
+    occasion: str
+    weekday: Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
+    hour: int
+
+
+class SetTimer(_Form):
+    minutes: int
+    label: str
+
+
+class GetWeather(_Form):
+    city: str
+    days: int
+
+
+class SendMessage(_Form):
+    to: str
+    text: str
+
+
+class ConvertCurrency(_Form):
+    amount: int
+    source: str
+    target: str
+
+
+_FORMS: dict[type[_Form], str] = {
+    Person: "{name}, who is {age} years old, lives in {city}.",
+    Purchase: "We bought {quantity} {item} at a price of {price:g} each.",
+    Appointment: "The {occasion} is on {weekday} at {hour} o'clock.",
+}
+_TOOLS: dict[type[_Form], str] = {
+    SetTimer: 'Set a timer of {minutes} minutes with the label "{label}".',
+    GetWeather: "What will the weather be in {city} in the next {days} days?",
+    SendMessage: 'Send {to} the message "{text}".',
+    ConvertCurrency: "How much is {amount} {source} in {target}?",
+}
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "name": ("Marta", "Idris", "Yuki", "Clara", "Tomas", "Anjali", "Leo", "Femi"),
+    "age": tuple(range(18, 91)),
+    "city": ("Lisbon", "Oslo", "Nairobi", "Kyoto", "Quito", "Bergen", "Tunis", "Hanoi"),
+    "item": ("lamps", "notebooks", "chairs", "lemons", "towels", "batteries"),
+    "quantity": tuple(range(2, 41)),
+    "price": tuple(quarters / 4 for quarters in range(5, 200)),
+    "occasion": ("staff meeting", "piano lesson", "dentist visit", "book club"),
+    "weekday": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
+    "hour": tuple(range(8, 19)),
+    "minutes": tuple(range(2, 91)),
+    "label": ("bread", "laundry", "tea", "pasta", "eggs"),
+    "days": tuple(range(2, 15)),
+    "to": ("Marta", "Idris", "Yuki", "Clara", "Tomas", "Anjali", "Leo", "Femi"),
+    "text": (
+        "I am late",
+        "See you soon",
+        "Thank you",
+        "The door is open",
+        "Call me back",
+        "Dinner is ready",
+        "The train is gone",
+        "It rains here",
+        "I found your keys",
+        "Good luck tomorrow",
+    ),
+    "amount": tuple(range(5, 501)),
+    "source": ("EUR", "USD", "CHF"),
+    "target": ("JPY", "GBP", "BRL"),
+}
+
+
+def extraction(chance: Random) -> tuple[str, Reading]:
+    """A prompt, and what reads its answer."""
+    sentence, known = _drawn(chance, _FORMS)
+    schema = json.dumps(_schema(type(known)))
+
+    def read(answer: str) -> dict[str, bool]:
+        value = first_object(answer)
+        filled = _filled(type(known), value)
+        return {
+            "valid JSON": value is not None,
+            "JSON fits schema": filled is not None,
+            "JSON right": filled == known,
+        }
+
+    return f"Return only JSON that matches this schema:\n{schema}\nText: {sentence}", read
+
+
+def call(chance: Random) -> tuple[str, Reading]:
+    """A prompt, and what reads its answer."""
+    sentence, known = _drawn(chance, _TOOLS)
+    tools = "\n".join(json.dumps({"name": _tool(each), "parameters": _schema(each)}) for each in _TOOLS)
+
+    def read(answer: str) -> dict[str, bool]:
+        value = first_object(answer)
+        called = value or {}
+        is_named = called.get("name") == _tool(type(known))
+        is_same = is_named and _filled(type(known), called.get("arguments")) == known
+        return {"valid JSON": value is not None, "tool name": is_named, "tool call right": is_same}
+
+    form = '{"name": ..., "arguments": {...}}'
+    return f"Tools:\n{tools}\nAnswer with one call as {form} and nothing else. {sentence}", read
+
+
+def first_object(answer: str) -> dict[str, Any] | None:
+    """The first JSON object in an answer, whatever stands around it; None if it cannot be read."""
+    start = answer.find("{")
+    if start < 0:
+        return None
+    try:
+        value: dict[str, Any] = json.JSONDecoder(parse_constant=_refuse).raw_decode(answer, start)[0]
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _refuse(constant: str) -> None:
+    """NaN and Infinity are Python's, not JSON's."""
+    raise ValueError(constant)
+
+
+def _drawn(chance: Random, sentences: dict[type[_Form], str]) -> tuple[str, _Form]:
+    form, sentence = chance.choice(list(sentences.items()))
+    known = form(**{name: chance.choice(_VALUES[name]) for name in form.model_fields})
+    return sentence.format(**known.model_dump()), known
+
+
+def _filled(form: type[_Form], value: object) -> _Form | None:
+    try:
+        return form.model_validate(value)
+    except ValidationError:
+        return None
+
+
+@cache
+def _schema(form: type[_Form]) -> dict[str, Any]:
+    """Without the titles that pydantic adds."""
+    whole = form.model_json_schema()
+    properties = {
+        name: {key: value for key, value in each.items() if key != "title"}
+        for name, each in whole["properties"].items()
+    }
+    required = {"required": whole["required"], "additionalProperties": False}
+    return {"type": "object", "properties": properties, **required}
+
+
+def _tool(form: type[_Form]) -> str:
+    """SetTimer is the tool set_timer."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in form.__name__)[1:]

@@ -1,0 +1,55 @@
+"""What is answered greedily: questions of the prompt pack, exercises, or the beginnings of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from runner.compare import corpus
+from runner.compare.block import Block
+from runner.compare.blocks import Tokenizer
+from runner.compare.exercises import exercises
+from runner.compare.forks import Asked
+from runner.compare.plan import EXERCISE_TOKENS, Answering
+from runner.compare.rendering import Chat, prompt_tokens, rendered
+
+_OPENING_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """To be answered greedily."""
+
+    asked: Asked
+    tokens: tuple[int, ...]
+
+
+def questions(wanted: Answering) -> list[Asked]:
+    """For a model with a chat template."""
+    pack = islice(corpus.prompts(), wanted.prompts)
+    return [*(Asked(text, domain, wanted.max_tokens) for domain, text in pack), *exercise_questions(wanted)]
+
+
+def exercise_questions(wanted: Answering) -> list[Asked]:
+    return [Asked(each.prompt, each.domain, EXERCISE_TOKENS) for each in exercises(wanted.exercises)]
+
+
+def in_chat(tokenizer: Tokenizer, chat: Chat, asked: Sequence[Asked]) -> list[Prompt]:
+    """Raises TemplateFailed and WorkerFailed as `rendered` does."""
+    segments = rendered(chat, [each.prompt for each in asked])
+    return [
+        Prompt(each, tuple(prompt_tokens(tokenizer, chat, rendering)))
+        for each, rendering in zip(asked, segments, strict=True)
+    ]
+
+
+def openings(tokenizer: Tokenizer, blocks: Sequence[Block], wanted: Answering) -> list[Prompt]:
+    """For a model without one, or a text of the user's."""
+    return [_opening(tokenizer, block, wanted.max_tokens) for block in blocks[: wanted.prompts]]
+
+
+def _opening(tokenizer: Tokenizer, block: Block, max_tokens: int) -> Prompt:
+    tokens = block.tokens[:_OPENING_TOKENS]
+    text = b"".join(tokenizer.pieces(tokens)).decode("utf-8", "replace")
+    return Prompt(Asked(text, block.domain, max_tokens), tokens)
