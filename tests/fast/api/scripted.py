@@ -7,7 +7,6 @@ end.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.server import ServerState
 
 from runner import wire
 from runner.api.app import build_app
@@ -81,26 +81,31 @@ class ScriptedService:
 
 
 @cache
-def _app(listen_host: str) -> FastAPI:
+def application(listen_host: str) -> FastAPI:
     """One for all tests: it takes half a second to build."""
     return build_app(ScriptedService(settings=Settings(host=listen_host)))
 
 
 @asynccontextmanager
 async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application on a free loopback port."""
-    app = _app(service.settings.host)
+    """A client of the application on a free loopback port, behind uvicorn's HTTP: its server would look every
+    tenth of a second whether it should end."""
+    app = application(service.settings.host)
     app.state.service = service
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        try:
-            async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=20) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            await running
+    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
+    config.load()
+    state = ServerState()
+    # `load` makes the name a class.
+    protocol: Any = config.http_protocol_class
+    server = await asyncio.get_running_loop().create_server(
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=20) as client:
+            yield client
+    finally:
+        server.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        await asyncio.gather(*state.tasks, return_exceptions=True)

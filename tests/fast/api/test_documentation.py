@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from runner.api import anthropic_requests, ollama_generate, openai, openai_requests
-from runner.api.app import build_app
-from tests.fast.api.scripted import ScriptedService, serving
+from runner.settings import Settings
+from tests.fast.api.scripted import ScriptedService, application, serving
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
 
 
 @pytest.fixture(scope="module")
 def openapi() -> dict[str, Any]:
-    return build_app(ScriptedService()).openapi()
+    return application(Settings().host).openapi()
 
 
 def test_the_documented_routes_are_the_routes(openapi: dict[str, Any]) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from runner.api.app import build_app
 from runner.api.guards import BODY_LIMIT_BYTES
 from runner.settings import Settings
-from tests.fast.api.scripted import ScriptedService, serving
+from tests.fast.api.scripted import ScriptedService, application, serving
 
 GOOD_HOSTS = [
     "localhost",
@@ -53,7 +52,7 @@ def get(*hosts: str, version: str = "1.1") -> bytes:
 
 
 def routes() -> list[tuple[str, str]]:
-    paths: dict[str, dict[str, Any]] = build_app(ScriptedService()).openapi()["paths"]
+    paths: dict[str, dict[str, Any]] = application(Settings().host).openapi()["paths"]
     return [(method, path) for path, methods in paths.items() for method in methods]
 
 
