@@ -151,14 +151,14 @@ class Engine:
             slot = self._slots[index]
             if (sequence := slot.sequence) is None:
                 continue
-            if sequence.is_prefilling:
-                prompt_tokens += count
-            else:
-                generating += 1
+            is_prefilling = sequence.is_prefilling
             row = self._add(slot, sequence, count)
-            if row is None:
+            if is_prefilling:
+                prompt_tokens += count
                 self._outcome.prefilled(sequence)
             else:
+                generating += 1
+            if row is not None:
                 rows.append((slot, sequence, row))
         if batch.struct.n_tokens:
             started = time.perf_counter()
