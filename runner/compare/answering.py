@@ -24,14 +24,15 @@ def with_answer(speed: Speed, energy: Energy, answer_tokens: float) -> tuple[Spe
     )
 
 
-def speed_ups(rows: Sequence[VariantResult]) -> Iterator[tuple[str, Estimate]]:
-    """By name, how many times as fast as the reference's its answers are: a model that writes faster, but
-    more, gains less."""
+def with_speed_ups(rows: Sequence[VariantResult]) -> Iterator[tuple[str, Speed]]:
+    """By name, with how many times as fast as the reference's the answers are: who writes faster, but more,
+    gains less."""
     reference = next((each.speed for each in rows if each.is_reference), None)
     for row in rows:
         if reference and row.speed and row.answers and not row.is_reference:
             faster = spread.quotient(row.speed.depths[0].decode_tps, reference.depths[0].decode_tps)
-            yield row.name, spread.quotient(faster, row.answers.token_ratio)
+            speed_up = spread.quotient(faster, row.answers.token_ratio)
+            yield row.name, row.speed.model_copy(update={"speed_up": speed_up})
 
 
 def _first_token(speed: Speed) -> Estimate:

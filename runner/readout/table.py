@@ -10,7 +10,7 @@ from runner.readout.course import Course
 from runner.readout.numbers import UNKNOWN, ByteUnit, Figure, byte_unit, figure
 from runner.readout.span import Line, Role, Span
 from runner.text import clean_name
-from runner.wire.compare import Estimate, VariantResult
+from runner.wire.compare import ALL_TASKS, Estimate, VariantResult
 
 CHOICE_MARK, FRONT_MARK, PROBLEM_MARK = "★", "P", "!"
 LEGEND = (
@@ -20,6 +20,7 @@ _ROLES: dict[str, Role] = {CHOICE_MARK: "choice", FRONT_MARK: "front", PROBLEM_M
 _GAP = "  "
 _LONGEST_NAME = 24
 _HEAD_LINES = 2
+_TELLING_P = 0.05
 _MARGIN = 5
 """Cells before the name, for mark and letter; those for ties come to it."""
 
@@ -117,13 +118,22 @@ def _kinds(course: Course, unit: ByteUnit) -> Iterable[_Kind]:
     yield ("KL DIVERGENCE", "nats"), 0, lambda row: _kld(row, course)
     yield ("SAME TOP", "%"), 3, lambda row: figure(_quality(row, course, "same_top"), 100)
     yield ("HARD FLIPS", "%"), 7, lambda row: figure(_quality(row, course, "hard_flips"), 100)
-    yield ("DECODE", "tok/s"), 2, lambda row: figure(_speed(row, "decode_tps"))
-    yield ("PREFILL", "tok/s"), 6, lambda row: figure(_speed(row, "prefill_tps"))
+    yield ("DECODE", "tok/s"), 2, lambda row: figure(speed_of(row, "decode_tps"))
+    yield ("PREFILL", "tok/s"), 6, lambda row: figure(speed_of(row, "prefill_tps"))
     yield ("TTFT", "s"), 8, lambda row: figure(row.speed.server_ttft_s if row.speed else None)
     yield ("LOAD", "s"), 10, lambda row: figure(row.load_s)
     yield ("ENERGY", "J/tok"), 9, lambda row: figure(row.energy.generated_joules_net if row.energy else None)
     yield ("QUALITY", ""), 5, lambda row: _tier(row, course)
+    yield ("TASKS", "% right"), 12, lambda row: figure(_tasks_right(row, course), 100)
     yield ("PERPLEXITY", ""), 11, lambda row: figure(row.quality.ppl if row.quality else None)
+
+
+def _tasks_right(row: VariantResult, course: Course) -> Estimate | None:
+    """Only where any variant surely differs from the reference: a few tasks say nothing else."""
+    scores = [each.tasks[ALL_TASKS] for each in course.ranked if ALL_TASKS in each.tasks]
+    if all(each.p_value > _TELLING_P for each in scores) or ALL_TASKS not in row.tasks:
+        return None
+    return row.tasks[ALL_TASKS].right
 
 
 def memory_bytes(row: VariantResult) -> int:
@@ -153,7 +163,8 @@ def _quality(row: VariantResult, course: Course, which: str) -> Estimate | None:
     return estimate
 
 
-def _speed(row: VariantResult, which: str) -> Estimate | None:
+def speed_of(row: VariantResult, which: str) -> Estimate | None:
+    """With an empty context; `which` is a field of SpeedAt."""
     first = min(row.speed.depths, key=lambda at: at.depth, default=None) if row.speed else None
     estimate: Estimate | None = getattr(first, which, None)
     return estimate

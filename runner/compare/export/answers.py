@@ -34,7 +34,7 @@ def answers(comparison: Comparison) -> Markup | None:
         return None
     lengths = sorted({tokens for _, each in shown for tokens in each.identical})
     head = ["variant", *(f"same for {tokens} tokens, %" for tokens in lengths), "median fork, tokens",
-            "median real fork", "tokens used, × reference", "cut off, %"]  # fmt: skip
+            "median real fork", "tokens used, × reference", "cut off, %", "in circles, %"]  # fmt: skip
     shares = table(head, [_shares(variant, each, lengths) for variant, each in shown])
     opened = _opened(comparison, [variant for variant, _ in shown])
     return shares + joined(
@@ -73,6 +73,7 @@ def _shares(variant: VariantResult, each: Answers, lengths: Sequence[int]) -> li
         (each.median_firm_fork, 1.0),
         (each.token_ratio, 1.0),
         (each.capped, 100.0),
+        (each.looped, 100.0),
     ]
     cells = (element("td", with_error(figure, scale), title=note(figure, scale)) for figure, scale in figures)
     return [element("th", variant.name, scope="row"), *cells]

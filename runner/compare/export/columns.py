@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.compare.export.words import unit
 from runner.readout.table import memory_bytes
-from runner.wire.compare import Comparison, Estimate, Memory, SpeedAt, VariantResult
+from runner.wire.compare import ALL_TASKS, Comparison, Estimate, Memory, SpeedAt, VariantResult
 
 _PERCENT = 100.0
 
@@ -105,6 +105,10 @@ def _of_quality(name: str) -> Callable[[VariantResult], Estimate | None]:
     return lambda each: getattr(each.quality, name) if each.quality else None
 
 
+def _tasks_right(variant: VariantResult) -> Estimate | None:
+    return variant.tasks[ALL_TASKS].right if ALL_TASKS in variant.tasks else None
+
+
 _SPEED = (
     Column("load_s", "load, s", lambda each: each.load_s),
     Column("load_cold_s", "cold load, s", _of_speed("load_cold_s")),
@@ -115,6 +119,7 @@ _SPEED = (
     Column("cold_ttft_s", "first token with load, s", _of_speed("cold_ttft_s")),
     Column("time_to_answer_s", "answer, s", _of_speed("time_to_answer_s")),
     Column("token_ratio", "tokens used", lambda each: each.answers.token_ratio if each.answers else None),
+    Column("speed_up", "speed-up of answers", _of_speed("speed_up")),
 )
 _ENERGY = (
     Column("prompt_joules_gross", "J/prompt token", _of_energy("prompt_joules_gross")),
@@ -137,4 +142,5 @@ _QUALITY = (
     Column("hard_flips", "hard flips, %", _of_quality("hard_flips"), _PERCENT),
     Column("temperature", "as temperature", _of_quality("temperature")),
     Column("bits_per_byte", "bits per byte", _of_quality("bits_per_byte")),
+    Column("tasks_right", "tasks right, %", _tasks_right, _PERCENT),
 )

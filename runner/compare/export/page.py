@@ -16,6 +16,7 @@ from runner.compare.export.plots.speed import depth_curve, speed_bars
 from runner.compare.export.plots.tradeoff import tradeoff
 from runner.compare.export.provenance import provenance
 from runner.compare.export.tables import domain_table, energy_table, full_table, main_table, memory_table
+from runner.compare.export.tasks import task_table
 from runner.compare.export.verdict import verdict
 from runner.readout.course import Course
 from runner.wire.compare import Comparison
@@ -32,6 +33,9 @@ _MEMORY = "Predicted. The dashed line is what this machine has for a model: no l
 _STRIP = """Part of what was scored. Heat: KL divergence at the token; a ring: the variant would have written
 something else; red and underlined: although the reference was sure (lead above 1 nat)."""
 _FORKS = "Greedy answers to the same prompts: where they part, and what both ranked there."
+
+_TASKS = """Sums, JSON for a schema, calls of tools. − were right in the reference's answers only, + in these only;
+p of McNemar's exact test is in the tooltip. So few tasks illustrate; KL divergence is evidence."""
 
 
 def page(comparison: Comparison) -> str:
@@ -80,6 +84,8 @@ def _answers(comparison: Comparison) -> Markup | None:
     shown: list[Content] = [element("p", _STRIP, class_="caption"), strip] if strip else []
     if compared:
         shown += [element("h3", "Side by side"), element("p", _FORKS, class_="caption"), compared]
+    if tasks := task_table(comparison):
+        shown += [element("h3", "Tasks with known answers"), element("p", _TASKS, class_="caption"), tasks]
     return _section("The answers themselves", *shown)
 
 

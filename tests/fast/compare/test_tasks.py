@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -9,14 +10,20 @@ from math import comb
 
 import pytest
 
-from runner.compare.answering import speed_ups
+from runner.compare.answering import with_speed_ups
 from runner.compare.exercises import exercises, last_number
+from runner.compare.export import render
+from runner.compare.export.tasks import task_table
 from runner.compare.json_exercises import first_object
 from runner.compare.marking import mark, marked
 from runner.compare.mcnemar import discordant, p_value
 from runner.compare.recommend import recommend
 from runner.compare.repetition import goes_in_circles
-from runner.wire.compare import ALL_TASKS, Answers, Estimate, Fork, VariantResult
+from runner.readout.course import Course
+from runner.readout.span import plain
+from runner.readout.table import table
+from runner.wire.compare import ALL_TASKS, Answers, Comparison, Estimate, Fork, VariantResult
+from tests.fast.compare.example import example
 from tests.fast.compare.fixtures import Row, variant, wish
 
 UNKNOWN = Estimate(reason="not part of this test")
@@ -154,15 +161,17 @@ def test_a_faster_model_that_says_more_gains_less() -> None:
     no = dict.fromkeys(("median_fork", "median_firm_fork", "capped"), UNKNOWN)
     answers = Answers(prompts=40, token_ratio=ratio, **no)
     rows = [slow.model_copy(update={"is_reference": True}), fast.model_copy(update={"answers": answers})]
-    found = dict(speed_ups(rows))
+    found = dict(with_speed_ups(rows))
     assert found.keys() == {"Q4_0"}
-    speed_up = found["Q4_0"]
+    speed_up = found["Q4_0"].speed_up
+    assert speed_up is not None
     assert speed_up.value == pytest.approx(1.6)
     assert speed_up.low is not None and speed_up.high is not None and speed_up.error is not None
     assert 1.47 < speed_up.low < 1.49 < 1.73 < speed_up.high < 1.75
     unsure = answers.model_copy(update={"token_ratio": UNKNOWN})
     rows[1] = rows[1].model_copy(update={"answers": unsure})
-    assert dict(speed_ups(rows))["Q4_0"].reason == UNKNOWN.reason
+    speed_up = dict(with_speed_ups(rows))["Q4_0"].speed_up
+    assert speed_up is not None and speed_up.value is None and speed_up.reason == UNKNOWN.reason
 
 
 def test_tasks_decide_beside_bits_per_byte_across_vocabularies() -> None:
@@ -191,3 +200,28 @@ def _with_tasks(row: Row, right: int) -> VariantResult:
     solutions = [_solution(each.prompt) for each in asked]
     answers = [*solutions[:right], *["none"] * (len(asked) - right)]
     return variant(row).model_copy(update={"tasks": mark(asked, solutions, answers)})
+
+
+def test_tasks_are_shown_where_they_say_something() -> None:
+    """Of 40 the reference has all right: 36 tell (p = 0.125: no), 30 do (p = 0.002)."""
+    for right, shown in ((36, False), (30, True)):
+        rows = [_with_tasks(Row("F16", 16, 0, 5.0), 40), _with_tasks(Row("Q2_K", 3, 0.4, 18.0), right)]
+        comparison = example().model_copy(update={"variants": rows, "reference": "F16"})
+        text = "\n".join(plain(line) for line in table(Course.of(comparison), 300))
+        assert ("TASKS" in text) == shown
+        html = str(task_table(comparison))
+        assert f" −{40 - right} +0" in html and f"p = {p_value(40 - right, 0):.2g}" in html
+        sheet = csv.DictReader(render(comparison, "csv").splitlines())
+        assert [row["tasks_right"] for row in sheet] == ["1.0", f"{right / 40}"]
+    assert task_table(example()) is None
+
+
+def test_evidence_of_before_is_still_readable() -> None:
+    """Results that know nothing of tasks, circles or speed-ups."""
+    kept = example().model_dump(mode="json")
+    for row in kept["variants"]:
+        del row["tasks"]
+        if row["answers"]:
+            del row["answers"]["looped"]
+        del row["speed"]["speed_up"]
+    assert Comparison.model_validate(kept) == example()
