@@ -53,6 +53,11 @@ class AnswerPlan:
         longest = _FEW_TOKENS if chunks <= _FEW_CHUNKS else _MOST_TOKENS
         return cls(chunks * _CHUNK_TOKENS, longest, chunks * _CHUNK_S, seed)
 
+    @property
+    def batches(self) -> str:
+        """What each of its batches depends on: longer plans begin with those of shorter ones."""
+        return f"{_TOGETHER} answers at a time, {self.max_tokens} tokens each, seed {self.seed}"
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from modelstore.errors import NybbleError
 from modelstore.header import Header
 from runner.compare.contents import contents
 from runner.compare.order import Say
@@ -39,14 +40,13 @@ class Board:
             is_reference=entry.name == self._reference,
         )
 
-    def refuse(self, name: str, problem: str) -> None:
-        """A row for what was asked for and cannot be had."""
-        row = VariantResult(name=name, digest="", size_bytes=0, problems=[problem])
-        self._rows.setdefault(name, row)
+    def refuse(self, name: str, error: NybbleError) -> None:
+        """A row, if there is none, for what was asked for and cannot be had: why, and what helps."""
+        self._rows.setdefault(name, VariantResult(name=name, digest="", size_bytes=0))
+        self.problem(name, f"{error.message} ({error.hint})" if error.hint else error.message)
 
     def describe(self, variant: Variant, header: Header, settings: dict[str, str]) -> None:
         found = contents(header)
-        self._rows.setdefault(variant.name, VariantResult(name=variant.name, digest="", size_bytes=0))
         self.update(
             variant.name,
             digest=variant.digest,

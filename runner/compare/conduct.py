@@ -14,15 +14,18 @@ from modelstore.errors import NotFound, Unusable, UserError
 from modelstore.header import Header
 from modelstore.store import Store
 from runner.compare import resources
+from runner.compare.answering import with_speed_ups
 from runner.compare.board import Board
 from runner.compare.evidence import Evidence
-from runner.compare.foreign import measure_alone
+from runner.compare.foreign import measure_foreign
 from runner.compare.hardware import look
 from runner.compare.memory import header_of
 from runner.compare.order import Order, Talk
+from runner.compare.outlook import Work
 from runner.compare.plausible import implausible
 from runner.compare.quality_run import QualityRun
 from runner.compare.recommend import recommend
+from runner.compare.reference import Reference
 from runner.compare.shelf import Shelf
 from runner.compare.speculation import measure_speculation
 from runner.compare.task import Task
@@ -82,8 +85,8 @@ def _select(order: Order, store: Store, engine: Engine, talk: Talk) -> Selection
 def _plan(task: Task, selection: Selection) -> None:
     for entry in (selection.reference, *selection.candidates):
         task.board.plan(entry)
-    for name, problem in selection.failed:
-        task.board.refuse(name, problem)
+    for name, error in selection.failed:
+        task.board.refuse(name, error)
     task.notes.extend(selection.notes)
     task.talk.say(
         ComparePlanned(
@@ -108,6 +111,7 @@ class _Comparing:
         self._selection = selection
         self._workshop = workshop
         self._folder = folder
+        self._reference: Reference | None = None
         self._quality: QualityRun | None = None
         ours = selection.reference.vocabulary
         self._foreign = {
@@ -121,7 +125,8 @@ class _Comparing:
             header = header_of(reference)
             self._task.board.describe(reference, header, {})
             if self._task.order.request.measure != "speed":
-                self._quality = QualityRun(self._task, reference, header, self._folder)
+                self._reference = Reference(self._task, reference, header, self._folder / "reference.record")
+                self._quality = QualityRun(self._task, self._reference)
             for number, group in enumerate(groups):
                 with self._ready(group) as ready:
                     self._measure(reference if number == 0 else None, ready, number == len(groups) - 1)
@@ -139,7 +144,7 @@ class _Comparing:
                     variant = stack.enter_context(self._workshop.ready(entry))
                     header = header_of(variant)
                 except (Unusable, NotFound, UserError, WorkerFailed) as error:
-                    self._task.board.problem(entry.name, error.message)
+                    self._task.board.refuse(entry.name, error)
                     continue
                 ready.variants.append(variant)
                 ready.headers[variant.name] = header
@@ -148,16 +153,23 @@ class _Comparing:
 
     def _measure(self, reference: Variant | None, ready: _Ready, is_last: bool) -> None:
         request = self._task.order.request
-        if self._quality is not None and ready.variants:
+        measured = [*([reference] if reference else []), *ready.variants]
+        self._task.outlook.later = self._later(measured) if is_last else None
+        if self._quality and self._reference and ready.variants:
             ours = [each for each in ready.variants if each.name not in self._foreign]
             self._quality.run(ours, ready.headers, is_last)
-            for variant in ready.variants:
-                if variant.name in self._foreign:
-                    measure_alone(self._task, variant)
-            for variant in ready.variants:
-                self._quality.recall_answers(variant)
+            foreign = [each for each in ready.variants if each.name in self._foreign]
+            measure_foreign(self._task, self._reference, foreign)
         if request.measure != "quality":
-            resources.measure(self._task, [*([reference] if reference else []), *ready.variants])
+            resources.measure(self._task, measured)
+
+    def _later(self, measured: Sequence[Variant]) -> Work | None:
+        """Behind the scoring of the last group; what the daemon takes to speculate nobody knows."""
+        if any(is_speculation(entry) for entry in self._selection.candidates):
+            return None
+        return (
+            Work() if self._task.order.request.measure == "quality" else resources.work(self._task, measured)
+        )
 
     def _measure_speculation(self) -> None:
         """Of the model as the daemon serves it."""
@@ -177,7 +189,6 @@ class _Comparing:
     def _finish(self, reference: Variant) -> Comparison:
         task, request = self._task, self._task.order.request
         board, quality = task.board, self._quality
-        prepared = quality.prepared if quality else None
         scores = quality.scores if quality else None
         own = scores.reference_quality() if scores else None
         if own is not None:
@@ -185,8 +196,10 @@ class _Comparing:
         ties = scores.ties() if scores else []
         for name, problem in implausible(board.rows, ties).items():
             board.problem(name, problem)
+        for name, speed in with_speed_ups(board.rows):
+            board.update(name, speed=speed)
         limit_bytes = task.hardware.free_bytes(reference.engine.gpu_layers)
-        noise_floor = prepared.noise_floor if prepared else None
+        noise_floor = self._reference.noise_floor if self._reference else None
         wish = Wish(request.intent, request.context, limit_bytes, usual_floors(request.intent))
         task.talk.progress("deciding")
         recommendation, pareto = recommend(
@@ -202,7 +215,7 @@ class _Comparing:
             engine=task.hardware.engine,
             hardware=task.hardware.machine,
             memory_limit_bytes=limit_bytes,
-            text=prepared.passages.facts() if prepared else {},
+            text=self._reference.passages.facts() if self._reference else {},
             noise_floor=noise_floor,
             variants=board.rows,
             pareto=pareto,

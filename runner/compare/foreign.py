@@ -2,38 +2,83 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from modelstore import progress
 from modelstore.errors import Unusable
 from runner.compare import corpus, plan
-from runner.compare.blocks import EFFICIENT, text_blocks
+from runner.compare.block import Block
+from runner.compare.blocks import BESIDE
+from runner.compare.exercises import exercises
+from runner.compare.forks import spoken
+from runner.compare.marking import mark
+from runner.compare.memory import header_of
+from runner.compare.passages import Source
 from runner.compare.quality import NO_KLD, summarize_alone
+from runner.compare.questions import exercise_questions, in_chat
+from runner.compare.reference import Reference, chat_of
 from runner.compare.scoring import Scorer
 from runner.compare.task import Task
 from runner.compare.variant import Variant
-from runner.errors import WorkerFailed
+from runner.errors import TemplateFailed, WorkerFailed
+from runner.wire.compare import Quality
 
 
-def measure_alone(task: Task, variant: Variant) -> None:
-    """Bits per byte of texts that no model wrote, in its own tokens: the one figure that compares across
-    vocabularies. That KL divergence is refused is a problem of its row."""
-    task.board.problem(variant.name, NO_KLD)
-    request, talk = task.order.request, task.talk
-    ready = replace(variant, engine=replace(variant.engine, context_length=plan.SCORING_CONTEXT))
-    chunks = plan.chunks(request) if request.text else plan.fixed_chunks(request)
-    try:
-        with Scorer.running(ready, (), None, talk.cancelled) as scorer:
-            if request.text is not None:
-                blocks = text_blocks(scorer, request.text, EFFICIENT, chunks)
-            else:
-                blocks = corpus.fixed_blocks(scorer, EFFICIENT, chunks)
-            scores = []
-            for number, block in enumerate(blocks):
-                progress.check(talk.cancelled)
-                talk.progress("scoring", variant.name, number, len(blocks))
-                scores.append(scorer.score(block).reference)
-    except (Unusable, WorkerFailed) as error:
-        task.board.problem(variant.name, error.message)
+def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant]) -> None:
+    """Bits per byte of texts that no model wrote, and tasks, each model in its own tokens: what compares
+    across vocabularies. That KL divergence is refused is a problem of their rows. Raises WorkerFailed if the
+    reference does not run any more."""
+    if not variants:
         return
-    task.board.update(variant.name, quality=summarize_alone(blocks, scores))
+    asked = exercises(plan.answering(task.order.request).exercises)
+    with Scorer.running(reference.variant, (), None, task.talk.cancelled) as scorer:
+        ours = _solutions(task, scorer, reference.variant)
+    if ours:
+        task.board.update(reference.variant.name, tasks=mark(asked, ours, ours))
+    for variant in map(plan.for_scoring, variants):
+        task.board.problem(variant.name, NO_KLD)
+        try:
+            with Scorer.running(variant, (), None, task.talk.cancelled) as scorer:
+                quality = _quality(task, scorer, reference, variant)
+                theirs = _solutions(task, scorer, variant)
+        except (Unusable, WorkerFailed) as error:
+            task.board.problem(variant.name, error.message)
+            continue
+        tasks = mark(asked, ours, theirs) if ours and theirs else {}
+        task.board.update(variant.name, quality=quality, tasks=tasks)
+
+
+def _quality(task: Task, scorer: Scorer, reference: Reference, variant: Variant) -> Quality:
+    blocks, scores = _blocks(task, scorer, reference), []
+    for number, block in enumerate(blocks):
+        progress.check(task.talk.cancelled)
+        task.talk.progress("scoring", variant.name, number, len(blocks))
+        scores.append(scorer.score(block).reference)
+    return summarize_alone(blocks, scores)
+
+
+def _blocks(task: Task, scorer: Scorer, reference: Reference) -> Sequence[Block]:
+    """The text and the windows that the reference's bits per byte are of."""
+    request = task.order.request
+    if reference.passages.fixed:
+        return corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(request))
+    return Source(request, None, task.evidence, reference.key).passages(scorer).main
+
+
+def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
+    """None without a chat template that works."""
+    chat = chat_of(scorer.loaded[0], header_of(variant))
+    if chat is None:
+        return []
+    questions = exercise_questions(plan.answering(task.order.request))
+    try:
+        prompts = in_chat(scorer, chat, questions)
+    except TemplateFailed:
+        return []
+    found = []
+    for number, prompt in enumerate(prompts):
+        progress.check(task.talk.cancelled)
+        task.talk.progress("answering", variant.name, number, len(prompts))
+        (answer,) = scorer.answer(prompt.tokens, prompt.asked.max_tokens)
+        found.append(b"".join(scorer.pieces(spoken(answer))).decode("utf-8", "replace"))
+    return found

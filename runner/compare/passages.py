@@ -3,47 +3,66 @@ alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from modelstore.errors import Unusable
 from runner.compare import corpus, plan
-from runner.compare.answers import AnswerPlan, answer_blocks
+from runner.compare.answers import AnswerPlan
 from runner.compare.block import Block
 from runner.compare.blocks import BESIDE, EFFICIENT, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence
-from runner.compare.forks import Asked
-from runner.compare.keys import TextKey
-from runner.compare.rendering import Chat, prompt_tokens, rendered, template_digest
+from runner.compare.keys import Key
+from runner.compare.manuscript import Manuscript
+from runner.compare.questions import Prompt, in_chat, openings, questions
+from runner.compare.rendering import Chat, template_digest
 from runner.compare.scoring import Scorer
+from runner.errors import TemplateFailed
 from runner.wire.compare import CompareRequest
 
 FIXED = "fixed text"
+_FIRST_FIXED = 100_000
 _SEED = 1
-_OPENING_TOKENS = 64
-
-Report = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True)
 class Passages:
-    """`main` is what the figures are of; `fixed` has no model written, for bits per byte (empty where `main`
-    serves). Numbered through, `main` first. `template` is the digest of the chat template, None without."""
+    """`main` is what the figures are of, and grows where the reference is still writing it; `fixed` has no
+    model written, for bits per byte (empty where `main` serves), and is numbered behind all that `main` may
+    become. `template` is the digest of the chat template, None without; `stream` that of the tokens which
+    scoring begins with: what is written later follows from the same model."""
 
-    kind: str
-    main: tuple[Block, ...]
-    fixed: tuple[Block, ...] = ()
-    template: str | None = None
-    notes: tuple[str, ...] = ()
+    def __init__(
+        self,
+        kind: str,
+        text: Sequence[Block] | Manuscript,
+        fixed: Sequence[Block] = (),
+        template: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        self.kind, self.template, self.notes = kind, template, notes
+        self.fixed = tuple(replace(block, index=_FIRST_FIXED + block.index) for block in fixed)
+        self._text = text
+        opening = text.opening if isinstance(text, Manuscript) else text
+        self.stream = stream_digest([*opening, *self.fixed])
 
     @property
-    def blocks(self) -> tuple[Block, ...]:
-        return self.main + self.fixed
+    def main(self) -> Sequence[Block]:
+        return self._text.blocks if isinstance(self._text, Manuscript) else self._text
 
     @property
-    def stream(self) -> str:
-        return stream_digest(self.blocks)
+    def blocks(self) -> list[Block]:
+        """All that are there so far."""
+        return [*self.main, *self.fixed]
+
+    @property
+    def missing_tokens(self) -> int:
+        """That the reference is still to write, if all is to be scored."""
+        return self._text.missing_tokens if isinstance(self._text, Manuscript) else 0
+
+    def grow(self, scorer: Scorer) -> float:
+        """The reference, the first of the scorer's models, writes more; the seconds that took."""
+        return self._text.write(scorer) if isinstance(self._text, Manuscript) else 0.0
 
     def facts(self) -> dict[str, str]:
         """For the result."""
@@ -53,71 +72,47 @@ class Passages:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
-    """To be answered greedily."""
-
-    asked: Asked
-    tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
     """Where texts come from: the request, the reference's own chat template, and answers that it has written
-    before. `key` is that of its answers but for what is asked."""
+    before, which are kept under `key` and what is asked."""
 
     request: CompareRequest
     chat: Chat | None
     evidence: Evidence
-    key: TextKey
+    key: Key
 
-    def passages(self, scorer: Scorer, report: Report) -> Passages:
-        """Raises UserError for a text that is too short, Unusable for an altered corpus."""
-        request = self.request
+    def passages(self, scorer: Scorer) -> Passages:
+        """With as much text as scoring can begin with. Raises UserError for a text that is too short,
+        Unusable for an altered corpus."""
+        request, notes = self.request, []
         window = compatible() if request.compatible else EFFICIENT
         if request.text is not None:
-            blocks = text_blocks(scorer, request.text, window, plan.chunks(request))
-            return Passages("your own text", tuple(blocks))
-        if request.compatible or self.chat is None:
-            blocks = corpus.fixed_blocks(scorer, window, plan.chunks(request))
-            return Passages("texts of nybble's", tuple(blocks))
-        return self._answers(scorer, self.chat, report)
+            return Passages("your own text", text_blocks(scorer, request.text, window, plan.chunks(request)))
+        if self.chat is not None and not request.compatible:
+            try:
+                return self._answers(scorer, self.chat)
+            except Unusable as error:
+                notes = [f"texts of nybble's were scored, not the reference's own answers: {error.message}"]
+        blocks = corpus.fixed_blocks(scorer, window, plan.chunks(request))
+        return Passages("texts of nybble's", blocks, notes=notes)
 
-    def _answers(self, scorer: Scorer, chat: Chat, report: Report) -> Passages:
-        try:
-            main = self._written(scorer, chat, report)
-        except Unusable as error:
-            blocks = corpus.fixed_blocks(scorer, EFFICIENT, plan.chunks(self.request))
-            note = f"texts of nybble's were scored, not the reference's own answers: {error.message}"
-            return Passages("texts of nybble's", tuple(blocks), notes=(note,))
-        fixed = corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(self.request))
-        numbered = [
-            replace(block, index=len(main) + number, domain=FIXED) for number, block in enumerate(fixed)
-        ]
-        return Passages("the reference's own answers", main, tuple(numbered), template_digest(chat.template))
-
-    def _written(self, scorer: Scorer, chat: Chat, report: Report) -> tuple[Block, ...]:
-        """Once written they stay: a resumed run scores the same tokens."""
+    def _answers(self, scorer: Scorer, chat: Chat) -> Passages:
         wanted = AnswerPlan.of(plan.chunks(self.request), _SEED)
-        key = replace(self.key, plan=repr(wanted))
-        kept = self.evidence.texts(key)
-        if not kept:
-            kept = list(answer_blocks(scorer, chat, wanted, report))
-            self.evidence.keep_texts(key, kept)
-        return tuple(kept)
-
-    def prompts(self, scorer: Scorer, blocks: Sequence[Block], count: int) -> list[Prompt]:
-        """What is answered greedily: questions in the chat template, or the beginnings of texts."""
-        if self.chat is None or self.request.text is not None:
-            return [_opening(scorer, block) for block in blocks[:count]]
-        questions = list(islice(corpus.prompts(), count))
-        texts = rendered(self.chat, [text for _, text in questions])
-        return [
-            Prompt(Asked(text, domain), tuple(prompt_tokens(scorer, self.chat, segments)))
-            for (domain, text), segments in zip(questions, texts, strict=True)
+        key = replace(self.key, kind="texts", what=wanted.batches)
+        manuscript = Manuscript(chat, wanted, self.evidence, key)
+        if not manuscript.blocks:
+            manuscript.write(scorer)
+        fixed = [
+            replace(block, domain=FIXED)
+            for block in corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(self.request))
         ]
+        template = template_digest(chat.template)
+        return Passages("the reference's own answers", manuscript, fixed, template)
 
-
-def _opening(scorer: Scorer, block: Block) -> Prompt:
-    tokens = block.tokens[:_OPENING_TOKENS]
-    text = b"".join(scorer.pieces(tokens)).decode("utf-8", "replace")
-    return Prompt(Asked(text, block.domain), tokens)
+    def prompts(self, scorer: Scorer, blocks: Sequence[Block]) -> list[Prompt]:
+        """What is answered greedily: beginnings of texts where there is nobody to talk to."""
+        wanted = plan.answering(self.request)
+        if self.chat is not None and self.request.text is None:
+            with contextlib.suppress(TemplateFailed):  # said in a note where answers were to be scored
+                return in_chat(scorer, self.chat, questions(wanted))
+        return openings(scorer, blocks, wanted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelstore.fit import memory_need
 from modelstore.header import Header
 from modelstore.kv_types import KvTypes
-from runner.compare.variant import Engine
+from runner.compare.variant import Engine, Variant
 from runner.wire.compare import CompareRequest, Effort
 
 SCORING_CONTEXT = 1024
@@ -25,18 +25,23 @@ _FLOAT_BYTES = 4
 _LOGITS_TOKENS = 512
 
 
+EXERCISE_TOKENS = 64
+"""Of an answer to one of them, at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Greedy answers: `prompts` of them, cut at `max_tokens`."""
+    """Greedy answers: to `prompts`, cut at `max_tokens`, and to `exercises`, which take few tokens."""
 
     prompts: int
     max_tokens: int
+    exercises: int
 
 
 _ANSWERS: Mapping[Effort, Answering] = {
-    "quick": Answering(6, 64),
-    "standard": Answering(16, 256),
-    "deep": Answering(40, 256),
+    "quick": Answering(4, 64, 3),
+    "standard": Answering(16, 256, 30),
+    "deep": Answering(40, 256, 120),
 }
 
 
@@ -55,10 +60,12 @@ def answering(request: CompareRequest) -> Answering:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Models loaded together. Without the reference the one candidate is scored against its record."""
+    """Models loaded together. Without the reference the one candidate is scored against its record.
+    `may_stop`: a settled ranking ends the scoring, for no other pass must score the same text."""
 
     candidates: tuple[str, ...]
     has_reference: bool
+    may_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,9 @@ class Passes:
     passes: tuple[Pass, ...]
     too_large: Mapping[str, int]
 
-    @property
-    def need_record(self) -> bool:
-        return any(not each.has_reference for each in self.passes)
+
+def for_scoring(variant: Variant) -> Variant:
+    return replace(variant, engine=replace(variant.engine, context_length=SCORING_CONTEXT))
 
 
 def scoring_bytes(header: Header, engine: Engine) -> int:

@@ -1,313 +1,191 @@
-"""Quality of all candidates beside one reference: texts, scores block by block, greedy answers."""
+"""Quality of all candidates beside one reference: passes of what fits into memory, block by block."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from modelstore import progress
 from modelstore.errors import NybbleError, Unusable
 from modelstore.header import Header
 from runner.compare import plan
 from runner.compare.block import Block
-from runner.compare.clusters import Clusters, mean
-from runner.compare.forks import GreedyAnswer, summarize_answers, tokens_in
-from runner.compare.keys import FigureKey, ScoreKey, TextKey
-from runner.compare.passages import Passages, Prompt, Source
+from runner.compare.greedy import Greedy
+from runner.compare.keys import Key
+from runner.compare.marking import marked
+from runner.compare.outlook import Work
 from runner.compare.plan import Pass
-from runner.compare.rendering import Chat
+from runner.compare.reference import Reference
 from runner.compare.scoreboard import Score, Scoreboard
-from runner.compare.scoring import Loaded, Scorer
+from runner.compare.scoring import Scorer
 from runner.compare.stored_scores import decode, encode
 from runner.compare.task import Task
 from runner.compare.variant import Variant
-from runner.errors import DoesNotFit, WorkerFailed
-from runner.wire.compare import Answers, CompareSettled, Estimate
-
-_NOISE_BLOCKS = 2
-_CONTROL_PROMPTS = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What the reference alone has given. `control` are its answers to the first prompts, to all of them
-    where candidates will answer without it."""
-
-    loaded: Loaded
-    passages: Passages
-    noise_floor: Estimate
-    prompts: tuple[Prompt, ...]
-    control: tuple[GreedyAnswer, ...]
-    strip_pieces: tuple[bytes, ...]
+from runner.errors import WorkerFailed
+from runner.wire.compare import ComparePlanned, CompareSettled
 
 
 class QualityRun:
     """One reference, and candidates as they come: `run` may be called for several groups of them."""
 
-    def __init__(self, task: Task, reference: Variant, header: Header, folder: Path) -> None:
+    def __init__(self, task: Task, reference: Reference) -> None:
         self._task = task
-        self._reference = _for_scoring(reference)
-        self._header = header
-        self._record = folder / "reference.record"
-        self._settled = False
-        self.prepared: Prepared | None = None
-        self.scores: Scoreboard | None = None
+        self._reference = reference
+        self._passages = reference.passages
+        self._greedy = Greedy(task, reference)
+        self._is_settled = False
+        self.scores = Scoreboard(reference.passages, reference.noise_floor.value or 0.0)
 
     def run(self, candidates: Sequence[Variant], headers: Mapping[str, Header], is_last: bool) -> None:
         """Problems of single candidates go to their rows. Raises what keeps the reference from running.
         `is_last`: no other group follows, so a settled ranking may end the scoring."""
-        ready = [_for_scoring(each) for each in candidates]
+        ready = {each.name: plan.for_scoring(each) for each in candidates}
         passes = self._passes(ready, headers)
-        prepared = self._prepare(passes.need_record)
-        by_name = {each.name: each for each in ready}
-        for each in ready:
-            self._recall(each, prepared)
-        for together in passes.passes:
-            may_stop = is_last and len(passes.passes) == 1
-            self._run_pass(together, by_name, prepared, may_stop)
-        block = prepared.passages.main[0]
-        for each in ready:
-            self._show(each.name, strip=self._scores.strip(each.name, block, prepared.strip_pieces))
+        self._recall([ready[name] for each in passes for name in each.candidates])
+        if any(not each.has_reference for each in passes):
+            self._reference.write_record()
+        may_stop = is_last and len(passes) == 1
+        for together in passes:
+            self._run_pass(replace(together, may_stop=may_stop), ready)
+        first = self._passages.main[0]
+        for name, each in ready.items():
+            strip = self.scores.strip(name, first, self._reference.strip_pieces)
+            answers = self._greedy.recalled(each)
+            tasks = marked(answers.forks) if answers else {}
+            self._show(name, strip=strip, answers=answers, tasks=tasks)
 
-    # The reference alone
-
-    def _passes(self, candidates: Sequence[Variant], headers: Mapping[str, Header]) -> plan.Passes:
-        engine, hardware = self._reference.engine, self._task.hardware
-        free_bytes = hardware.free_bytes(engine.gpu_layers)
-        reference_bytes = plan.scoring_bytes(self._header, engine)
-        if reference_bytes > free_bytes:
-            raise DoesNotFit(
-                f"the reference {self._reference.name} needs {reference_bytes / 1e9:.1f} GB, and"
-                f" {free_bytes / 1e9:.1f} GB are free",
-                hint="--reference names a smaller one; `nybble stop` unloads models",
-            )
-        needed = {each.name: plan.scoring_bytes(headers[each.name], each.engine) for each in candidates}
-        found = plan.passes(reference_bytes, needed, free_bytes)
+    def _passes(self, candidates: Mapping[str, Variant], headers: Mapping[str, Header]) -> Sequence[Pass]:
+        free_bytes = self._task.hardware.free_bytes(self._reference.variant.engine.gpu_layers)
+        needed = {name: plan.scoring_bytes(headers[name], each.engine) for name, each in candidates.items()}
+        found = plan.passes(self._reference.needed_bytes, needed, free_bytes)
         for name, size_bytes in found.too_large.items():
             self._task.board.problem(
                 name, f"needs {size_bytes / 1e9:.1f} GB to be scored, and {free_bytes / 1e9:.1f} GB are free"
             )
-        return found
+        return found.passes
 
-    def _prepare(self, needs_record: bool) -> Prepared:
-        if self.prepared is not None and (not needs_record or self._record.exists()):
-            return self.prepared
-        record = self._record if needs_record else None
-        talk = self._task.talk
-        talk.progress("loading", self._reference.name)
-        with Scorer.running(self._reference, (), record, talk.cancelled) as scorer:
-            prepared = self._ask_reference(scorer, needs_record)
-            if self.scores is None:
-                self.scores = Scoreboard(prepared.passages, prepared.noise_floor.value or 0.0)
-            if needs_record:
-                self._write_record(scorer, prepared.passages)
-        self.prepared = prepared
-        self._task.notes.extend(prepared.passages.notes)
-        return prepared
-
-    def _ask_reference(self, scorer: Scorer, answers_all: bool) -> Prepared:
-        talk, request = self._task.talk, self._task.order.request
-        loaded = scorer.loaded[0]
-        source = self._source(loaded)
-        passages = source.passages(
-            scorer, lambda done, total: talk.progress("writing answers", self._reference.name, done, total)
-        )
-        talk.progress("noise floor", self._reference.name)
-        noise = [scorer.noise_floor(block) for block in passages.main[:_NOISE_BLOCKS]]
-        sizes = Clusters.of([len(each.kld) for each in noise])
-        answering = plan.answering(request)
-        prompts = source.prompts(scorer, passages.main, answering.prompts)
-        asked = prompts if answers_all else prompts[:_CONTROL_PROMPTS]
-        return Prepared(
-            loaded=loaded,
-            passages=passages,
-            noise_floor=mean(np.concatenate([each.kld for each in noise]), sizes, least=0.0),
-            prompts=tuple(prompts),
-            control=tuple(scorer.answer(each.tokens, answering.max_tokens)[0] for each in asked),
-            strip_pieces=tuple(scorer.pieces(_scored(passages.main[0]))),
-        )
-
-    def _source(self, loaded: Loaded) -> Source:
-        template, task = self._header.chat_template, self._task
-        chat = (
-            Chat(template, loaded.bos_text, loaded.eos_text, tuple(loaded.control_tokens))
-            if template
-            else None
-        )
-        key = TextKey(
-            reference=self._reference.digest,
-            template=template,
-            engine=loaded.engine,
-            hardware=task.hardware.key,
-            settings=self._reference.engine,
-            plan="",
-        )
-        return Source(task.order.request, chat, task.evidence, key)
-
-    def _write_record(self, scorer: Scorer, passages: Passages) -> None:
-        for number, block in enumerate(passages.blocks):
-            self._task.talk.progress("scoring", self._reference.name, number, len(passages.blocks))
-            scorer.score(block)
-
-    # Candidates
-
-    def _recall(self, candidate: Variant, prepared: Prepared) -> None:
+    def _recall(self, candidates: Sequence[Variant]) -> None:
         """What was scored before."""
-        scores = self._scores
-        for index, payload in self._task.evidence.scores(self._score_key(candidate, prepared)).items():
-            scores.add(candidate.name, index, Score(*decode(payload)))
+        blocks: set[int] = set()
+        for each in candidates:
+            kept = self._task.evidence.pieces(self._key(each))
+            self.scores.enter(each.name, {index: Score(*decode(payload)) for index, payload in kept.items()})
+            blocks |= kept.keys()
+        self._watch_ranking()
+        if blocks:
+            self._task.talk.say(
+                ComparePlanned(
+                    variants=self._task.board.rows,
+                    reference=self._reference.variant.name,
+                    notes=self._task.notes,
+                    resumed_blocks=len(blocks),
+                )
+            )
 
-    def _run_pass(
-        self, each: Pass, variants: Mapping[str, Variant], prepared: Prepared, may_stop: bool
-    ) -> None:
-        group = [variants[name] for name in each.candidates]
-        group = [one for one in group if not self._is_done(one, prepared, may_stop)]
+    def _run_pass(self, each: Pass, variants: Mapping[str, Variant]) -> None:
+        group = [one for name in each.candidates if not self._is_done(one := variants[name], each.may_stop)]
         if not group:
             return
-        reference = self._reference if each.has_reference else None
-        record = None if each.has_reference else self._record
+        reference = self._reference.variant if each.has_reference else None
+        record = None if each.has_reference else self._reference.record
         talk = self._task.talk
         talk.progress("loading", ", ".join(one.name for one in group))
         try:
             with Scorer.running(reference, group, record, talk.cancelled) as scorer:
-                self._score(scorer, group, prepared, may_stop)
-                self._answer(scorer, group, prepared, each.has_reference)
+                self._score(scorer, group, each.may_stop)
+                self._greedy.ask(scorer, group, each.has_reference)
         except (Unusable, WorkerFailed) as error:
-            self._isolate(
-                replace(each, candidates=tuple(one.name for one in group)), variants, prepared, error
-            )
+            names = tuple(one.name for one in group)
+            self._isolate(replace(each, candidates=names), variants, error)
 
-    def _isolate(
-        self, failed: Pass, variants: Mapping[str, Variant], prepared: Prepared, error: NybbleError
-    ) -> None:
+    def _isolate(self, failed: Pass, variants: Mapping[str, Variant], error: NybbleError) -> None:
         """One bad file must not spoil the others: each of a group is tried alone."""
         if len(failed.candidates) > 1:
             for each in plan.split(failed):
-                self._run_pass(each, variants, prepared, may_stop=False)
+                self._run_pass(each, variants)
             return
         (name,) = failed.candidates
-        self._scores.drop(name)
-        self._task.board.problem(name, error.message)
+        self.scores.drop(name)
+        self._task.board.refuse(name, error)
 
-    def _is_done(self, variant: Variant, prepared: Prepared, may_stop: bool) -> bool:
-        if self._task.evidence.figure(self._answers_key(variant, prepared)) is None:
-            return False
-        return self._scores.is_complete(variant.name) or (may_stop and self._settled)
+    def _is_done(self, variant: Variant, may_stop: bool) -> bool:
+        is_complete = self.scores.is_complete(variant.name) and not self._passages.missing_tokens
+        is_scored = is_complete or (may_stop and self._is_settled)
+        return is_scored and self._greedy.recalled(variant) is not None
 
-    def _score(self, scorer: Scorer, group: Sequence[Variant], prepared: Prepared, may_stop: bool) -> None:
-        blocks = [
-            block
-            for block in prepared.passages.blocks
-            if not all(self._scores.has(each.name, block) for each in group)
-        ]
-        left = sum(len(block.tokens) for block in blocks)
-        started, done = time.perf_counter(), 0
-        for number, block in enumerate(blocks):
+    # Scoring
+
+    def _score(self, scorer: Scorer, group: Sequence[Variant], may_stop: bool) -> None:
+        names = ", ".join(each.name for each in group)
+        models = len(scorer.loaded)
+        for done, block in enumerate(self._blocks(scorer, group, may_stop), start=1):
             progress.check(self._task.talk.cancelled)
-            if may_stop and self._may_skip(block, prepared):
-                continue
-            self._keep(scorer, group, block, prepared)
-            done += len(block.tokens)
-            remaining_s = (time.perf_counter() - started) / done * (left - done)
-            names = ", ".join(each.name for each in group)
-            self._task.talk.progress("scoring", names, number + 1, len(blocks), remaining_s)
+            started = time.perf_counter()
+            self._keep(scorer, group, block)
+            self._task.outlook.took("reading", models * len(block.tokens), time.perf_counter() - started)
+            left, missing = self._left(group), self._passages.missing_tokens
+            to_read = models * (sum(len(each.tokens) for each in left) + missing)
+            work: Work = Work({"reading": to_read, "sampling": missing})
+            remaining_s = self._task.outlook.remaining_s(work + self._greedy.work(models))
+            # What is still to be written comes in blocks like this one.
+            total = done + len(left) + -(-missing // block.scored_tokens)
+            self._task.talk.progress("scoring", names, done, total, remaining_s)
             self._watch_ranking()
             if self._task.board.is_due():
                 for each in group:
                     self._show(each.name)
 
-    def _may_skip(self, block: Block, prepared: Prepared) -> bool:
-        """Whether more of the main text would change nothing. A number of chunks that was asked for stays."""
-        before = prepared.passages.main[: block.index]
-        is_enough = sum(each.scored_tokens for each in before) >= plan.LEAST_TOKENS
-        is_main = block.index < len(prepared.passages.main)
-        return self._settled and is_enough and is_main and self._task.order.request.chunks is None
+    def _blocks(self, scorer: Scorer, group: Sequence[Variant], may_stop: bool) -> Iterator[Block]:
+        """What is left to score; the reference writes more whenever all that is there was scored, unless more
+        would change nothing."""
+        place = 0
+        while not (may_stop and self._is_enough(place)):
+            if place == len(self._passages.main):
+                if not self._passages.missing_tokens:
+                    break
+                self._reference.grow(scorer)
+                continue
+            block = self._passages.main[place]
+            place += 1
+            if self._lacks(group, block):
+                yield block
+        yield from (block for block in self._passages.fixed if self._lacks(group, block))
 
-    def _keep(self, scorer: Scorer, group: Sequence[Variant], block: Block, prepared: Prepared) -> None:
+    def _is_enough(self, place: int) -> bool:
+        """Whether the ranking is settled by the main text's first blocks. A number of chunks that was asked
+        for stays."""
+        tokens = sum(each.scored_tokens for each in self._passages.main[:place])
+        is_asked = self._task.order.request.chunks is not None
+        return self._is_settled and tokens >= plan.LEAST_TOKENS and not is_asked
+
+    def _lacks(self, group: Sequence[Variant], block: Block) -> bool:
+        return not all(self.scores.has(each.name, block) for each in group)
+
+    def _left(self, group: Sequence[Variant]) -> list[Block]:
+        return [block for block in self._passages.blocks if self._lacks(group, block)]
+
+    def _keep(self, scorer: Scorer, group: Sequence[Variant], block: Block) -> None:
         scored = scorer.score(block)
         for each, candidate in zip(group, scored.candidates, strict=True):
-            self._scores.add(each.name, block.index, Score(scored.reference, candidate))
+            self.scores.add(each.name, block.index, Score(scored.reference, candidate))
             payload = encode(scored.reference, candidate)
-            self._task.evidence.keep_scores(self._score_key(each, prepared), block.index, payload)
+            self._task.evidence.keep_piece(self._key(each), block.index, payload)
 
     def _watch_ranking(self) -> None:
-        if not self._settled and self._scores.is_settled():
-            self._settled = True
-            self._task.talk.say(CompareSettled(seconds=self._task.seconds, ties=self._scores.ties()))
+        was_settled, self._is_settled = self._is_settled, self.scores.is_settled()
+        if self._is_settled and not was_settled:
+            self._task.talk.say(CompareSettled(seconds=self._task.seconds, ties=self.scores.ties()))
 
     def _show(self, name: str, **more: object) -> None:
-        if (quality := self._scores.quality(name)) is not None:
+        if (quality := self.scores.quality(name)) is not None:
             self._task.board.update(name, quality=quality[0], domains=quality[1], **more)
 
-    # Answers
-
-    def _answer(
-        self, scorer: Scorer, group: Sequence[Variant], prepared: Prepared, has_reference: bool
-    ) -> None:
-        talk, most = self._task.talk, plan.answering(self._task.order.request).max_tokens
-        rows: list[list[GreedyAnswer]] = []
-        for number, prompt in enumerate(prepared.prompts):
-            talk.progress("answering", prompt.asked.domain, number, len(prepared.prompts))
-            rows.append(scorer.answer(prompt.tokens, most))
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        reference = columns.pop(0) if has_reference else list(prepared.control)
-        spelled = tokens_in(answer for column in [reference, *columns, prepared.control] for answer in column)
-        pieces = dict(zip(spelled, scorer.pieces(spelled), strict=True))
-        asked = [prompt.asked for prompt in prepared.prompts]
-        for each, answers in zip(group, columns, strict=True):
-            result = summarize_answers(asked, reference, answers, pieces)
-            self._task.evidence.keep_figure(
-                self._answers_key(each, prepared), result.model_dump_json().encode()
-            )
-            self._task.board.update(each.name, answers=result)
-        control = prepared.control[: len(asked)]
-        itself = summarize_answers(asked[: len(control)], reference[: len(control)], control, pieces)
-        self._task.board.update(self._reference.name, answers=itself)
-
-    def recall_answers(self, variant: Variant) -> None:
-        """Those kept from before, where this run did not ask again."""
-        if self.prepared is not None:
-            kept = self._task.evidence.figure(self._answers_key(_for_scoring(variant), self.prepared))
-            if kept is not None:
-                self._task.board.update(variant.name, answers=Answers.model_validate_json(kept))
-
-    def _score_key(self, candidate: Variant, prepared: Prepared) -> ScoreKey:
-        return ScoreKey(
-            reference=self._reference.digest,
+    def _key(self, candidate: Variant) -> Key:
+        return replace(
+            self._reference.key,
+            kind="scores",
+            what=self._passages.stream,
             candidate=candidate.digest,
-            template=prepared.passages.template,
-            stream=prepared.passages.stream,
-            engine=prepared.loaded.engine,
-            hardware=self._task.hardware.key,
-            reference_settings=self._reference.engine,
             candidate_settings=candidate.engine,
         )
-
-    def _answers_key(self, candidate: Variant, prepared: Prepared) -> FigureKey:
-        return FigureKey(
-            kind="answers",
-            candidate=candidate.digest,
-            engine=prepared.loaded.engine,
-            hardware=self._task.hardware.key,
-            settings=candidate.engine,
-            plan=repr((plan.answering(self._task.order.request), [each.tokens for each in prepared.prompts])),
-            reference=self._reference.digest,
-        )
-
-    @property
-    def _scores(self) -> Scoreboard:
-        if self.scores is None:
-            raise WorkerFailed("candidates were to be scored before the reference")
-        return self.scores
-
-
-def _for_scoring(variant: Variant) -> Variant:
-    return replace(variant, engine=replace(variant.engine, context_length=plan.SCORING_CONTEXT))
-
-
-def _scored(block: Block) -> Sequence[int]:
-    return block.tokens[block.first_scored :]

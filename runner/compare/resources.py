@@ -10,11 +10,13 @@ from modelstore.errors import Unusable
 from runner.compare.answering import with_answer
 from runner.compare.corpus import read, texts
 from runner.compare.memory import measure_memory
+from runner.compare.outlook import Work
 from runner.compare.speed import measure_speed
-from runner.compare.speed_plan import speed_plan
+from runner.compare.speed_plan import SpeedPlan, speed_plan
 from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.errors import WorkerFailed
+from runner.wire.compare import CompareProgress
 
 # Characters of each bundled text: more would take longer to tokenize than to measure.
 _TEXT_LENGTH = 4000
@@ -34,16 +36,31 @@ def _measure_memory(task: Task, variant: Variant) -> bool:
     try:
         task.board.update(variant.name, memory=measure_memory(variant, task.talk.cancelled))
     except (Unusable, WorkerFailed) as error:
-        task.board.problem(variant.name, error.message)
+        task.board.refuse(variant.name, error)
         return False
     return True
 
 
-def _measure_speed(task: Task, variants: Sequence[Variant]) -> None:
+def work(task: Task, variants: Sequence[Variant]) -> Work:
+    """That `measure` takes, about."""
+    each = _plan(task).work
+    return Work({activity: len(variants) * tokens for activity, tokens in each.items()})
+
+
+def _plan(task: Task) -> SpeedPlan:
     plan = speed_plan(task.order.request.effort).within(task.order.request.context)
-    plan = replace(plan, daemon=task.order.daemon, text=_text())
+    return replace(plan, daemon=task.order.daemon)
+
+
+def _measure_speed(task: Task, variants: Sequence[Variant]) -> None:
+    plan = replace(_plan(task), text=_text())
+
+    def report(now: CompareProgress) -> None:
+        is_last = task.outlook.later is not None
+        task.talk.say(now if is_last else now.model_copy(update={"remaining_s": None}))
+
     try:
-        for variant, speed, energy in measure_speed(variants, plan, task.talk.say, task.talk.cancelled):
+        for variant, speed, energy in measure_speed(variants, plan, report, task.talk.cancelled):
             answer_tokens = plan.answer_tokens * _token_ratio(task, variant)
             speed, energy = with_answer(speed, energy, answer_tokens)
             task.board.update(variant.name, speed=speed, energy=energy, load_s=speed.load_warm_s)

@@ -32,12 +32,12 @@ class Scoreboard:
         self._noise_floor = noise_floor
         self._scores: dict[str, dict[int, Score]] = {}
 
-    @property
-    def names(self) -> list[str]:
-        return [name for name, scores in self._scores.items() if scores]
+    def enter(self, name: str, scores: dict[int, Score]) -> None:
+        """A candidate with what it scored before: nothing is settled without it."""
+        self._scores[name] = scores
 
     def add(self, name: str, index: int, score: Score) -> None:
-        self._scores.setdefault(name, {})[index] = score
+        self._scores[name][index] = score
 
     def has(self, name: str, block: Block) -> bool:
         return block.index in self._scores.get(name, {})
@@ -68,8 +68,8 @@ class Scoreboard:
         if complete is None:
             return None
         itself = Scoreboard(self.passages, self._noise_floor)
-        for index, score in self._scores[complete].items():
-            itself.add("", index, Score(score.reference, _itself(score.reference)))
+        scores = self._scores[complete].items()
+        itself.enter("", {i: Score(each.reference, _itself(each.reference)) for i, each in scores})
         return itself.quality("")
 
     def is_settled(self) -> bool:

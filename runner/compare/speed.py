@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
@@ -27,6 +28,8 @@ Report = Callable[[CompareProgress], None]
 
 # Of the memory that is free, what models may take when they are loaded beside each other.
 _USABLE = 0.8
+# Of the steps: the first are loads, which say nothing of the others.
+_GROUND = 0.25
 
 
 def measure_speed(
@@ -64,7 +67,8 @@ def _measure_together(
         timings = [Timings(engine, plan.within(engine.variant.engine.context_length)) for engine in engines]
         devices = frozenset(device for engine in engines for device in engine.devices)
         meter, disturbances = Meter(lambda: find_sensor(devices, root)), Disturbances(root)
-        Rounds(timings, meter, disturbances, _steps(timings, report), cancelled).run()
+        steps = _steps(timings, len(variants) / len(timings), report)
+        Rounds(timings, meter, disturbances, steps, cancelled).run()
     for each in timings:
         each.warnings += disturbances.warnings()
     return timings, [meter.result(each.metered) for each in timings]
@@ -97,16 +101,21 @@ def _say_apart(together: Sequence[Timings]) -> None:
         timings.warnings.append(f"measured {with_whom}: memory was not enough to load all at once")
 
 
-def _steps(together: Sequence[Timings], report: Report) -> Callable[[str, str], None]:
-    """Reports each step with how many there are, of those that are known beforehand."""
+def _steps(together: Sequence[Timings], all_by_these: float, report: Report) -> Callable[[str, str], None]:
+    """Reports each step with how many there are, of those that are known beforehand; and how long it will be
+    until all variants are measured, once a good part is done."""
     total = sum(
         each.plan.loads + 2 * len(each.plan.depths) * (1 + each.plan.repetitions) for each in together
     )
-    done = 0
+    done, started_s = 0, time.monotonic()
 
     def step(name: str, what: str) -> None:
         nonlocal done
-        report(CompareProgress(phase="speed", detail=f"{name}: {what}", completed=done, total=total))
+        now = CompareProgress(phase="speed", detail=f"{name}: {what}", completed=done, total=total)
+        if done >= total * _GROUND:
+            elapsed_s = time.monotonic() - started_s
+            now.remaining_s = elapsed_s * (all_by_these * total / done - 1)
+        report(now)
         done = min(done + 1, total)
 
     return step

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from runner.bench.plan import Test
+from runner.compare.outlook import Work
 from runner.wire.compare import Effort
 
 _TOLERANCE = 1.03
 _DEPTH_STEP = 512
+_USUAL_WARM_UPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,15 @@ class SpeedPlan:
     def tests(self, depth: int) -> tuple[Test, Test]:
         """Prefill and decode."""
         return Test(self.prompt_tokens, 0, depth), Test(0, self.generate_tokens, depth)
+
+    @property
+    def work(self) -> Work:
+        """Of one variant, about, where its time is not up before."""
+        times = self.repetitions + _USUAL_WARM_UPS
+        read = sum(self.prompt_tokens + 2 * depth for depth in self.depths)
+        requests = (self.requests + self.loads) * self.prompt_tokens
+        written = len(self.depths) * self.generate_tokens
+        return Work({"reading": times * read + requests, "answering": times * written})
 
     def within(self, context_length: int) -> SpeedPlan:
         """As much of it as a context of this length has room for: where depths must go, the deepest that is

@@ -9,11 +9,12 @@ from runner.compare.board import Board
 from runner.compare.evidence import Evidence
 from runner.compare.hardware import Hardware
 from runner.compare.order import Order, Talk
+from runner.compare.outlook import Outlook
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One comparison. `notes` are collected for its result."""
+    """One comparison. `notes` are collected for its result, `outlook` knows what is left of it."""
 
     order: Order
     talk: Talk
@@ -21,6 +22,7 @@ class Task:
     evidence: Evidence
     hardware: Hardware
     notes: list[str] = field(default_factory=list)
+    outlook: Outlook = field(default_factory=Outlook)
     started: float = field(default_factory=time.perf_counter)
 
     @property

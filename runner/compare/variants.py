@@ -78,7 +78,7 @@ class Selection:
     reference: Entry
     candidates: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
-    failed: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, NybbleError], ...] = ()
 
 
 def local_selection(shelf: Shelf, request: CompareRequest) -> Selection:
@@ -107,21 +107,21 @@ def hub_selection(request: CompareRequest, files: Sequence[RemoteFile], here: Sh
     """Of the files of a repository; what is here already is not fetched. Raises NotFound."""
     entries = _unique([_of_file(file, here) for file in files])
     by_label = {entry.label.upper(): entry for entry in reversed(entries)}
-    failed: list[tuple[str, str]] = []
+
+    def missing(word: str) -> NotFound:
+        return NotFound(f"the repository has no {word}", hint=f"There is: {', '.join(sorted(by_label))}.")
+
+    failed: list[tuple[str, NybbleError]] = []
     chosen = entries
     if request.quants is not None:
-        failed = [
-            (word, f"the repository has no {word}") for word in request.quants if word.upper() not in by_label
-        ]
+        failed = [(word, missing(word)) for word in request.quants if word.upper() not in by_label]
         chosen = [by_label[word.upper()] for word in request.quants if word.upper() in by_label]
     if request.reference is None:
         reference = _best(entries)
     elif (found := by_label.get(request.reference.upper())) is not None:
         reference = found
     else:
-        raise NotFound(
-            f"the repository has no {request.reference}", hint=f"There is: {', '.join(sorted(by_label))}."
-        )
+        raise missing(request.reference)
     return _selection(reference, chosen, [], failed)
 
 
@@ -147,7 +147,7 @@ class _Finder:
         self._shelf = shelf
         self._same = same
         self._best = best
-        self.failed: list[tuple[str, str]] = []
+        self.failed: list[tuple[str, NybbleError]] = []
 
     def all(self, words: Sequence[str]) -> list[Entry]:
         found = []
@@ -155,9 +155,10 @@ class _Finder:
             try:
                 found.append(self.one(word))
             except NybbleError as error:
-                self.failed.append((word, error.message))
+                self.failed.append((word, error))
         if not found and self.failed:
-            raise UserError(f"nothing to compare: {'; '.join(reason for _, reason in self.failed)}")
+            reasons = "; ".join(error.message for _, error in self.failed)
+            raise UserError(f"nothing to compare: {reasons}", hint=self.failed[0][1].hint)
         return found
 
     def one(self, word: str) -> Entry:
@@ -200,7 +201,7 @@ def _of_file(file: RemoteFile, here: Shelf) -> Entry:
 
 
 def _selection(
-    reference: Entry, chosen: Sequence[Entry], notes: Sequence[str], failed: Sequence[tuple[str, str]]
+    reference: Entry, chosen: Sequence[Entry], notes: Sequence[str], failed: Sequence[tuple[str, NybbleError]]
 ) -> Selection:
     everything = _unique([reference, *(entry for entry in chosen if entry.origin != reference.origin)])
     return Selection(everything[0], tuple(everything[1:]), (*notes, *_about(everything[0])), tuple(failed))

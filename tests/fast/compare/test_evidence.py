@@ -11,18 +11,16 @@ import numpy as np
 import pytest
 
 from modelstore.errors import NybbleError
-from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.block import TEMPERATURES, CandidateScores, ReferenceScores
 from runner.compare.evidence import Evidence
-from runner.compare.keys import FigureKey, ScoreKey, TextKey, as_text
+from runner.compare.keys import Key
 from runner.compare.stored_scores import decode, encode
 from runner.compare.variant import Engine
 from runner.errors import ComparisonNotFound
 from tests.fast.compare.example import example
 
 _ENGINE = Engine(context_length=4096, threads=2, gpu_layers=0)
-_SCORES = ScoreKey("sha256:r", "sha256:c", None, "sha256:s", "0c1e57098", "cpu", _ENGINE, _ENGINE)
-_FIGURE = FigureKey("speed", "sha256:c", "0c1e57098", "cpu", _ENGINE, "pp512 tg128")
-_TEXT = TextKey("sha256:r", "sha256:t", "0c1e57098", "cpu", _ENGINE, "seed 1")
+_KEY = Key("scores", "stream", "sha256:r", _ENGINE, None, "0c1e57098", "cpu", "sha256:c", _ENGINE)
 
 
 @pytest.fixture
@@ -58,9 +56,9 @@ def test_scores_come_back_to_the_last_bit(tokens: int) -> None:
 
 def test_a_quick_comparison_takes_little_room(evidence: Evidence, file: Path) -> None:
     for candidate in range(5):
-        key = replace(_SCORES, candidate=f"sha256:{candidate}")
+        key = replace(_KEY, candidate=f"sha256:{candidate}")
         for block in range(16):
-            evidence.keep_scores(key, block, encode(*scores(960, seed=block)))
+            evidence.keep_piece(key, block, encode(*scores(960, seed=block)))
     evidence.close()
     assert file.stat().st_size < 4_000_000
 
@@ -74,30 +72,21 @@ def test_damaged_scores_are_named(damage: bytes) -> None:
         decode(whole[:1] + b"\x0a" + whole[2:])
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(ScoreKey)])
+@pytest.mark.parametrize("name", [field.name for field in fields(Key)])
 def test_another_key_finds_nothing(evidence: Evidence, name: str) -> None:
-    evidence.keep_scores(_SCORES, 3, b"three")
+    evidence.keep_piece(_KEY, 3, b"three")
     other: object = replace(_ENGINE, kv_type_k="q8_0") if name.endswith("settings") else "other"
-    assert evidence.scores(replace(_SCORES, **{name: other})) == {}
-    assert evidence.scores(_SCORES) == {3: b"three"}
+    assert evidence.pieces(replace(_KEY, **{name: other})) == {}
+    assert evidence.pieces(_KEY) == {3: b"three"}
 
 
-def test_keys_of_different_kinds_never_meet() -> None:
-    keys = (_SCORES, _FIGURE, _TEXT, replace(_FIGURE, kind="energy"), replace(_FIGURE, reference="sha256:r"))
-    assert len({as_text(key) for key in keys}) == len(keys)
-
-
-def test_figures_and_texts_come_back_after_a_restart(evidence: Evidence, file: Path) -> None:
-    blocks = [Block(number, "prose", (1, 2, 3 + number), 1, 9) for number in range(3)]
-    evidence.keep_texts(_TEXT, blocks[1:])
-    evidence.keep_texts(_TEXT, blocks[:1])
-    evidence.keep_figure(_FIGURE, b"slow")
-    evidence.keep_figure(_FIGURE, b"fast")
+def test_what_was_kept_first_stays_over_a_restart(evidence: Evidence, file: Path) -> None:
+    for number in (2, -1, 0, 2):
+        evidence.keep_piece(_KEY, number, f"{number}".encode())
+    evidence.keep_piece(_KEY, 0, b"another")
     evidence.close()
     again = Evidence(file)
-    assert again.texts(_TEXT) == blocks
-    assert again.figure(_FIGURE) == b"fast"
-    assert again.figure(replace(_FIGURE, plan="pp128 tg32")) is None
+    assert list(again.pieces(_KEY).items()) == [(-1, b"-1"), (0, b"0"), (2, b"2")]
     again.close()
 
 
@@ -112,12 +101,7 @@ def test_comparisons_are_listed_newest_first(evidence: Evidence) -> None:
     assert evidence.comparison(first) == example().model_copy(update={"id": first, "seconds": None})
 
 
-def test_a_comparison_kept_again_is_replaced(evidence: Evidence) -> None:
-    number = evidence.keep(example().model_copy(update={"id": None, "seconds": None}))
-    assert evidence.keep(example().model_copy(update={"id": number})) == number
-    assert [info.is_finished for info in evidence.comparisons()] == [True]
-    with pytest.raises(ComparisonNotFound, match="no comparison 99"):
-        evidence.keep(example().model_copy(update={"id": 99}))
+def test_an_unknown_comparison_is_named(evidence: Evidence) -> None:
     with pytest.raises(ComparisonNotFound, match="no comparison 99"):
         evidence.comparison(99)
 
@@ -128,14 +112,14 @@ def test_two_read_while_one_writes(file: Path) -> None:
     def write(_: int) -> int:
         writer = Evidence(file)
         for block in range(40):
-            writer.keep_scores(_SCORES, block, bytes([block]) * 2000)
+            writer.keep_piece(_KEY, block, bytes([block]) * 2000)
         writer.close()
         return 40
 
     def read(_: int) -> int:
         reader, seen = Evidence(file), 0
         while seen < 40:
-            found = reader.scores(_SCORES)
+            found = reader.pieces(_KEY)
             assert found == {block: bytes([block]) * 2000 for block in range(len(found))}
             assert len(found) >= seen
             seen = len(found)

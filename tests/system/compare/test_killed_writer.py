@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from runner.compare.evidence import Evidence
-from runner.compare.keys import ScoreKey
+from runner.compare.keys import Key
 from runner.compare.variant import Engine
 
 _ENGINE = Engine(context_length=4096, threads=2, gpu_layers=0)
-KEY = ScoreKey("sha256:r", "sha256:c", None, "sha256:s", "0c1e57098", "cpu", _ENGINE, _ENGINE)
+KEY = Key("scores", "stream", "sha256:r", _ENGINE, None, "0c1e57098", "cpu", "sha256:c", _ENGINE)
 
 _WRITER = """
 import sys
@@ -22,7 +22,7 @@ from tests.system.compare.test_killed_writer import KEY
 
 evidence = Evidence(Path(sys.argv[1]))
 for block in count(int(sys.argv[2])):
-    evidence.keep_scores(KEY, block, bytes([block % 251]) * 30_000)
+    evidence.keep_piece(KEY, block, bytes([block % 251]) * 30_000)
     print(block, flush=True)
 """
 
@@ -44,7 +44,7 @@ def test_what_was_kept_survives_a_kill(tmp_path: Path) -> None:
     for blocks in (1, 3, 7, 12):
         last = _kept_until_killed(file, first, blocks)
         evidence = Evidence(file)
-        found = evidence.scores(KEY)
+        found = evidence.pieces(KEY)
         evidence.close()
         # The next one may have become durable before the writer could say so.
         assert sorted(found) in (list(range(last + 1)), list(range(last + 2)))

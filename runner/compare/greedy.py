@@ -1,0 +1,93 @@
+"""Greedy answers of candidates beside the reference's: asked, kept one by one, and summed up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+
+from modelstore import progress
+from runner.compare.forks import GreedyAnswer, summarize_answers, tokens_in
+from runner.compare.keys import Key
+from runner.compare.marking import marked
+from runner.compare.outlook import Work
+from runner.compare.questions import Prompt
+from runner.compare.reference import Reference
+from runner.compare.scoring import Scorer
+from runner.compare.task import Task
+from runner.compare.variant import Variant
+from runner.wire.compare import Answers
+
+_SUMMARY = -1
+"""Its number among the answers of one candidate, which are numbered as their prompts."""
+
+
+class Greedy:
+    def __init__(self, task: Task, reference: Reference) -> None:
+        self._task = task
+        self._reference = reference
+
+    def recalled(self, variant: Variant) -> Answers | None:
+        """What was kept of all prompts together."""
+        kept = self._task.evidence.pieces(self._key(variant)).get(_SUMMARY)
+        return None if kept is None else Answers.model_validate_json(kept)
+
+    def work(self, models: int, prompts: int | None = None) -> Work:
+        """Of so many prompts, or all, as long as the reference's answers were."""
+        control = self._reference.control
+        mean_tokens = sum(len(each.tokens) for each in control) / max(1, len(control))
+        count = len(self._reference.prompts) if prompts is None else prompts
+        return Work({"answering": round(models * count * mean_tokens)})
+
+    def ask(self, scorer: Scorer, group: Sequence[Variant], has_reference: bool) -> None:
+        """`group` are the scorer's candidates."""
+        models = [*([self._reference.variant] if has_reference else []), *group]
+        prompts, rows = self._reference.prompts, []
+        for number, prompt in enumerate(prompts):
+            progress.check(self._task.talk.cancelled)
+            remaining_s = self._task.outlook.remaining_s(self.work(len(models), len(prompts) - number))
+            self._task.talk.progress("answering", prompt.asked.domain, number, len(prompts), remaining_s)
+            rows.append(self._row(scorer, models, number, prompt))
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        control = self._reference.control
+        reference = columns.pop(0) if has_reference else control
+        spelled = tokens_in(answer for column in (reference, *columns, control) for answer in column)
+        pieces = dict(zip(spelled, scorer.pieces(spelled), strict=True))
+        asked = [prompt.asked for prompt in prompts]
+        for each, answers in zip(group, columns, strict=True):
+            found = summarize_answers(asked, reference, answers, pieces)
+            self._task.evidence.keep_piece(self._key(each), _SUMMARY, found.model_dump_json().encode())
+        itself = summarize_answers(asked[: len(control)], reference[: len(control)], control, pieces)
+        alone = summarize_answers(asked, reference, reference, pieces)
+        itself = itself.model_copy(update={"capped": alone.capped, "looped": alone.looped})
+        self._task.board.update(self._reference.variant.name, answers=itself, tasks=marked(alone.forks))
+
+    def _row(
+        self, scorer: Scorer, models: Sequence[Variant], number: int, prompt: Prompt
+    ) -> list[GreedyAnswer]:
+        """Of every model."""
+        evidence, keys = self._task.evidence, [self._key(each) for each in models]
+        kept = [evidence.pieces(key).get(number) for key in keys]
+        if None in kept:
+            answers = scorer.answer(prompt.tokens, prompt.asked.max_tokens)
+            for key, answer in zip(keys, answers, strict=True):
+                evidence.keep_piece(key, number, json.dumps(asdict(answer)).encode())
+            return answers
+        return [_answer(payload) for payload in kept if payload is not None]
+
+    def _key(self, candidate: Variant) -> Key:
+        prompts = [(each.tokens, each.asked.max_tokens) for each in self._reference.prompts]
+        return replace(
+            self._reference.key,
+            kind="answers",
+            what=hashlib.sha256(repr(prompts).encode()).hexdigest(),
+            candidate=candidate.digest,
+            candidate_settings=candidate.engine,
+        )
+
+
+def _answer(payload: bytes) -> GreedyAnswer:
+    fields = json.loads(payload)
+    top = tuple(tuple((token, logprob) for token, logprob in step) for step in fields["top"])
+    return GreedyAnswer(tuple(fields["tokens"]), fields["ended"], top)

@@ -1,0 +1,55 @@
+"""The reference's answers as they are written and kept: a resumed run scores the same tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from runner.compare.answers import AnswerPlan, Batch, Writer
+from runner.compare.block import Block
+from runner.compare.evidence import Evidence
+from runner.compare.keys import Key
+from runner.compare.rendering import Chat
+from runner.compare.scoring import Scorer
+
+
+class Manuscript:
+    """Goes on behind what is kept under `key`."""
+
+    def __init__(self, chat: Chat, plan: AnswerPlan, evidence: Evidence, key: Key) -> None:
+        self._writer = Writer(chat, plan)
+        self._evidence = evidence
+        self._key = key
+        for payload in evidence.pieces(key).values():
+            if not self._writer.is_done:
+                self._writer.batches.append(_batch(payload))
+
+    @property
+    def blocks(self) -> list[Block]:
+        return self._writer.blocks
+
+    @property
+    def opening(self) -> Sequence[Block]:
+        """The first batch."""
+        return self._writer.batches[0].blocks
+
+    @property
+    def missing_tokens(self) -> int:
+        """That are still to be written."""
+        return 0 if self._writer.is_done else self._writer.plan.tokens - self._writer.written
+
+    def write(self, scorer: Scorer) -> float:
+        """Another batch by the first of the scorer's models, kept at once; the seconds that took. Raises what
+        `Writer.write` raises."""
+        batch, number = self._writer.write(scorer), len(self._writer.batches) - 1
+        self._evidence.keep_piece(self._key, number, json.dumps(asdict(batch)).encode())
+        # Another comparison may have been first, and scored what it wrote.
+        self._writer.batches[number] = _batch(self._evidence.pieces(self._key)[number])
+        return batch.seconds
+
+
+def _batch(payload: bytes) -> Batch:
+    fields = json.loads(payload)
+    blocks = (Block(**{**block, "tokens": tuple(block["tokens"])}) for block in fields["blocks"])
+    return Batch(fields["seconds"], tuple(blocks))

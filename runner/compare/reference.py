@@ -1,0 +1,120 @@
+"""The reference: what it is asked alone, before any candidate is scored beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+import numpy as np
+
+from modelstore import progress
+from modelstore.header import Header
+from runner.compare import plan
+from runner.compare.clusters import Clusters, mean
+from runner.compare.forks import GreedyAnswer
+from runner.compare.keys import Key
+from runner.compare.passages import Passages, Source
+from runner.compare.rendering import Chat
+from runner.compare.scoring import Loaded, Scorer
+from runner.compare.task import Task
+from runner.compare.variant import Variant
+from runner.errors import DoesNotFit
+from runner.wire.compare import Estimate
+
+_NOISE_BLOCKS = 2
+_CONTROL_PROMPTS = 2
+
+
+class Reference:
+    """Asked when it is made, which raises what keeps it from running. `key` is that of all it says; `control`
+    are its answers to the first prompts, or to all of them once a record was written."""
+
+    passages: Passages
+
+    def __init__(self, task: Task, variant: Variant, header: Header, record: Path) -> None:
+        self._task = task
+        self.variant = plan.for_scoring(variant)
+        self.record = record
+        self.needed_bytes = plan.scoring_bytes(header, self.variant.engine)
+        self._refuse_if_too_large()
+        with self._running(None) as scorer:
+            self.key = self._key(scorer.loaded[0], header.chat_template)
+            source = Source(task.order.request, chat_of(scorer.loaded[0], header), task.evidence, self.key)
+            task.talk.progress("writing answers", variant.name)
+            self.passages = source.passages(scorer)
+            first = self.passages.main[0]
+            self.strip_pieces = scorer.pieces(first.tokens[first.first_scored :])
+            self.noise_floor = self._noise_floor(scorer)
+            self.prompts = source.prompts(scorer, self.passages.main)
+            self.control = self._answers(scorer, _CONTROL_PROMPTS)
+        task.notes.extend(self.passages.notes)
+
+    def grow(self, scorer: Scorer) -> None:
+        """Write more of what is scored; the first of the scorer's models is this one."""
+        missing = self.passages.missing_tokens
+        self._task.talk.progress("writing answers", self.variant.name, 0, missing)
+        seconds = self.passages.grow(scorer)
+        self._task.outlook.took("sampling", missing - self.passages.missing_tokens, seconds)
+
+    def write_record(self) -> None:
+        """All that a candidate is held against which is loaded without the reference. Raises WorkerFailed."""
+        with self._running(self.record) as scorer:
+            while self.passages.missing_tokens:
+                self.grow(scorer)
+            blocks = self.passages.blocks
+            for number, block in enumerate(blocks):
+                progress.check(self._task.talk.cancelled)
+                self._task.talk.progress("scoring", self.variant.name, number, len(blocks))
+                scorer.score(block)
+            self.control = self._answers(scorer, len(self.prompts))
+
+    def _running(self, record: Path | None) -> contextlib.AbstractContextManager[Scorer]:
+        self._task.talk.progress("loading", self.variant.name)
+        return Scorer.running(self.variant, (), record, self._task.talk.cancelled)
+
+    def _refuse_if_too_large(self) -> None:
+        free_bytes = self._task.hardware.free_bytes(self.variant.engine.gpu_layers)
+        if self.needed_bytes > free_bytes:
+            raise DoesNotFit(
+                f"the reference {self.variant.name} needs {self.needed_bytes / 1e9:.1f} GB, and"
+                f" {free_bytes / 1e9:.1f} GB are free",
+                hint="--reference names a smaller one; `nybble stop` unloads models",
+            )
+
+    def _key(self, loaded: Loaded, template: str | None) -> Key:
+        return Key(
+            kind="texts",
+            what="",
+            reference=self.variant.digest,
+            reference_settings=self.variant.engine,
+            template=template,
+            engine=loaded.engine,
+            hardware=self._task.hardware.key,
+        )
+
+    def _noise_floor(self, scorer: Scorer) -> Estimate:
+        blocks = self.passages.main[:_NOISE_BLOCKS]
+        self._task.talk.progress("noise floor", self.variant.name)
+        started = time.perf_counter()
+        noise = [scorer.noise_floor(block) for block in blocks]
+        # Each is read twice.
+        read = 2 * sum(len(block.tokens) for block in blocks)
+        self._task.outlook.took("reading", read, time.perf_counter() - started)
+        sizes = Clusters.of([len(each.kld) for each in noise])
+        return mean(np.concatenate([each.kld for each in noise]), sizes, least=0.0)
+
+    def _answers(self, scorer: Scorer, count: int) -> list[GreedyAnswer]:
+        started = time.perf_counter()
+        asked = self.prompts[:count]
+        answers = [scorer.answer(each.tokens, each.asked.max_tokens)[0] for each in asked]
+        written = sum(len(each.tokens) for each in answers)
+        self._task.outlook.took("answering", written, time.perf_counter() - started)
+        return answers
+
+
+def chat_of(loaded: Loaded, header: Header) -> Chat | None:
+    """None for a file without a chat template."""
+    if not header.chat_template:
+        return None
+    return Chat(header.chat_template, loaded.bos_text, loaded.eos_text, tuple(loaded.control_tokens))
