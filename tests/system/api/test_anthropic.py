@@ -67,6 +67,8 @@ def test_the_prompt_is_counted_with_and_without_what_was_cached(
     assert second.input_tokens + second.cache_read_input_tokens == counted
     assert (second.output_tokens, second.cache_creation_input_tokens) == (12, 0)
     with client.messages.stream(**ask) as stream:
+        start = next(event for event in stream if event.type == "message_start")
+        assert start.message.usage.input_tokens == counted
         assert stream.get_final_message().usage.cache_read_input_tokens == second.cache_read_input_tokens
     openais = http.post(
         "/v1/chat/completions",
