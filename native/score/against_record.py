@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from native.score import record, rows
-from native.score.lockstep import Workers, naming
+from native.score.lockstep import naming
 from native.score.models import Reader
+from native.score.workers import Places, Workers
 
 # Nats: beyond this, the estimate of the tail that is never negative has too heavy an upper end.
 _MUCH = 0.5
@@ -31,13 +31,13 @@ class AgainstRecord:
     ) -> rows.Candidate:
         """Raises ModelFailed or ModelNotFinite."""
 
-        def some(
-            logits: list[rows.Rows], following: NDArray[np.intp], first: int, scratch: rows.Scratch
-        ) -> record.Compared:
+        def some(at: Places) -> record.Compared:
             with naming(0):
-                return record.compare(logits[0], following, kept[first : first + len(following)], scratch)
+                block = kept[at.first : at.first + len(at.following)]
+                return record.compare(at.logits, at.following, block, at.scratch)
 
-        return self._joined(workers.over(readers, tokens, first_scored, some))
+        (parts,) = workers.over(readers, tokens, first_scored, [some])
+        return self._joined(parts)
 
     def _joined(self, parts: Sequence[record.Compared]) -> rows.Candidate:
         lumped = np.concatenate([part.lumped for part in parts])

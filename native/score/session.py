@@ -17,9 +17,10 @@ from native.log import Log
 from native.probe import take_snapshot
 from native.score import generate, record, rows
 from native.score.against_record import AgainstRecord
-from native.score.lockstep import Lockstep, ModelFailed, ModelNotFinite, ReferenceScores, Workers
+from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores
 from native.score.models import Reader, ScoredModel, Settings
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
+from native.score.workers import ModelFailed, Workers
 
 # Far from the usual 512: other kernels, other sums.
 _NOISE_MICRO_BATCH_TOKENS = 64

@@ -1,68 +1,17 @@
-"""How many compute threads to use, decided anew while the model runs.
-
-llama.cpp's threads spin while they wait for each other. One that shares its core with another busy process
-makes all the others wait for its turn, so that a single busy neighbour costs ten times its share. Using only
-the cores that nobody else is using costs just that share.
-"""
+"""The compute threads of a context, decided anew while the model runs."""
 
 from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
 
 import psutil
 
 from native.embedding import EmbeddingContext
 from native.llama import Context
+from native.load import Governor, sample
 
 _INTERVAL_S = 0.25
-# A neighbour that is busy for less than this part of a core is let be: threads are whole.
-_NOTICED_CORES = 0.35
-# Between requests the worker looks at nothing, and what the machine did meanwhile is of no interest.
-_LONGEST_WINDOW_S = 1.0
-# A program that starts, or a pause of one that works, is over before the second look.
-_SAMPLES_TO_AGREE = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Readings of one moment, in seconds: a clock, the work of all processors, that of this process."""
-
-    at_s: float
-    machine_busy_s: float
-    own_busy_s: float
-
-
-class Governor:
-    """Pure: samples in, thread count out."""
-
-    def __init__(self, most: int, processors: int) -> None:
-        """`most` threads on a free machine with `processors` processors."""
-        self.threads = most
-        self._most = most
-        self._processors = processors
-        self._last: Sample | None = None
-        self._wanted_before: list[int] = []
-
-    def observe(self, sample: Sample) -> int:
-        """The thread count from now on."""
-        last, self._last = self._last, sample
-        if last is None or not 0 < sample.at_s - last.at_s <= _LONGEST_WINDOW_S:
-            self._wanted_before = []
-            return self.threads
-        self._wanted_before = [*self._wanted_before, self._wanted(last, sample)][-_SAMPLES_TO_AGREE:]
-        if len(self._wanted_before) == _SAMPLES_TO_AGREE:
-            fewest, most = min(self._wanted_before), max(self._wanted_before)
-            self.threads = min(max(self.threads, fewest), most)
-        return self.threads
-
-    def _wanted(self, last: Sample, sample: Sample) -> int:
-        busy_s = sample.machine_busy_s - last.machine_busy_s
-        own_s = sample.own_busy_s - last.own_busy_s
-        others = max(0.0, busy_s - own_s) / (sample.at_s - last.at_s)
-        taken = int(others) + (others % 1 >= _NOTICED_CORES)
-        return max(1, min(self._most, self._processors - taken))
 
 
 class Threads:
@@ -70,7 +19,8 @@ class Threads:
 
     def __init__(self, context: Context | EmbeddingContext) -> None:
         self._context = context
-        self._governor = Governor(context.options.threads, psutil.cpu_count() or context.options.threads)
+        most = context.options.threads
+        self._governor = Governor(most, psutil.cpu_count() or most)
         self._next_s = 0.0
 
     def adapt(self) -> None:
@@ -80,15 +30,7 @@ class Threads:
             return
         self._next_s = now_s + _INTERVAL_S
         before = self._governor.threads
-        threads = self._governor.observe(Sample(now_s, _machine_busy_s(), time.process_time()))
+        threads = self._governor.observe(sample())
         if threads != before:
             self._context.set_threads(threads, threads)
             sys.stderr.write(f"compute threads: {before} to {threads}\n")
-
-
-def _machine_busy_s() -> float:
-    times = psutil.cpu_times()
-    idle_s = times.idle + getattr(times, "iowait", 0.0)
-    # Linux counts guests twice: in their own fields and as user time.
-    guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-    return float(sum(times) - idle_s - guests_s)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from native.score import record, rows
 from native.score.models import TILE_TOKENS, models_at_once, pieces
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
+from native.score.workers import next_model
 from runner.compare.block import TEMPERATURES
 
 VOCABULARY, ROWS = 5000, 40
@@ -109,6 +110,27 @@ def test_a_block_is_read_in_pieces_without_gap() -> None:
         assert sum(piece.outputs for piece in found) == length - first_output
         assert all(piece.outputs <= 128 and piece.end - piece.start <= 512 for piece in found)
         assert all(piece.start % TILE_TOKENS == 0 for piece in found)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 6])
+def test_models_go_on_alone_but_no_further_than_copies_of_the_reference_reach(lanes: int) -> None:
+    pieces_of_block, seconds = 4, [1.0, 1.1, 2.5, 0.7, 0.9, 1.0]
+    begun, finished = [0] * 6, [0] * 6
+    ends_at: dict[int, float] = {}
+    now = 0.0
+    while min(finished) < pieces_of_block:
+        while (model := next_model(begun, finished, pieces_of_block, seconds)) is not None:
+            if len(ends_at) == lanes:
+                break
+            # The copy that this one makes, or needs, is there and not yet another's.
+            assert begun[model] < begun[0] if model else begun[0] < min(finished) + 2
+            ends_at[model] = now + seconds[model]
+            begun[model] += 1
+        first = min(ends_at, key=lambda each: ends_at[each])
+        now = ends_at.pop(first)
+        finished[first] += 1
+    least = max(sum(seconds) / lanes, max(seconds)) * pieces_of_block
+    assert now <= 1.1 * least
 
 
 def test_models_share_threads() -> None:
