@@ -222,6 +222,17 @@ async def test_a_failure_is_a_status_or_the_last_event(error: Exception, status:
     assert "message_stop" not in late.text
 
 
+async def test_a_stream_ends_once() -> None:
+    """With the first end that there is, and with an error if there is none."""
+    after = [*HELLO, wire.TextDelta(text="more"), DONE]
+    for script, last in ((after, "message_stop"), (HELLO[:4], "error")):
+        async with serving(Counting(script)) as client:
+            response = await client.post(PATH, json=ASK | {"stream": True})
+        assert [each["type"] for each in events(response)].count(last) == 1
+        assert events(response)[-1]["type"] == last
+        assert "more" not in response.text
+
+
 async def test_errors_that_no_route_saw_are_in_the_dialect_too() -> None:
     async with serving(Counting()) as client:
         elsewhere = await client.post(PATH, json=ASK, headers={"origin": "https://evil.test"})
