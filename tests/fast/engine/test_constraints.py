@@ -89,9 +89,10 @@ def test_json_mode_is_any_object(engine: Engine) -> None:
     for seed in range(10):
         sampling = Sampling(temperature=1.0, max_tokens=200, seed=seed)
         engine.submit(Generate(str(seed), ("{",), sampling, constraint=constraint("json", "")))
-    for answer in run(engine).values():
-        if answer.end.reason == "stop":
-            assert isinstance(TypeAdapter(dict[str, object]).validate_json(answer.text), dict)
+    complete = [answer.text for answer in run(engine).values() if answer.end.reason == "stop"]
+    assert complete
+    for text in complete:
+        TypeAdapter(dict[str, object]).validate_json(text)
 
 
 @pytest.mark.parametrize(
@@ -101,19 +102,21 @@ def test_json_mode_is_any_object(engine: Engine) -> None:
         ("lark", 'start: "<" INT ">" | "none"\nINT: /[0-9]{1,4}/', "<[0-9]{1,4}>|none"),
         (
             "gbnf",
-            'root ::= pair ("," pair)*\npair ::= [a-z]{2} "=" ("0x" [0-9]{2})',
-            "[a-z]{2}=0x[0-9]{2}(,.*)?",
+            'root ::= pair ("," pair)?\npair ::= [a-z]{2} "=" ("0x" [0-9]{2})',
+            "[a-z]{2}=0x[0-9]{2}(,[a-z]{2}=0x[0-9]{2})?",
         ),
         ("gbnf", 'root ::= "caf\\u00e9" [\\u3040-\\u309F]', "café[\u3040-\u309f]"),
     ],
 )
 def test_grammars_hold_at_any_temperature(engine: Engine, kind: str, source: str, matching: str) -> None:
     grammar = constraint(kind, source)
+    complete = 0
     for seed in range(4):
         sampling = Sampling(temperature=1.5, top_k=0, top_p=1.0, max_tokens=100, seed=seed)
         text, reason = ended(generate(engine, grammar, sampling))
         assert reason == "length" or re.fullmatch(matching, text)
-        assert reason == "stop" or len(text) > 30
+        complete += reason == "stop"
+    assert complete
 
 
 def test_forced_tokens_take_no_steps_of_their_own_and_change_no_text(engine: Engine) -> None:
