@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from native.binding import api
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`count` tokens of a sequence, from `position` of it and from row `row` of the batch on."""
+
+    sequence: int
+    position: int
+    row: int
+    count: int
 
 
 class Batch:
@@ -15,8 +26,12 @@ class Batch:
     sequences do not come in ascending order: `add` checks the one, the caller keeps the other.
     """
 
-    def __init__(self, capacity: int, sequences: int) -> None:
+    def __init__(self, capacity: int, sequences: int, state_width: int = 0) -> None:
+        """With `state_width`, every token comes with a state of so many 32-bit floats (`set_states`)."""
         self.capacity = capacity
+        self.parts: list[Part] = []
+        self._state_bytes = state_width * ctypes.sizeof(ctypes.c_float)
+        self._states = ctypes.create_string_buffer(capacity * self._state_bytes)
         self._tokens = (api.llama_token * capacity)()
         self._positions = (api.llama_pos * capacity)()
         self._sequence_counts = (ctypes.c_int32 * capacity)(*[1] * capacity)
@@ -28,7 +43,7 @@ class Batch:
         self.struct = api.llama_batch(
             n_tokens=0,
             token=ctypes.cast(self._tokens, ctypes.POINTER(api.llama_token)),
-            embd=None,
+            embd=ctypes.cast(self._states, ctypes.POINTER(ctypes.c_float)) if state_width else None,
             pos=ctypes.cast(self._positions, ctypes.POINTER(api.llama_pos)),
             n_seq_id=ctypes.cast(self._sequence_counts, ctypes.POINTER(ctypes.c_int32)),
             seq_id=ctypes.cast(self._sequence_ids, ctypes.POINTER(ctypes.POINTER(api.llama_seq_id))),
@@ -37,6 +52,7 @@ class Batch:
 
     def clear(self) -> None:
         self.struct.n_tokens = 0
+        self.parts.clear()
 
     def add(self, sequence: int, position: int, tokens: Sequence[int], outputs: int) -> int:
         """Append `tokens` at `position` of `sequence`, the last `outputs` of them with logits; returns the
@@ -53,4 +69,9 @@ class Batch:
         self._outputs[start:first_output] = [0] * (first_output - start)
         self._outputs[first_output:end] = [1] * outputs
         self.struct.n_tokens = end
+        self.parts.append(Part(sequence, position, start, len(tokens)))
         return end
+
+    def set_states(self, row: int, states: bytes) -> None:
+        """The states of the tokens from row `row` on."""
+        ctypes.memmove(ctypes.byref(self._states, row * self._state_bytes), states, len(states))

@@ -41,7 +41,8 @@ class ContextOptions:
     `kv_type_k` and `kv_type_v` are ggml's names of types; `flash_attention` None lets llama.cpp decide.
     `kv_unified` False gives each sequence its own part of the cache, without others' tokens to skip: measured
     on CPUs, `tests/bench/kv_streams.py`. `output_tokens` is how many tokens of a decode may have logits: None
-    is enough for the last of each sequence and the guesses behind it.
+    is enough for the last of each sequence and the guesses behind it. `rollback_tokens` is how many of its
+    latest tokens a recurrent state can be taken back by; each takes as much memory as the state.
     """
 
     context_length: int
@@ -56,6 +57,7 @@ class ContextOptions:
     kv_unified: bool = False
     micro_batch_tokens: int | None = None
     output_tokens: int | None = None
+    rollback_tokens: int = 0
 
     @property
     def outputs(self) -> int:
@@ -67,9 +69,16 @@ class Model:
     """Weights and vocabulary of one GGUF file."""
 
     def __init__(
-        self, path: Path, gpu_layers: int, progress: Callable[[float], bool], log: Log | None = None
+        self,
+        path: Path,
+        gpu_layers: int,
+        progress: Callable[[float], bool],
+        log: Log | None = None,
+        *,
+        with_head: bool = False,
     ) -> None:
         """Load `path`. `gpu_layers` -1 is all, 0 none. `progress` gets 0…1 and returns False to stop loading.
+        `with_head` also loads what `native.head` needs, which must be in the file.
 
         Raises LlamaError with llama.cpp's words, or LoadCancelled.
         """
@@ -83,6 +92,7 @@ class Model:
 
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
+        params.load_mtp = with_head
         params.progress_callback = api.llama_progress_callback(on_progress)
         self._handle = api.llama_model_load_from_file(str(path).encode(), params)
         if stopped:
@@ -217,7 +227,17 @@ class Context:
 
     def __init__(self, model: Model, options: ContextOptions) -> None:
         """Raises LlamaError if the buffers cannot be had."""
-        params = api.llama_context_default_params()
+        self.model = model
+        self.options = options
+        self._handle = api.llama_init_from_model(model.handle, self._parameters())
+        if not self._handle:
+            raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
+        self._memory = api.llama_get_memory(self._handle)
+        self.batch = Batch(options.batch_tokens, options.sequences)
+        self._row_type = ctypes.c_float * model.vocabulary_size
+
+    def _parameters(self) -> api.llama_context_params:
+        params, options = api.llama_context_default_params(), self.options
         params.n_ctx = options.context_length * options.sequences
         params.n_seq_max = options.sequences
         params.n_batch = options.batch_tokens
@@ -232,15 +252,9 @@ class Context:
         # Only the last token of a prompt and each sampled one need logits; room for more costs hundreds of
         # MB with a large vocabulary.
         params.n_outputs_max = options.outputs
+        params.n_rs_seq = options.rollback_tokens
         params.no_perf = True
-        self.model = model
-        self.options = options
-        self._handle = api.llama_init_from_model(model.handle, params)
-        if not self._handle:
-            raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
-        self._memory = api.llama_get_memory(self._handle)
-        self.batch = Batch(options.batch_tokens, options.sequences)
-        self._row_type = ctypes.c_float * model.vocabulary_size
+        return params
 
     def close(self) -> None:
         if self._handle:
@@ -301,11 +315,12 @@ class Context:
 
     def keep_prefix(self, sequence: int, length: int) -> bool:
         """Drop all but the first `length` tokens. False, with the sequence emptied, if the model cannot:
-        recurrent state has no past, and a sliding window may have let go of what is needed."""
-        oldest = int(api.llama_memory_seq_pos_min(self._memory, sequence))
-        # A token sees itself and `sliding_window` - 1 before it.
-        reach = max(0, length + 1 - self.model.sliding_window) if self.model.sliding_window else length
-        kept = oldest <= reach and api.llama_memory_seq_rm(self._memory, sequence, length, -1)
+        recurrent state has no past beyond `rollback_tokens`, and a sliding window may have let go of what is
+        needed."""
+        window = self.model.sliding_window
+        # A token sees itself and `window` - 1 before it.
+        is_there = not window or self.positions(sequence)[0] <= max(0, length + 1 - window)
+        kept = is_there and api.llama_memory_seq_rm(self._memory, sequence, length, -1)
         if not kept:
             api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return bool(kept)

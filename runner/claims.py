@@ -15,6 +15,7 @@ from runner.instance import Instance, measurements_folder, prefix_folder
 from runner.loaded import Request
 from runner.lookup import Lookup
 from runner.placement import Demand, Placement, Wish
+from runner.prediction_head import has_head
 from runner.protocol import Load
 from runner.settings import ModelSettings, Settings
 
@@ -35,6 +36,7 @@ class Target:
     measurements: Path
     speculates: bool = True
     draft_path: Path | None = None
+    has_head: bool = False
 
     @property
     def title(self) -> str:
@@ -88,6 +90,7 @@ class Claims:
             measurements=measurements_folder(self._cache),
             speculates=settings.speculation,
             draft_path=self._store.blob_path(draft.digest) if draft else None,
+            has_head=settings.speculation and not draft and not ask.is_embedding and has_head(header),
         )
         return request, target
 
@@ -126,6 +129,7 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
         flash_attention=instance.flash_attention,
         speculation=target.speculates,
         draft_path=str(target.draft_path) if target.draft_path else None,
+        has_head=target.has_head,
         prefix_ram_bytes=0 if instance.is_embedding else prefix_ram_bytes,
         prefix_disk_path=None if instance.is_embedding else str(target.prefix_folder),
         prefix_disk_bytes=0 if instance.is_embedding else settings.prefix_disk_bytes,

@@ -40,9 +40,10 @@ class Load(_Message, frozen=True):
 
     `prefill_step_s` is how long a step may take while somebody generates; 0 is as long as a full batch takes.
     `kv_type_k` and `kv_type_v` are ggml's names of types. `flash_attention` "auto" is decided by measurement.
-    `draft_path` is a smaller model of the same vocabulary, for speculation. `prefix_ram_bytes` and
-    `prefix_disk_bytes` bound the caches of evicted prefixes, 0 is off; `prefix_disk_path` is the folder that
-    only this model, template and engine build use. What is measured once for a file is kept in the folder
+    `draft_path` is a smaller model of the same vocabulary, for speculation; `has_head` says that the file has
+    a head for multi-token prediction, which is to be used for it. `prefix_ram_bytes` and `prefix_disk_bytes`
+    bound the caches of evicted prefixes, 0 is off; `prefix_disk_path` is the folder that only this model,
+    template and engine build use. What is measured once for a file is kept in the folder
     `measurements_path`, which is this engine build's. `is_embedding` loads it to embed and not to generate.
     """
 
@@ -58,6 +59,7 @@ class Load(_Message, frozen=True):
     flash_attention: Literal["auto", "on", "off"] = "auto"
     speculation: bool = True
     draft_path: str | None = None
+    has_head: bool = False
     prefix_ram_bytes: int = 0
     prefix_disk_path: str | None = None
     prefix_disk_bytes: int = 0

@@ -21,6 +21,8 @@ _EXPERTS = 4
 _INNER, _STATE, _CONV, _RANK, _GROUPS = 2 * _WIDTH, 16, 4, 8, 2
 _BYTE_TOKENS = 3
 """The vocabulary's first byte token: below are <unk>, <s> and </s>."""
+_ADDING = ("attn_output.weight", "ffn_down_exps.weight", "ffn_down_shexp.weight")
+"""What a block of experts adds to its input goes through these."""
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -34,11 +36,22 @@ class Kind:
     layer: Callable[[int], Shapes]
     keys: dict[str, object]
     output_norm: str = "output_norm"
+    is_foreseen: bool = False
 
 
 def write_kind(path: Path, name: str, seed: int = 1) -> Path:
     """Writes the model called `name` in `KINDS`, which continues any text with lower-case letters."""
-    kind = KINDS[name]
+    return _write(path, KINDS[name], seed)
+
+
+def write_foreseen(path: Path, layers: int) -> Path:
+    """Writes a model that picks each letter by the one before, after `layers` blocks that add nothing, and
+    whose head knows that."""
+    keys = _HEAD_KEYS | _EXPERT_KEYS | {"block_count": layers + 1, "nextn_predict_layers": 1}
+    return _write(path, Kind("glm4moe", lambda index: _glm4moe(index, layers), keys, is_foreseen=True), 1)
+
+
+def _write(path: Path, kind: Kind, seed: int) -> Path:
     writer = gguf.GGUFWriter(path, kind.architecture)
     keys = {
         "block_count": _LAYERS,
@@ -58,7 +71,16 @@ def write_kind(path: Path, name: str, seed: int = 1) -> Path:
         shapes |= {f"blk.{index}.{tensor}": shape for tensor, shape in kind.layer(index).items()}
     shapes |= {f"{kind.output_norm}.weight": (_WIDTH,), "output.weight": (vocabulary_size, _WIDTH)}
     for tensor, shape in shapes.items():
-        writer.add_tensor(tensor, _values(tensor, shape, random).astype(np.float32))
+        values = _values(tensor, shape, random)
+        if kind.is_foreseen and tensor.endswith(_ADDING):
+            values[:] = 0
+        if kind.is_foreseen and tensor == "output.weight":
+            # And is sure.
+            values *= 20
+        if kind.is_foreseen and tensor.endswith("eh_proj.weight"):
+            # The token, and nothing of the state.
+            values = np.eye(shape[0], shape[1])
+        writer.add_tensor(tensor, values.astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -197,7 +219,6 @@ def _gemma3(_index: int) -> Shapes:
 
 
 def _glm4(index: int) -> Shapes:
-    """The layer behind the last predicts the token after the next one."""
     shapes = _attention() | {
         "post_attention_norm.weight": (_WIDTH,),
         "ffn_norm.weight": (_WIDTH,),
@@ -205,13 +226,57 @@ def _glm4(index: int) -> Shapes:
         "ffn_down.weight": (_WIDTH, _WIDTH),
         "post_ffw_norm.weight": (_WIDTH,),
     }
-    if index < _LAYERS:
-        return shapes
-    return shapes | {
+    return shapes | _next_token_head(index)
+
+
+def _next_token_head(index: int, layers: int = _LAYERS) -> Shapes:
+    """What the layer behind the last has on top of its own: it predicts the token after the next one."""
+    if index < layers:
+        return {}
+    return {
         "nextn.eh_proj.weight": (_WIDTH, 2 * _WIDTH),
         "nextn.enorm.weight": (_WIDTH,),
         "nextn.hnorm.weight": (_WIDTH,),
     }
+
+
+def _glm4moe(index: int, layers: int = _LAYERS) -> Shapes:
+    experts = _experts(index)
+    del experts["ffn_norm.weight"]
+    shared: Shapes = {f"ffn_{part}_shexp.weight": (_WIDTH, _WIDTH) for part in ("gate", "up", "down")}
+    biases: Shapes = {f"attn_{part}.bias": (experts[f"attn_{part}.weight"][0],) for part in ("q", "k", "v")}
+    norms: Shapes = {"post_attention_norm.weight": (_WIDTH,), "exp_probs_b.bias": (_EXPERTS,)}
+    return experts | shared | biases | norms | _next_token_head(index, layers)
+
+
+def _qwen35(index: int) -> Shapes:
+    """A state in every second layer, from the first on; attention with gated outputs in the others."""
+    head = _WIDTH // _HEADS
+    mixing: Shapes = {
+        "attn_q.weight": (2 * _WIDTH, _WIDTH),
+        "attn_k.weight": (_KV_WIDTH, _WIDTH),
+        "attn_v.weight": (_KV_WIDTH, _WIDTH),
+        "attn_output.weight": (_WIDTH, _WIDTH),
+        "attn_q_norm.weight": (head,),
+        "attn_k_norm.weight": (head,),
+    }
+    if index < _LAYERS and index % 2 == 0:
+        convolved = 2 * _GROUPS * _STATE + _INNER
+        mixing = {
+            "attn_qkv.weight": (convolved, _WIDTH),
+            "attn_gate.weight": (_INNER, _WIDTH),
+            "ssm_conv1d.weight": (convolved, _CONV),
+            "ssm_dt.bias": (_RANK,),
+            "ssm_a": (_RANK,),
+            "ssm_beta.weight": (_RANK, _WIDTH),
+            "ssm_alpha.weight": (_RANK, _WIDTH),
+            "ssm_norm.weight": (_STATE,),
+            "ssm_out.weight": (_WIDTH, _INNER),
+        }
+    norms: Shapes = {"attn_norm.weight": (_WIDTH,), "post_attention_norm.weight": (_WIDTH,)}
+    feed_forward = _feed_forward()
+    del feed_forward["ffn_norm.weight"]
+    return norms | mixing | feed_forward | _next_token_head(index)
 
 
 _HEAD_KEYS: dict[str, object] = {
@@ -223,6 +288,13 @@ _SSM_KEYS: dict[str, object] = {
     "ssm.inner_size": _INNER,
     "ssm.state_size": _STATE,
     "ssm.time_step_rank": _RANK,
+}
+_NEXT_TOKEN_KEYS: dict[str, object] = {"block_count": _LAYERS + 1, "nextn_predict_layers": 1}
+_EXPERT_KEYS: dict[str, object] = {
+    "expert_count": _EXPERTS,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": _WIDTH,
+    "expert_shared_count": 1,
 }
 _EVERY_SECOND: dict[str, object] = {"attention.head_count_kv": [0, _HEADS_KV] * (_LAYERS // 2)}
 
@@ -244,7 +316,24 @@ KINDS = {
             "attention.sliding_window_pattern": 2,
         },
     ),
-    "multi-token": Kind("glm4", _glm4, _HEAD_KEYS | {"block_count": _LAYERS + 1, "nextn_predict_layers": 1}),
+    "unused head": Kind("glm4", _glm4, _HEAD_KEYS | _NEXT_TOKEN_KEYS),
+    "head": Kind("glm4moe", _glm4moe, _HEAD_KEYS | _NEXT_TOKEN_KEYS | _EXPERT_KEYS),
+    "hybrid with head": Kind(
+        "qwen35",
+        _qwen35,
+        _HEAD_KEYS
+        | _NEXT_TOKEN_KEYS
+        | _SSM_KEYS
+        | {
+            "attention.key_length": _WIDTH // _HEADS,
+            "attention.value_length": _WIDTH // _HEADS,
+            "ssm.group_count": _GROUPS,
+            "full_attention_interval": 2,
+            "rope.dimension_sections": [4, 2, 2, 0],
+        },
+    ),
 }
-"""Every kind of memory: all of the past (dense, mixture of experts, with a layer for multi-token prediction),
-state only (two generations of Mamba), both (with Mamba, with short convolutions), and a window of it."""
+"""Every kind of memory: all of the past (dense, mixture of experts, with a layer for multi-token prediction
+that is not used and with one that may be),
+state only (two generations of Mamba), both (with Mamba, with short convolutions, with a layer for multi-token
+prediction), and a window of it."""

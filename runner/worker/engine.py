@@ -16,7 +16,7 @@ from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
 from runner.worker.admission import Admission
 from runner.worker.batcher import Pending, plan
 from runner.worker.detokenize import TextAssembler
-from runner.worker.drafting.draft_model import DraftModel
+from runner.worker.drafting.drafter import Drafter
 from runner.worker.outcome import Outcome
 from runner.worker.pace import FLASH_TILE_TOKENS, PLAIN_TILE_TOKENS, Pace
 from runner.worker.picking import Picker
@@ -36,7 +36,7 @@ class Engine:
         context: Context,
         prefill_step_s: float,
         prefixes: PrefixLimits | None = None,
-        draft_model: DraftModel | None = None,
+        drafter: Drafter | None = None,
     ) -> None:
         options = context.options
         self._context = context
@@ -45,7 +45,7 @@ class Engine:
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
         self._admission = Admission(context, self._slots, prefixes)
-        self._speculation = Speculation(context, draft_model)
+        self._speculation = Speculation(context, drafter)
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
         self._pace = Pace(prefill_step_s, options.batch_tokens, tile_tokens)
         self._outcome = Outcome()
@@ -165,6 +165,7 @@ class Engine:
             self._context.decode()
             step_s = time.perf_counter() - started
             self._admission.take_checkpoints()
+            self._speculation.follow(self._slots)
             self._pace.observe(step_s, generating, prompt_tokens)
             if not prompt_tokens:
                 self._speculation.observe(batch.struct.n_tokens, step_s)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from native import offload
+from native import head, offload
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from runner.protocol import Event, Load, LoadProgressed, Ready
@@ -17,7 +17,7 @@ from runner.worker.flash_trial import Record, Verdict
 
 if TYPE_CHECKING:
     from native.embedding import EmbeddingContext
-    from runner.worker.drafting.draft_model import DraftModel
+    from runner.worker.drafting.drafter import Drafter
 
 BATCH_TOKENS = 512
 """Long enough for llama.cpp to read a prompt at full speed, short enough to answer a cancel."""
@@ -35,7 +35,7 @@ class Loaded:
 
     context: Context | EmbeddingContext
     ready: Ready
-    draft_model: DraftModel | None = None
+    drafter: Drafter | None = None
     flash_record: Record | None = None
 
     def close(self) -> None:
@@ -55,21 +55,22 @@ class _Attention:
 def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     """`put` gets the progress. Raises LlamaError with llama.cpp's words."""
     started, log = time.perf_counter(), Log()
-    model = Model(Path(command.model_path), command.gpu_layers, _progress(put), log)
+    with_head = command.has_head and head.can_run()
+    model = Model(Path(command.model_path), command.gpu_layers, _progress(put), log, with_head=with_head)
     control_tokens: list[str] = []
     # A look at every token of the vocabulary, while llama.cpp allocates the context.
     reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))
     reading.start()
-    attention, draft_model = _Attention(), None
+    attention, drafter = _Attention(), None
     context: Context | EmbeddingContext
     if command.is_embedding:
         context = _embedding_context(model, command)
     else:
         attention = _attention(model, command)
-        context = Context(model, _options(model, command, attention.is_flash))
+        context = Context(model, _options(model, command, attention.is_flash, with_head))
     log_lines = [*log.infos, *log.errors]
-    if command.draft_path and isinstance(context, Context):
-        draft_model = _draft_model(context, command, log)
+    if isinstance(context, Context):
+        drafter = _drafter(context, command, log, with_head)
     reading.join()
     ready = Ready(
         context_length=command.context_length,
@@ -84,9 +85,9 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         + (0 if isinstance(context, Context) else context.logits_bytes),
         flash_attention=offload.flash_attention(log_lines),
         can_shift=isinstance(context, Context) and context.can_shift,
-        notes=(attention.note,) if attention.note else (),
+        notes=tuple(note for note in (attention.note, _head_note(command, with_head)) if note),
     )
-    return Loaded(context, ready, draft_model, attention.record)
+    return Loaded(context, ready, drafter, attention.record)
 
 
 def _progress(put: Callable[[Event], None]) -> Callable[[float], bool]:
@@ -102,20 +103,23 @@ def _progress(put: Callable[[Event], None]) -> Callable[[float], bool]:
     return report
 
 
-def _options(model: Model, command: Load, is_flash: bool | None) -> ContextOptions:
+def _options(model: Model, command: Load, is_flash: bool | None, with_head: bool) -> ContextOptions:
+    from runner.worker.drafting.head import LONGEST_ROLLBACK
     from runner.worker.speculate import draft_tokens
 
+    rollback_tokens = LONGEST_ROLLBACK if with_head and model.is_recurrent else 0
     return ContextOptions(
         command.context_length,
         command.slots,
         BATCH_TOKENS,
         command.threads,
         command.prefill_threads,
-        draft_tokens=draft_tokens(model, command.slots) if command.speculation else 0,
+        draft_tokens=draft_tokens(model, command.slots, rollback_tokens) if command.speculation else 0,
         kv_type_k=command.kv_type_k,
         kv_type_v=command.kv_type_v,
         flash_attention=is_flash,
         micro_batch_tokens=_micro_batch_tokens(model, command) if is_flash is False else None,
+        rollback_tokens=rollback_tokens,
     )
 
 
@@ -127,11 +131,25 @@ def _embedding_context(model: Model, command: Load) -> EmbeddingContext:
     )
 
 
-def _draft_model(context: Context, command: Load, log: Log) -> DraftModel:
-    from runner.worker.drafting.pairing import load_draft
+def _drafter(context: Context, command: Load, log: Log, with_head: bool) -> Drafter | None:
+    if command.draft_path:
+        from runner.worker.drafting.pairing import load_draft
 
-    path = Path(command.draft_path or "")
-    return load_draft(path, command.gpu_layers, context.model, context.options, log)
+        path = Path(command.draft_path)
+        return load_draft(path, command.gpu_layers, context.model, context.options, log)
+    if with_head:
+        from runner.worker.drafting.head import Head
+
+        return Head(context)
+    return None
+
+
+def _head_note(command: Load, with_head: bool) -> str | None:
+    if not command.has_head:
+        return None
+    if not with_head:
+        return "drafts: this llama.cpp cannot run the model's own head"
+    return "drafts: n-grams and the model's own head"
 
 
 def _attention(model: Model, command: Load) -> _Attention:

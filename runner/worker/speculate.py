@@ -11,7 +11,7 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field, replace
 
 from native.llama import Context, Model
-from runner.worker.drafting.draft_model import DraftModel, Wish
+from runner.worker.drafting.drafter import Drafter, Wish
 from runner.worker.drafting.gain import Step, StepCosts, best_length, expected
 from runner.worker.drafting.lookup import Lookup
 from runner.worker.drafting.measure import CostMeasurement
@@ -23,19 +23,18 @@ from runner.worker.slots import Slot
 LONGEST_DRAFT = 15
 """Guesses for one sequence in one step: 16 rows with the token they follow."""
 
-_LONGEST_MODEL_DRAFT = 8
+_LONGEST_DECODED_DRAFT = 8
 _LOGITS_BYTES = 16 << 20
 # New tokens that a step may spend time on: a prompt is learned while it is read, and what is left of it (its
 # reused part) bit by bit. 64 take 0.3 ms.
 _LEARNED_READING, _LEARNED_GENERATING = 512, 64
 
 
-def draft_tokens(model: Model, slots: int) -> int:
+def draft_tokens(model: Model, slots: int, rollback_tokens: int = 0) -> int:
     """How many guesses one step should have room for. Each needs a row of logits: 4 bytes for each token of
-    the vocabulary. 0 if the model cannot take tokens back."""
-    if model.is_recurrent:
-        return 0
-    return min(slots * LONGEST_DRAFT, _LOGITS_BYTES // (4 * model.vocabulary_size))
+    the vocabulary. A recurrent state can take back `rollback_tokens`."""
+    longest = rollback_tokens if model.is_recurrent else LONGEST_DRAFT
+    return min(slots * longest, _LOGITS_BYTES // (4 * model.vocabulary_size))
 
 
 @dataclass(slots=True)
@@ -49,10 +48,11 @@ class _Track:
 class Speculation:
     """Drafts for the sequences of one context, where the arithmetic says that they pay."""
 
-    def __init__(self, context: Context, draft_model: DraftModel | None = None) -> None:
+    def __init__(self, context: Context, drafter: Drafter | None = None) -> None:
         """Off if the context has no room for drafts."""
         self._context = context
-        self._draft_model = draft_model
+        self._drafter = drafter
+        self._longest = context.options.rollback_tokens if context.model.is_recurrent else LONGEST_DRAFT
         self._costs = StepCosts()
         self._measurement = CostMeasurement(context, self._costs)
         self._pool = NgramPool()
@@ -76,12 +76,17 @@ class Speculation:
         self._room = self._context.options.draft_tokens
         generating = [(slot, sequence) for slot, sequence in wanted if not sequence.is_prefilling]
         for _, sequence in generating:
-            most = min(LONGEST_DRAFT, self._left(sequence))
+            most = min(self._longest, self._left(sequence))
             self._choose(sequence, *self._track(sequence).lookup.guess(sequence.tokens, most))
-        if self._draft_model is not None:
+        if self._drafter is not None:
             self._ask(
-                self._draft_model, [(slot, sequence) for slot, sequence in generating if not sequence.draft]
+                self._drafter, [(slot, sequence) for slot, sequence in generating if not sequence.draft]
             )
+
+    def follow(self, slots: Seq[Slot]) -> None:
+        """The batch with everybody's tokens and drafts has been decoded."""
+        if self._drafter is not None:
+            self._drafter.follow(self._context, slots)
 
     def observe(self, rows: int, step_s: float) -> None:
         """A step without prompt tokens decoded `rows` in `step_s`."""
@@ -90,16 +95,16 @@ class Speculation:
     def ended(self, sequence: Sequence) -> None:
         """No more tokens will come, or they stand elsewhere now."""
         self._tracks.pop(sequence.request_id, None)
-        if self._draft_model is not None:
-            self._draft_model.forget(sequence.request_id)
+        if self._drafter is not None:
+            self._drafter.forget(sequence.request_id)
 
     def use_idle_time(self, slots: Seq[Slot]) -> bool:
         """Spend one decode on measuring what steps cost. False if that is done."""
         return bool(self._context.options.draft_tokens) and self._measurement.advance(slots)
 
     def close(self) -> None:
-        if self._draft_model is not None:
-            self._draft_model.close()
+        if self._drafter is not None:
+            self._drafter.close()
 
     def _choose(self, sequence: Sequence, guesses: list[int], chances: list[float]) -> None:
         """Take as many of the guesses into the step as pay."""
@@ -108,16 +113,16 @@ class Speculation:
         self._step = Step(self._step.rows + length, self._step.tokens + expected(chances[:length]))
         self._room -= length
 
-    def _ask(self, model: DraftModel, candidates: list[tuple[int, Sequence]]) -> None:
-        """Have the draft model guess for those sequences for which that pays, or may pay again."""
+    def _ask(self, model: Drafter, candidates: list[tuple[int, Sequence]]) -> None:
+        """Have the drafter guess for those sequences for which that pays, or may pay again."""
         main_s = self._costs.seconds(1)
-        # One decode of the draft model makes a guess for each of them.
+        # One decode of the drafter makes a guess for each of them.
         token_s = model.token_s(main_s) / max(1, len(candidates))
         wishes = {}
         for slot, sequence in candidates:
             trust = self._track(sequence).trust
             trust.learn(sequence.tokens)
-            most = min(_LONGEST_MODEL_DRAFT, self._left(sequence))
+            most = min(_LONGEST_DECODED_DRAFT, self._longest, self._left(sequence))
             wish = Wish(slot, sequence.request_id, sequence.tokens, most)
             length = best_length([trust.acceptance] * most, self._step, self._costs, token_s)
             price_s = token_s + model.read_s(wish, main_s)

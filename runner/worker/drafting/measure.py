@@ -32,7 +32,9 @@ class CostMeasurement:
         if not self._left:
             return False
         length = self._context.sequence_context_length
-        slot = next((s for s in slots if s.sequence is None and len(s.cached) + ROWS[-1] <= length), None)
+        # A state that cannot be taken back that far must have nothing to lose.
+        longest = 0 if self._context.model.is_recurrent else length - ROWS[-1]
+        slot = next((s for s in slots if s.sequence is None and len(s.cached) <= longest), None)
         if slot is None:
             return False
         rows = self._left.pop(0)

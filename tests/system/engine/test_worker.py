@@ -31,7 +31,14 @@ from runner.protocol import (
 class WorkerProcess:
     """A worker on real pipes, as `runner.process` starts it."""
 
-    def __init__(self, model: Path, draft: Path | None = None, measurements: Path | None = None) -> None:
+    def __init__(
+        self,
+        model: Path,
+        draft: Path | None = None,
+        measurements: Path | None = None,
+        *,
+        has_head: bool = False,
+    ) -> None:
         self.process = subprocess.Popen(
             child.command("runner.worker"),
             stdin=subprocess.PIPE,
@@ -45,7 +52,7 @@ class WorkerProcess:
         self._drain.start()
         settings = {"draft_path": draft, "measurements_path": measurements}
         paths = {name: str(path) for name, path in settings.items() if path}
-        self.send(Load(str(model), 512, 4, 0, 1, 1, 64, **paths))  # type: ignore[arg-type]
+        self.send(Load(str(model), 512, 4, 0, 1, 1, 64, has_head=has_head, **paths))  # type: ignore[arg-type]
 
     def _drain_errors(self) -> None:
         assert self.process.stderr
