@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.request
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 from tests.daemons import Daemon
 
 MODEL = "bench"
+_LISTENS = b": listening on "
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,27 +52,18 @@ def nybble(setup: Setup, more: Mapping[str, str] | None = None) -> Iterator[Daem
 @contextmanager
 def llama_server(binary: Path, setup: Setup, flags: Sequence[str] = ()) -> Iterator[str]:
     """The address of a llama-server that has the model loaded."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     total = setup.context_length * setup.slots
     shape = ["-t", setup.threads, "-np", setup.slots, "-c", total]
-    command = [str(part) for part in (binary, "-m", setup.model, "--port", port, *shape, *flags)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+    command = [str(part) for part in (binary, "-m", setup.model, "--port", 0, *shape, *flags)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
+        assert server.stderr
         try:
-            address = f"http://127.0.0.1:{port}"
-            _wait(address, server)
-            yield address
+            # It says so once the model is loaded.
+            said = next((line for line in server.stderr if _LISTENS in line), None)
+            if said is None:
+                raise RuntimeError(f"llama-server did not start (status {server.wait()})")
+            # A full pipe would stop it: somebody has to read on.
+            Thread(target=deque, args=(server.stderr, 0)).start()
+            yield said.partition(_LISTENS)[2].strip().decode()
         finally:
             server.terminate()
-
-
-def _wait(address: str, server: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
-    raise RuntimeError(f"llama-server did not start (status {server.poll()})")
