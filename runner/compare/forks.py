@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from runner.compare.repetition import goes_in_circles
 from runner.compare.survival import Span, median, ratio_of_sums, share_of_prompts
 from runner.wire.compare import Answers, Choice, Estimate, Fork
 
@@ -31,10 +32,11 @@ class GreedyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt as people read it, and its kind of text."""
+    """A prompt as people read it, its kind of text, and where its answers are cut."""
 
     prompt: str
     domain: str
+    max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +89,26 @@ def summarize_answers(
     finished = [pair for pair in pairs if pair.reference.ended and pair.candidate.ended]
     return Answers(
         prompts=len(pairs),
-        identical={tokens: _identical(pairs, tokens) for tokens in _LENGTHS},
+        identical={tokens: _identical(asked, pairs, tokens) for tokens in _LENGTHS},
         median_fork=median([Span(pair.shared, pair.parts_at is not None) for pair in pairs]),
         median_firm_fork=median([Span(pair.shared, pair.is_real) for pair in pairs]),
         token_ratio=ratio_of_sums(
             [len(pair.candidate.tokens) for pair in finished],
             [len(pair.reference.tokens) for pair in finished],
         ),
-        capped=share_of_prompts([not pair.candidate.ended for pair in pairs]),
+        capped=share_of_prompts([not answer.ended for answer in candidate]),
+        looped=share_of_prompts([goes_in_circles(answer.tokens) for answer in candidate]),
         forks=[_fork(about, pair, pieces) for about, pair in zip(asked, pairs, strict=True)],
     )
 
 
-def _identical(pairs: Sequence[_Pair], tokens: int) -> Estimate:
-    """Those that were cut must not be left out: what parts early would be all that is left."""
-    same = [pair.is_same_for(tokens) for pair in pairs]
+def _identical(asked: Sequence[Asked], pairs: Sequence[_Pair], tokens: int) -> Estimate:
+    """Those that were cut must not be left out: what parts early would be all that is left. Those that no
+    answer could be as long for are, whatever was answered."""
+    long = [pair for about, pair in zip(asked, pairs, strict=True) if about.max_tokens >= tokens]
+    if not long:
+        return Estimate(reason=f"all answers are cut before {tokens} tokens")
+    same = [pair.is_same_for(tokens) for pair in long]
     if None in same:
         return Estimate(reason=f"some answers were cut before {tokens} tokens")
     return share_of_prompts([each is True for each in same])
@@ -133,9 +140,9 @@ def _fork(about: Asked, pair: _Pair, pieces: Mapping[int, bytes]) -> Fork:
         is_real=pair.is_real,
         reference_top=[] if place is None else _choices(pair.reference.top[place], pieces),
         candidate_top=[] if place is None else _choices(pair.candidate.top[place], pieces),
-        shared_text=_text(_spoken(pair.reference)[: pair.shared], pieces, "ignore"),
-        reference_text=_text(_spoken(pair.reference), pieces),
-        candidate_text=_text(_spoken(pair.candidate), pieces),
+        shared_text=_text(spoken(pair.reference)[: pair.shared], pieces, "ignore"),
+        reference_text=_text(spoken(pair.reference), pieces),
+        candidate_text=_text(spoken(pair.candidate), pieces),
     )
 
 
@@ -143,7 +150,7 @@ def _choices(best: Sequence[tuple[int, float]], pieces: Mapping[int, bytes]) -> 
     return [Choice(text=_text((token,), pieces), logprob=logprob) for token, logprob in best]
 
 
-def _spoken(answer: GreedyAnswer) -> tuple[int, ...]:
+def spoken(answer: GreedyAnswer) -> tuple[int, ...]:
     """Without the token that ends it."""
     return answer.tokens[:-1] if answer.ended else answer.tokens
 

@@ -22,7 +22,7 @@ def _answer(*tokens: int, lead: float = 2.0, other: int = 3) -> GreedyAnswer:
 
 
 def _compared(*pairs: tuple[GreedyAnswer, GreedyAnswer]) -> Answers:
-    asked = [Asked(f"prompt {place}", "prose") for place in range(len(pairs))]
+    asked = [Asked(f"prompt {place}", "prose", 256) for place in range(len(pairs))]
     return summarize_answers(asked, [ours for ours, _ in pairs], [theirs for _, theirs in pairs], PIECES)
 
 
