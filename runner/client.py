@@ -116,6 +116,12 @@ class Client:
 
         return await self._get(f"/nybble/comparisons/{number}", Comparison)
 
+    async def all_said(self) -> str:
+        """The user's chats as a text to compare with, the last conversation first."""
+        from runner.compare.own_text import conversations
+
+        return conversations([await self.session(info.id) for info in await self.sessions()])
+
     # Generation
 
     async def generate(

@@ -3,62 +3,110 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TypeVar, get_args
+from itertools import chain
 
 from runner import wire
 from runner.readout.course import Course
-from runner.wire.compare import CompareRequest, Comparison, ComparisonInfo, Effort, Intent
+from runner.wire.compare import CompareRequest, Comparison, ComparisonInfo, VariantResult
 
 USUAL_QUANTS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
 """Offered beside what is on this machine: the ladder that most repositories have."""
-EFFORTS: tuple[Effort, ...] = get_args(Effort)
-INTENTS: tuple[Intent, ...] = get_args(Intent)
-
-_Option = TypeVar("_Option")
+CHATS = "chats"
+"""As `Setup.text`: what the user and the models said to each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is to be compared. `model` None is the model of the chat; no `quants` are those that are there."""
+    """What is to be compared. `model` None is the model of the chat; no `quants` are those that are there.
+    The rest is as it is chosen and shown, empty for the usual: `text` is CHATS or a path, `vary` reads
+    `kv_type=f16,q8_0`."""
 
     model: str | None = None
     quants: frozenset[str] = frozenset()
-    effort: Effort = "quick"
-    intent: Intent = "balanced"
+    effort: str = "quick"
+    intent: str = "balanced"
+    measure: str = "all"
+    context: str = "4096"
+    text: str = ""
+    reference: str = ""
+    vary: str = ""
+
+    @classmethod
+    def of(cls, comparison: Comparison) -> Setup:
+        """To do it again; a text of the user's is not kept, so it is not known any more."""
+        rows = comparison.variants
+        varied = chain.from_iterable(row.settings.items() for row in rows)
+        values: dict[str, list[str]] = {}
+        for name, value in varied:
+            values.setdefault(name, []).append(value)
+        reference = next((_quant(row) for row in rows if row.name == comparison.reference), "")
+        return cls(
+            model=comparison.model,
+            quants=frozenset() if values else frozenset(map(_quant, rows)),
+            effort=comparison.effort,
+            intent=comparison.intent,
+            context=str(comparison.context),
+            reference="" if values else reference,
+            vary=" ".join(f"{name}={','.join(each)}" for name, each in values.items()),
+        )
 
     def with_model(self, name: str) -> Setup:
-        return replace(self, model=name, quants=frozenset())
+        return replace(self, model=name, quants=frozenset(), reference="")
 
     def toggled(self, quant: str) -> Setup:
         return replace(self, quants=self.quants ^ {quant})
 
-    def with_next_effort(self) -> Setup:
-        return replace(self, effort=_after(self.effort, EFFORTS))
+    def request(self, model: str, text: str | None = None) -> CompareRequest:
+        """`text` is what `self.text` stands for."""
+        fields = {
+            "name": model,
+            "quants": None if self.vary else sorted(self.quants) or None,
+            "reference": None if self.vary else self.reference or None,
+            "effort": self.effort,
+            "intent": self.intent,
+            "measure": self.measure,
+            "context": int(self.context),
+            "text": text,
+            "vary": settings(self.vary),
+        }
+        return CompareRequest.model_validate(fields)
 
-    def with_next_intent(self) -> Setup:
-        return replace(self, intent=_after(self.intent, INTENTS))
 
-    def request(self, model: str) -> CompareRequest:
-        quants = sorted(self.quants) or None
-        return CompareRequest(name=model, quants=quants, effort=self.effort, intent=self.intent)
+def settings(words: str) -> dict[str, list[str]]:
+    """`kv_type=f16,q8_0 threads=1,2` by name. Raises ValueError for anything else."""
+    found = {}
+    for word in words.split():
+        name, equals, values = word.partition("=")
+        if not (name and equals and all(values.split(","))):
+            raise ValueError(word)
+        found[name] = values.split(",")
+    return found
+
+
+def _quant(row: VariantResult) -> str:
+    return row.tag.rpartition(":")[2] if row.tag else row.name
 
 
 @dataclass(frozen=True, slots=True)
 class Comparing:
-    """`run` is this session's comparison, of `model`; it goes on whatever is on the screen. `opened` is an
+    """`run` is this session's comparison, of `ran`; it goes on whatever is on the screen. `opened` is an
     earlier one that is shown instead. A run that is over, without `error` and without its comparison, was
     stopped."""
 
     setup: Setup = Setup()
     run: Course | None = None
-    model: str | None = None
+    ran: Setup = Setup()
     is_running: bool = False
     error: wire.ErrorBody | None = None
     opened: Comparison | None = None
     earlier: tuple[ComparisonInfo, ...] = ()
 
-    def begun(self, model: str) -> Comparing:
-        return replace(self, run=Course(), model=model, is_running=True, error=None, opened=None)
+    def begun(self, setup: Setup) -> Comparing:
+        return replace(self, run=Course(), ran=setup, is_running=True, error=None, opened=None)
+
+    def with_opened(self, comparison: Comparison) -> Comparing:
+        """Also the setup is then as it was for it."""
+        return replace(self, opened=comparison, setup=Setup.of(comparison))
 
     def closed(self) -> Comparing:
         """Back from an earlier comparison, or from a run that is over."""
@@ -75,9 +123,10 @@ class Comparing:
     def is_run_shown(self) -> bool:
         return self.opened is None and self.run is not None
 
-
-def _after(option: _Option, options: tuple[_Option, ...]) -> _Option:
-    return options[(options.index(option) + 1) % len(options)]
+    @property
+    def next(self) -> Setup:
+        """What is compared next: what is on the screen once more, or what is set up."""
+        return self.ran if self.is_run_shown else self.setup
 
 
 @dataclass(frozen=True, slots=True)

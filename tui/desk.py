@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from runner import wire
 from runner.client import Client
 from runner.errors import DaemonUnreachable, RemoteError
 from tui.clock import Clock
-from tui.comparing import Comparing
+from tui.comparing import CHATS, Comparing, Setup
 from tui.state import Progressing, Pull, State, request_for
 
 _Answer = TypeVar("_Answer")
@@ -138,20 +140,41 @@ class Desk:
     def compare_as(self, comparing: Comparing) -> None:
         self.change(replace(self.state, comparing=comparing))
 
-    async def compare(self, model: str) -> None:
-        """Compares what is set up. Cancelling stops it; the same once more goes on from there."""
-        self.compare_as(self.state.comparing.begun(model))
+    def set_up(self, setup: Setup) -> None:
+        self.compare_as(replace(self.state.comparing, setup=setup))
+
+    async def compare(self, setup: Setup) -> None:
+        """Compares with its model, or that of the chat. Cancelling stops it; the same once more goes on from
+        there."""
+        model = setup.model or self.state.model
+        if model is None:
+            return
+        self.compare_as(self.state.comparing.begun(replace(setup, model=model)))
         try:
-            async with aclosing(self._client.compare(self.state.comparing.setup.request(model))) as events:
+            request = setup.request(model, await self._text(setup.text))
+            async with aclosing(self._client.compare(request)) as events:
                 async for event in events:
                     now = self.state.comparing
                     if now.run is not None:
                         self.compare_as(replace(now, run=now.run.after(event)))
         except (RemoteError, DaemonUnreachable) as error:
             self.compare_as(replace(self.state.comparing, error=reported(error)))
+        except (OSError, UnicodeDecodeError) as error:
+            body = wire.ErrorBody(
+                message=f"cannot read {setup.text}: {error}",
+                hint="the text is a file of UTF-8",
+                code="bad_request",
+                status=400,
+            )
+            self.compare_as(replace(self.state.comparing, error=body))
         finally:
             self.compare_as(replace(self.state.comparing, is_running=False))
         await self.refresh_comparisons()
+
+    async def _text(self, choice: str) -> str | None:
+        if choice == CHATS:
+            return await self._client.all_said()
+        return await asyncio.to_thread(_read, choice) if choice else None
 
     async def refresh_comparisons(self) -> None:
         if (earlier := await self._ask(self._client.comparisons())) is not None:
@@ -159,7 +182,7 @@ class Desk:
 
     async def open_comparison(self, number: int) -> None:
         if (opened := await self._ask(self._client.comparison(number))) is not None:
-            self.compare_as(replace(self.state.comparing, opened=opened))
+            self.compare_as(self.state.comparing.with_opened(opened))
 
     async def _ask(self, call: Awaitable[_Answer]) -> _Answer | None:
         try:
@@ -172,6 +195,10 @@ class Desk:
             return None
         self.change(replace(self.state, lost=None))
         return answer
+
+
+def _read(path: str) -> str:
+    return Path(path).expanduser().read_text("utf-8")
 
 
 async def _done(call: Awaitable[None]) -> bool:

@@ -75,42 +75,43 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("transcript.write", "i,enter", "write", "Write", "Back to the prompt; other letters do it too"),
     ),
     "Chats": (
-        Key("sessions.open", "enter", "select", "Open", "Open the chat", False),
         Key("sessions.new", "n", "screen.new_chat", "New", "Begin a new chat", False),
         Key("sessions.rename", "r", "rename", "Rename", "Give the chat another name"),
         Key("sessions.delete", "d,delete", "delete", "Delete", "Delete the chat, after asking"),
-        Key("sessions.filter", "slash", "filter", "Search", "Show only chats whose name matches"),
-        Key("sessions.down", "j,down", "cursor_down", "Down", "Next chat", False),
-        Key("sessions.up", "k,up", "cursor_up", "Up", "Previous chat", False),
-        Key("sessions.first", "g,home", "first", "First", "First chat", False),
-        Key("sessions.last", "G,end", "last", "Last", "Last chat", False),
-        Key("sessions.leave", "escape", "leave", "Back", "End the search, or go back to the prompt"),
+    ),
+    "List at the side": (
+        Key("side.filter", "slash", "filter", "Search", "Show only what matches"),
+        Key("side.list", "down", "enter", "List", "From the search to what it found", False),
+        Key("side.leave", "escape", "leave", "Back", "End the search, or leave the list"),
+    ),
+    "Lists": (
+        Key("list.select", "enter", "select", "Choose", "Open or change what is marked", False),
+        Key("list.down", "j,down", "cursor_down", "Down", "Next line", False),
+        Key("list.up", "k,up", "cursor_up", "Up", "Previous line", False),
+        Key("list.page_down", "pagedown", "page_down", "Page down", "A page down", False),
+        Key("list.page_up", "pageup", "page_up", "Page up", "A page up", False),
+        Key("list.first", "g,home", "first", "First", "First line", False),
+        Key("list.last", "G,end", "last", "Last", "Last line", False),
     ),
     "Compare": (
         Key("compare.run", "r", "run", "Run", "Run the comparison, or go on with one that was stopped"),
         Key("compare.leave", "escape", "leave", "Stop", "Stop the comparison; what is measured is kept"),
-        Key("compare.back", "n", "back", "New", "Set up another comparison; a running one goes on"),
         Key("compare.models", "ctrl+t", "pick_model", "Model", "Choose the model to compare", False),
-        Key("compare.effort", "e", "effort", "Effort", "Quick, standard or deep", False),
-        Key("compare.intent", "i", "intent", "Intent", "Balance, speed, quality or battery", False),
         Key("compare.earlier", "ctrl+l", "earlier", "Earlier", "Go to the list of earlier comparisons"),
     ),
-    "Quantizations": (
-        Key("quants.toggle", "space,enter", "select", "Choose", "Compare this quantization, or leave it out"),
-        Key("quants.down", "j,down", "cursor_down", "Down", "Next quantization", False),
-        Key("quants.up", "k,up", "cursor_up", "Up", "Previous quantization", False),
-    ),
-    "Earlier comparisons": (
-        Key("earlier.open", "enter", "select", "Open", "Show this comparison again"),
-        Key("earlier.down", "j,down", "cursor_down", "Down", "Next comparison", False),
-        Key("earlier.up", "k,up", "cursor_up", "Up", "Previous comparison", False),
-        Key("earlier.leave", "escape", "leave", "Back", "Leave the list"),
+    "Setup": (
+        Key("setup.next", "right,l,space", "change(1)", "Change", "Next value; Enter also takes any other"),
+        Key("setup.previous", "left,h", "change(-1)", "Previous", "Previous value", False),
     ),
     "Comparison": (
-        Key("result.down", "j,down", "scroll_down", "Down", "Scroll down a line", False),
-        Key("result.up", "k,up", "scroll_up", "Up", "Scroll up a line", False),
-        Key("result.page_down", "pagedown,space", "page_down", "Page down", "Scroll down a page", False),
-        Key("result.page_up", "pageup", "page_up", "Page up", "Scroll up a page", False),
+        Key("result.back", "escape,n", "screen.back", "Back", "Set up another; a running one goes on"),
+        Key("result.next", "right,l", "turn(1)", "View", "Result, kinds of text, or answers"),
+        Key("result.previous", "left,h", "turn(-1)", "Previous view", "The view before", False),
+        Key("result.axes", "x", "axes", "Axes", "Plot against memory, speed or size"),
+        Key("result.later", "right_square_bracket", "answer(1)", "Answer", "Next answer"),
+        Key("result.earlier", "left_square_bracket", "answer(-1)", "Before", "The answer before", False),
+        Key("result.page_down", "pagedown,space", "page(1)", "Page down", "Scroll down a page", False),
+        Key("result.page_up", "pageup", "page(-1)", "Page up", "Scroll up a page", False),
     ),
     "First start": (Key("start.pull", "enter", "pull_first", "Get it", "Pull the model that is offered"),),
     "Model picker": (
@@ -123,9 +124,9 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("question.yes", "y", "answer(True)", "Yes", "Do it", True),
         Key("question.no", "n,escape", "answer(False)", "No", "Leave everything as it is", True),
     ),
-    "Name": (
-        Key("name.keep", "enter", "keep", "Rename", "Keep the name that was typed"),
-        Key("name.cancel", "escape", "cancel", "Cancel", "Keep the old name"),
+    "Words": (
+        Key("words.keep", "enter", "keep", "Keep", "Keep what was typed"),
+        Key("words.cancel", "escape", "cancel", "Cancel", "Change nothing"),
     ),
     "Help": (Key("help.close", "escape,f1,q,question_mark", "app.pop_screen", "Close", "Close this help"),),
 }  # fmt: skip
@@ -142,6 +143,10 @@ _NAMES = {
     "end": "End",
     "up": "↑",
     "down": "↓",
+    "left": "←",
+    "right": "→",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
 }
 
 

@@ -14,7 +14,6 @@ from runner.cli import compare_evidence, compare_selftest, output
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
-    from runner.client import Client
     from runner.wire.compare import CompareRequest
 
 _MEASURE = "measure"
@@ -59,6 +58,10 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
     intent: Annotated[
         str, typer.Option("--intent", metavar="WHAT", help="balanced, fast, best or battery.")
     ] = "balanced",
+    domains: Annotated[
+        str | None,
+        typer.Option("--domains", metavar="D,D", help="Kinds of text that count: code,math,German."),
+    ] = None,
     context: Annotated[
         int, typer.Option("--context", metavar="N", min=256, help="Tokens the model is to be used with.")
     ] = 4096,
@@ -95,6 +98,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "quants": _listed("--quants", quants),
         "reference": reference,
         "intent": intent,
+        "domains": _listed("--domains", domains) or [],
         "context": context,
         "effort": _one_of(dict(zip(_EFFORTS, (quick, standard, deep), strict=True)), "quick"),
         "measure": _one_of({"quality": quality_only, "speed": speed_only}, "all"),
@@ -118,7 +122,7 @@ async def _compare(session: Session, request: CompareRequest, chats: bool, json:
 
     async with session.client() as client:
         if chats:
-            request = request.model_copy(update={"text": await _chats(client)})
+            request = request.model_copy(update={"text": await client.all_said()})
         try:
             comparison = await out.follow(client.compare(request))
         except asyncio.CancelledError:
@@ -167,13 +171,6 @@ def _setting(text: str) -> tuple[str, list[str]]:
     if listed is None:
         raise typer.BadParameter("--vary looks like kv_type=f16,q8_0")
     return name.strip(), listed
-
-
-async def _chats(client: Client) -> str:
-    """All that the user and the models said, the last conversation first."""
-    from runner.compare.own_text import conversations
-
-    return conversations([await client.session(info.id) for info in await client.sessions()])
 
 
 def _text_of(file: Path | None, chats: bool) -> str | None:

@@ -1,17 +1,19 @@
-"""KL divergence against memory in characters: a letter for each variant, a bar for its 95 % interval, and the
-front. A plotting library would bring a canvas and colours of its own for a dozen points."""
+"""KL divergence against memory, speed or size in characters: a letter for each variant, a bar for its 95 %
+interval, and the front. A plotting library would bring a canvas and colours of its own for a dozen points."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from runner.readout.canvas import Axis, Canvas
 from runner.readout.course import Course
 from runner.readout.numbers import ByteUnit, byte_unit, half_width
 from runner.readout.span import Line, Role, Span
-from runner.readout.table import memory_bytes
+from runner.readout.table import memory_bytes, speed_of
 from runner.text import clean_name
+from runner.wire.compare import VariantResult
 
 _GUTTER = 8
 """Cells for the labels of the vertical axis, and the axis."""
@@ -20,14 +22,25 @@ _AROUND = 3
 _FITS = "fits ◂"
 _LEAST_WIDTH, _LEAST_HEIGHT = 30, 8
 
+Measure = Literal["memory", "speed", "size"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
+"""What KL divergence can be drawn against."""
+
+_VALUES: dict[Measure, Callable[[VariantResult], float | None]] = {
+    "memory": memory_bytes,
+    "speed": lambda row: speed.value if (speed := speed_of(row, "decode_tps")) else None,
+    "size": lambda row: row.size_bytes,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """`kld` is 0 for the reference; `half_width` is that of the 95 % interval."""
+    """`across` in bytes or tokens a second. `kld` is 0 for the reference; `half_width` is that of the 95 %
+    interval."""
 
     letter: str
     name: str
-    memory_bytes: int
+    across: float
     kld: float
     half_width: float
     role: Role
@@ -40,57 +53,64 @@ class _Placed:
     row: int
 
 
-def points(course: Course) -> list[Point]:
-    """The reference, and the variants that have a KL divergence."""
+def points(course: Course, against: Measure = "memory") -> list[Point]:
+    """The reference, and the variants with a KL divergence, as far as the other measure is known."""
     found = []
     for variant in course.variants:
+        across = _VALUES[against](variant)
         estimate = variant.quality.kld_mean if variant.quality else None
         is_reference = variant.name == course.reference
         kld = 0.0 if is_reference else estimate.value if estimate else None
-        if kld is None or (kld <= 0 and not is_reference):
+        if across is None or kld is None or (kld <= 0 and not is_reference):
             continue
         half = (half_width(estimate) or 0.0) if estimate and not is_reference else 0.0
         is_choice, is_on_front = variant.name == course.choice, variant.name in course.front
         role: Role = "choice" if is_choice else "front" if is_on_front else "plain"
-        place = (course.letters[variant.name], clean_name(variant.name), memory_bytes(variant))
+        place = (course.letters[variant.name], clean_name(variant.name), across)
         found.append(Point(*place, kld, half, role))
     return found
 
 
-def plot(course: Course, width: int, height: int) -> list[Line]:
+def plot(course: Course, width: int, height: int, against: Measure = "memory") -> list[Line]:
     """`height` lines of at most `width` cells; none if there is too little to see, or no room for it."""
-    shown = points(course)
+    shown = points(course, against)
     measured = [point for point in shown if point.kld > 0]
     if len(measured) < 2 or width < _LEAST_WIDTH or height < _LEAST_HEIGHT:
         return []
     canvas = Canvas(width - _GUTTER, height - _AROUND)
-    unit = byte_unit(point.memory_bytes for point in shown)
-    across = _memory_axis(shown, unit, canvas.width)
+    unit = _unit(shown, against)
+    across = _across_axis(shown, unit, canvas.width)
     # A logarithm has no zero: the last row is the reference's, the one above stays empty.
     up = _kld_axis(measured, canvas.height - 2)
     placed = [
         _Placed(
             point,
-            across.cell(point.memory_bytes / unit.scale),
+            across.cell(point.across / unit.scale),
             up.cells - 1 - up.cell(point.kld) if point.kld else canvas.height - 1,
         )
         for point in shown
     ]
-    if (limit := course.memory_limit_bytes) is not None:
+    if against == "memory" and (limit := course.memory_limit_bytes) is not None:
         _draw_limit(canvas, across, limit / unit.scale)
-    _draw_front(canvas, placed)
+    # Where more is better, the line would run the other way.
+    if against != "speed":
+        _draw_front(canvas, placed)
     _draw_bars(canvas, placed, up)
     _draw_points(canvas, placed)
     return [
         (Span("KL divergence, nats, log scale; less is better", "head"),),
         *_rows(canvas, up),
-        *_memory_labels(across, f"memory, {unit.name} →"),
+        *_across_labels(across, f"{against}, {unit.name} →"),
     ]
 
 
-def _memory_axis(shown: Sequence[Point], unit: ByteUnit, cells: int) -> Axis:
+def _unit(shown: Sequence[Point], against: Measure) -> ByteUnit:
+    return ByteUnit("tok/s", 1) if against == "speed" else byte_unit(round(point.across) for point in shown)
+
+
+def _across_axis(shown: Sequence[Point], unit: ByteUnit, cells: int) -> Axis:
     """With a little room at both ends, more on the right: names stand there."""
-    sizes = [point.memory_bytes / unit.scale for point in shown]
+    sizes = [point.across / unit.scale for point in shown]
     low, high = min(sizes), max(sizes)
     room = (high - low) or max(high, 1e-9)
     return Axis(max(0.0, low - 0.06 * room), high + 0.14 * room, cells)
@@ -160,7 +180,7 @@ def _rows(canvas: Canvas, up: Axis) -> list[Line]:
     ]
 
 
-def _memory_labels(across: Axis, title: str) -> list[Line]:
+def _across_labels(across: Axis, title: str) -> list[Line]:
     """The axis with its labels; `title` at the right end."""
     ticks = across.ticks(max(2, across.cells // 10))
     axis = "".join("┬" if cell in ticks else "─" for cell in range(across.cells))

@@ -11,7 +11,7 @@ from runner.text import clean_name
 from tui.desk import Desk
 from tui.keys import bindings
 from tui.screens.picker import ModelPicker
-from tui.screens.question import Confirm, Rename
+from tui.screens.question import Ask, Confirm
 from tui.state import FIRST_MODEL, State
 from tui.widgets.conversation import Conversation
 from tui.widgets.empty import EmptyState
@@ -27,7 +27,6 @@ class ChatScreen(Screen[None]):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]
         self.desk = desk
         self.conversation = Conversation(desk, id="conversation")
         self._status = StatusLine()
@@ -49,7 +48,7 @@ class ChatScreen(Screen[None]):
         before, self._shown = self._shown, state
         title = "New chat" if state.session is None else clean_name(state.session.title)
         self._status.show(title, model_line(state))
-        self._chats.show(state.sessions, None if state.session is None else state.session.id)
+        self._chats.show_sessions(state.sessions, None if state.session is None else state.session.id)
         self.conversation.show(state)
         if before is None or _actions(before) != _actions(state):
             self.refresh_bindings()
@@ -79,7 +78,7 @@ class ChatScreen(Screen[None]):
 
     def action_sessions(self) -> None:
         self.add_class("-sessions")
-        self._chats.enter()
+        self._chats.action_enter()
 
     @work(group="open", exclusive=True)
     async def action_new_chat(self) -> None:
@@ -89,7 +88,7 @@ class ChatScreen(Screen[None]):
 
     @on(SessionList.Opened)
     def _open(self, event: SessionList.Opened) -> None:
-        self.open_session(event.session_id)
+        self.open_session(event.id)
 
     @work(group="open", exclusive=True)
     async def open_session(self, session_id: int) -> None:
@@ -105,8 +104,9 @@ class ChatScreen(Screen[None]):
     @on(SessionList.RenameRequested)
     @work
     async def _rename(self, event: SessionList.RenameRequested) -> None:
-        title = await self.app.push_screen_wait(Rename(event.session.title))
-        if title is not None:
+        before = clean_name(event.session.title)
+        title = await self.app.push_screen_wait(Ask("Name of the chat", before))
+        if title and title != before:
             await self.desk.rename(event.session.id, title)
 
     @on(SessionList.DeleteRequested)

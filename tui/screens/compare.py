@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from datetime import tzinfo
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import OptionList
 
 from runner.readout.verdict import running_words
+from runner.text import clean_name
+from runner.wire.compare import ComparisonInfo
 from tui.comparing import Comparing
 from tui.desk import Desk
 from tui.keys import bindings, first_key
-from tui.screens.picker import ModelPicker
 from tui.state import State
 from tui.widgets.compare_setup import CompareSetup
 from tui.widgets.comparison import ComparisonView
-from tui.widgets.earlier import EarlierList
 from tui.widgets.key_line import KeyLine
+from tui.widgets.lists import Row, SideList
 from tui.widgets.status import StatusLine
 from tui.wording import short_model
 
@@ -34,11 +34,10 @@ class CompareScreen(Screen[None]):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]
         self._desk = desk
         self._status = StatusLine()
-        self._earlier = EarlierList(id="earlier-list")
-        self._setup = CompareSetup(id="setup")
+        self._earlier = SideList("Comparisons", id="earlier-list")
+        self._setup = CompareSetup(desk, id="setup")
         self._view = ComparisonView(id="comparison")
         self._shown = Comparing()
 
@@ -59,9 +58,10 @@ class CompareScreen(Screen[None]):
         before, now = self._shown, state.comparing
         self._shown = now
         self._status.show("Compare", _status(now))
-        self._earlier.show(now.earlier, self._desk.clock.now().tzinfo)
+        zone = self._desk.clock.now().tzinfo
+        self._earlier.show([_row(info, zone) for info in now.earlier])
         self.set_class(now.shown is None, "-setup")
-        self._setup.show(state, self._model)
+        self._setup.show(state)
         self._view.show(now)
         if before.is_running and not now.is_running and not self.is_current:
             self._tell_the_end(now)
@@ -69,59 +69,34 @@ class CompareScreen(Screen[None]):
             self._enter()
         self.refresh_bindings()
 
-    @property
-    def _model(self) -> str | None:
-        return self._desk.state.comparing.setup.model or self._desk.state.model
-
     def _enter(self) -> None:
-        (self._setup.quants if self._shown.shown is None else self._view).focus()
+        (self._setup if self._shown.shown is None else self._view).list.focus()
 
     def _tell_the_end(self, now: Comparing) -> None:
         ended = "could not be finished" if now.error else "is done"
-        name, key = short_model(now.model or ""), first_key("app.compare")
+        name, key = short_model(now.ran.model or ""), first_key("app.compare")
         self.app.notify(f"The comparison of {name} {ended}: {key} shows it.", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         now = self._shown
-        is_setup, is_over = now.shown is None, now.is_run_shown and not now.is_running
-        can_go_on = is_over and now.run is not None and now.run.comparison is None
+        model = now.next.model or self._desk.state.model
         return {
-            "run": self._model is not None and not now.is_running and (is_setup or can_go_on),
+            "run": model is not None and not now.is_running,
             "leave": now.is_run_shown and now.is_running,
-            "back": now.opened is not None or is_over,
-            "pick_model": is_setup,
-            "effort": is_setup,
-            "intent": is_setup,
+            "back": now.opened is not None or (now.is_run_shown and not now.is_running),
+            "pick_model": now.shown is None,
         }.get(action, True)
 
-    # Set up
+    def action_pick_model(self) -> None:
+        self._setup.pick_model()
 
-    def action_effort(self) -> None:
-        self._set_up(replace(self._shown, setup=self._shown.setup.with_next_effort()))
-
-    def action_intent(self) -> None:
-        self._set_up(replace(self._shown, setup=self._shown.setup.with_next_intent()))
-
-    @on(OptionList.OptionSelected, "QuantList")
-    def _toggle(self, event: OptionList.OptionSelected) -> None:
-        if event.option_id is not None:
-            self._set_up(replace(self._shown, setup=self._shown.setup.toggled(event.option_id)))
-
-    @work(group="picker", exclusive=True)
-    async def action_pick_model(self) -> None:
-        """A name that is not here is fetched by the comparison itself."""
-        choice = await self.app.push_screen_wait(ModelPicker(self._desk.state))
-        if choice is not None:
-            self._set_up(replace(self._shown, setup=self._shown.setup.with_model(choice.name)))
-
-    def _set_up(self, comparing: Comparing) -> None:
-        self._desk.compare_as(comparing)
+    def action_view(self, index: int) -> None:
+        self._view.show_view(index)
 
     # Run
 
     def action_run(self) -> None:
-        if self._model is not None:
-            self.app.run_worker(self._desk.compare(self._model), group=_RUN, exclusive=True)
+        self.app.run_worker(self._desk.compare(self._shown.next), group=_RUN, exclusive=True)
 
     def action_leave(self) -> None:
         self.app.workers.cancel_group(self.app, _RUN)
@@ -133,33 +108,35 @@ class CompareScreen(Screen[None]):
 
     def action_earlier(self) -> None:
         self.add_class("-earlier")
-        self._earlier.enter()
+        self._earlier.action_enter()
 
-    @on(OptionList.OptionSelected, "EarlierList OptionList")
-    def _open(self, event: OptionList.OptionSelected) -> None:
-        if event.option_id is not None:
-            self._open_comparison(int(event.option_id))
-
+    @on(SideList.Opened)
     @work(group="open", exclusive=True)
-    async def _open_comparison(self, number: int) -> None:
-        await self._desk.open_comparison(number)
+    async def _open_comparison(self, event: SideList.Opened) -> None:
+        await self._desk.open_comparison(event.id)
         self._leave_earlier()
 
-    @on(EarlierList.Left)
+    @on(SideList.Left)
     def _leave_earlier(self) -> None:
         self.remove_class("-earlier")
         self._enter()
+
+
+def _row(info: ComparisonInfo, zone: tzinfo | None) -> Row:
+    what = f"★ {clean_name(info.choice)}" if info.choice else "no choice" if info.is_finished else "stopped"
+    when = info.created_at.astimezone(zone).strftime("%b %d %H:%M")
+    return Row(info.id, short_model(info.model), f"{what} · {when}")
 
 
 def _status(now: Comparing) -> Content:
     """Model and state of what is shown, also of a run in the background."""
     if now.is_running and now.run is not None:
         running = Content(f"◐ {running_words(now.run)}").stylize("$text-warning")
-        return Content(f"{short_model(now.model or '')}  ") + running
+        return Content(f"{short_model(now.ran.model or '')}  ") + running
     course = now.shown
     if course is None:
         return Content()
-    name = now.opened.model if now.opened is not None else now.model or ""
+    name = now.opened.model if now.opened is not None else now.ran.model or ""
     mark, words, color = "●", "done", "$text-success"
     if now.opened is None and now.error is not None:
         mark, words, color = "✕", "failed", "$text-error"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from runner.text import clean_name
 from tui.keys import bindings, hint
 
 
@@ -30,28 +31,36 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(answer)
 
 
-class Rename(ModalScreen[str | None]):
-    """Answers the new name, or None for no change."""
+class Ask(ModalScreen[str | None]):
+    """Answers what was typed, or None for no change. `wrong` says what is wrong with an answer."""
 
-    BINDINGS = bindings("Name")
+    BINDINGS = bindings("Words")
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, question: str, value: str, wrong: Callable[[str], str | None] | None = None) -> None:
         super().__init__()
-        self._title = clean_name(title)
-        self._input = Input(self._title, compact=True)
+        self._question = question
+        self._input = Input(value, compact=True)
+        self._wrong = wrong
+        self._problem = Static(classes="problem", markup=False)
+        self._problem.display = False
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Static("Name of the chat", classes="question", markup=False)
+            yield Static(self._question, classes="question", markup=False)
             yield self._input
-            yield Static(hint("Name"), classes="hint", markup=False)
+            yield self._problem
+            yield Static(hint("Words"), classes="hint", markup=False)
 
     def on_input_submitted(self) -> None:
         self.action_keep()
 
     def action_keep(self) -> None:
-        title = self._input.value.strip()
-        self.dismiss(title if title and title != self._title else None)
+        value = self._input.value.strip()
+        if (problem := self._wrong(value) if self._wrong and value else None) is None:
+            self.dismiss(value)
+        else:
+            self._problem.update(problem)
+            self._problem.display = True
 
     def action_cancel(self) -> None:
         self.dismiss(None)

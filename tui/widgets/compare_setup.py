@@ -1,87 +1,137 @@
-"""Choosing what is compared: the quantizations, how thoroughly, and what matters."""
+"""Choosing what is compared: one list of what can be set and of the quantizations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
-
+from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from runner.text import clean_name
-from tui.comparing import EFFORTS, INTENTS, Offer, Setup, offers
-from tui.keys import bindings, first_key
+from tui.comparing import Offer, Setup, offers
+from tui.desk import Desk
+from tui.keys import bindings
+from tui.knobs import Knob, knobs
+from tui.screens.picker import ModelPicker
+from tui.screens.question import Ask
 from tui.state import State
+from tui.widgets.lists import KeyList
 from tui.wording import short_model, size
 
-_EFFORT_MEANS = {
-    "quick": "16 chunks: which of Q8, Q6, Q5, Q4 and Q3 is better",
-    "standard": "64 chunks: also close neighbours, such as Q4_K_M and Q4_K_S",
-    "deep": "256 chunks: also rare mistakes",
-}
-_INTENT_MEANS = {
-    "balanced": "more memory only where it buys much quality",
-    "fast": "the shortest time to an answer",
-    "best": "the least divergence that fits",
-    "battery": "the least energy for an answer",
-}
-
-
-class QuantList(OptionList):
-    BINDINGS: ClassVar[list[BindingType]] = bindings("Quantizations")
+_MODEL = "model"
+_LABEL_CELLS = 12
 
 
 class CompareSetup(Vertical):
-    """Shows the setup. A chosen row arrives at the screen as OptionList.OptionSelected, its id the
-    quantization."""
+    """Changes the setup of the desk's state."""
 
-    def __init__(self, id: str) -> None:
+    BINDINGS = bindings("Setup")
+
+    def __init__(self, desk: Desk, id: str) -> None:
         super().__init__(id=id)
-        self._head = Static(classes="head", markup=False)
-        self.quants = QuantList(markup=False, compact=True)
-        self._offers: list[Offer] = []
+        self._desk = desk
+        self.list = KeyList()
+        self._meaning = Static(classes="meaning", markup=False)
 
     def compose(self) -> ComposeResult:
-        yield self._head
-        yield self.quants
+        yield Static("Which quantization should run on this machine?", classes="question", markup=False)
+        yield Static("Quality, speed and memory of each, measured here.", classes="head", markup=False)
+        yield self.list
+        yield self._meaning
 
-    def show(self, state: State, model: str | None) -> None:
-        setup = state.comparing.setup
-        self._head.update(Content("\n").join(_head(setup, model)))
-        self._offers = offers(model, state.models or ()) if model is not None else []
-        highlighted = self.quants.highlighted
-        self.quants.set_options(Option(_row(offer, setup), id=offer.quant) for offer in self._offers)
-        self.quants.highlighted = min(highlighted or 0, len(self._offers) - 1) if self._offers else None
+    def show(self, state: State) -> None:
+        setup, model = state.comparing.setup, state.comparing.setup.model or state.model
+        name = "none yet: Enter chooses one" if model is None else short_model(model)
+        rows = [Option(_line("Model", Content(name)), id=_MODEL)]
+        rows += [Option(_line(knob.label, _values(knob, setup)), id=knob.field) for knob in knobs(setup)]
+        if model is not None and not setup.vary:
+            chosen = f"{len(setup.quants)} chosen" if setup.quants else "those on this machine"
+            rows += [Option(""), Option(_line("Files", Content(chosen)))]
+            for row in rows[-2:]:
+                row.disabled = True
+            rows += [Option(_row(each, setup), id=_id(each)) for each in offers(model, state.models or ())]
+        self.list.refill(rows)
+        if self.list.highlighted is None:
+            self.list.mark(_MODEL)
+        self._explain()
+
+    @property
+    def _setup(self) -> Setup:
+        return self._desk.state.comparing.setup
+
+    @property
+    def _chosen(self) -> str:
+        option = self.list.highlighted_option
+        return (option.id if option is not None else None) or _MODEL
+
+    @property
+    def _knob(self) -> Knob | None:
+        return next((knob for knob in knobs(self._setup) if knob.field == self._chosen), None)
+
+    @on(OptionList.OptionHighlighted)
+    def _explain(self) -> None:
+        knob = self._knob
+        if knob is not None:
+            words = knob.meanings.get(knob.value(self._setup), "")
+            words += " · Enter takes any other" if knob.question else ""
+        elif self._chosen == _MODEL:
+            words = "Enter searches what is here, or takes a name to fetch"
+        else:
+            words = "Space chooses it, or leaves it out"
+        self._meaning.update(words)
+
+    def action_change(self, steps: int) -> None:
+        if self._chosen == _MODEL:
+            self.pick_model()
+        elif (knob := self._knob) is not None:
+            self._put(knob.turned(self._setup, steps))
+        else:
+            self._put(self._setup.toggled(self._chosen.removeprefix(_id(Offer("")))))
+
+    @on(OptionList.OptionSelected)
+    def _select(self) -> None:
+        knob = self._knob
+        if knob is None or knob.question is None:
+            self.action_change(1)
+        else:
+            self._ask(knob, knob.question)
+
+    @work(group="ask", exclusive=True)
+    async def _ask(self, knob: Knob, question: str) -> None:
+        value = await self.app.push_screen_wait(Ask(question, knob.value(self._setup), knob.wrong))
+        if value is not None:
+            self._put(knob.put(self._setup, value))
+
+    @work(group="ask", exclusive=True)
+    async def pick_model(self) -> None:
+        """A name that is not here is fetched by the comparison itself."""
+        choice = await self.app.push_screen_wait(ModelPicker(self._desk.state))
+        if choice is not None:
+            self._put(self._setup.with_model(choice.name))
+
+    def _put(self, setup: Setup) -> None:
+        self._desk.set_up(setup)
 
 
-def _head(setup: Setup, model: str | None) -> list[Content]:
-    chosen = "those on this machine" if not setup.quants else f"{len(setup.quants)} chosen"
-    return [
-        Content("Which quantization should run on this machine?").stylize("bold $text-primary"),
-        Content("Quality, speed and memory of each, measured here; nothing leaves this computer."),
-        Content(),
-        _choice("Model", "compare.models", Content(short_model(model) if model else "none yet: choose one")),
-        _choice("Effort", "compare.effort", _of(setup.effort, EFFORTS)),
-        Content(f"{'':16}{_EFFORT_MEANS[setup.effort]}").stylize("$foreground-muted"),
-        _choice("Intent", "compare.intent", _of(setup.intent, INTENTS)),
-        Content(f"{'':16}{_INTENT_MEANS[setup.intent]}").stylize("$foreground-muted"),
-        _choice("Files", "quants.toggle", Content(chosen)),
-    ]
+def _id(offer: Offer) -> str:
+    return f"quant:{offer.quant}"
 
 
-def _choice(name: str, key: str, value: Content) -> Content:
-    return Content(f"{name:8}") + Content(f"{first_key(key):8}").stylize("bold $accent") + value
+def _line(label: str, value: Content) -> Content:
+    return Content(f"{label:{_LABEL_CELLS}}").stylize("$text-muted") + value
 
 
-def _of(chosen: str, options: Sequence[str]) -> Content:
-    """`● quick  ○ standard  ○ deep`."""
+def _values(knob: Knob, setup: Setup) -> Content:
+    """All of a few, `● quick   ○ standard   ○ deep`; of many the one that is chosen, `‹ 4096 ›`."""
+    value = knob.value(setup)
+    if knob.question is not None:
+        shown = Content(clean_name(value) or knob.usual).stylize("bold" if value else "")
+        return Content("‹ ").stylize("$text-accent") + shown + Content(" ›").stylize("$text-accent")
     parts = [
-        Content(f"● {option}").stylize("bold") if option == chosen else Content(f"○ {option}")
-        for option in options
+        Content(f"● {each}").stylize("bold") if each == value else Content(f"○ {each}")
+        for each in knob.meanings
     ]
     return Content("   ").join(parts)
 
@@ -93,4 +143,5 @@ def _row(offer: Offer, setup: Setup) -> Content:
     if offer.model is not None:
         quantization = clean_name(offer.model.quantization or "")
         where = " · ".join(fact for fact in ("here", size(offer.model.size_bytes), quantization) if fact)
-    return mark + Content(f"{clean_name(offer.quant):14}") + Content(where).stylize("$foreground-muted")
+    name = Content(f"{clean_name(offer.quant):14}")
+    return Content(" " * _LABEL_CELLS) + mark + name + Content(where).stylize("$foreground-muted")

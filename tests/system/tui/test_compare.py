@@ -8,12 +8,13 @@ from typing import get_args
 import pytest
 from textual.pilot import Pilot
 
-from runner.wire.compare import Comparison, ComparisonDone, Intent
-from tests.comparisons import beginning, comparison, finished, infos, measured, middle
+from runner.wire.compare import Comparison, ComparisonDone, Effort, Intent
+from tests.comparisons import NAMES, beginning, comparison, finished, infos, measured, middle
 from tests.fakes.daemon import FakeDaemon, Gate, Step, error, model
 from tests.system.tui.screen import application, desk_of, ready, shows, started, text, type_in, until
 from tests.system.tui.test_hostile import ESCAPES, MARKUP
-from tui.comparing import INTENTS, Comparing, Setup, offers
+from tui.comparing import Comparing, Setup, offers
+from tui.knobs import CONTEXT, EFFORT, INTENT, MEASURE, TEXT, VARY, Knob
 
 _HERE = [
     model("llama3:8b", size_bytes=4_920_000_000),
@@ -32,11 +33,36 @@ def test_what_is_offered_and_what_is_asked_for() -> None:
     offered = offers("llama3:8b", tuple(_HERE))
     assert [offer.quant for offer in offered[:4]] == ["8b", "8b-instruct", "F16", "Q8_0"]
     assert offered[0].model is _HERE[0] and offered[2].model is None
-    setup = Setup().with_next_effort().with_next_intent().toggled("Q8_0").toggled("8b").toggled("Q8_0")
-    request = setup.request("llama3:8b")
+    setup = EFFORT.turned(INTENT.turned(Setup(), 1), -2).toggled("Q8_0").toggled("8b").toggled("Q8_0")
+    request = setup.request("llama3:8b", "mine")
     assert (request.quants, request.effort, request.intent) == (["8b"], "standard", "fast")
+    assert (request.text, request.reference, request.vary) == ("mine", None, {})
     assert setup.with_model("smollm2:135m").request("smollm2:135m").quants is None
-    assert get_args(Intent) == INTENTS and Comparing().begun("x").closed().run is not None
+    varied = VARY.put(setup, "kv_type=f16,q8_0 threads=1").request("llama3:8b")
+    assert varied.quants is None and varied.vary == {"kv_type": ["f16", "q8_0"], "threads": ["1"]}
+    assert VARY.put(VARY.turned(setup, 1), "") == setup
+    offered_values = {knob.field: tuple(knob.meanings) for knob in (EFFORT, INTENT, MEASURE)}
+    known = {"effort": get_args(Effort), "intent": get_args(Intent), "measure": ("all", "quality", "speed")}
+    assert offered_values == known and Comparing().begun(Setup()).closed().run is not None
+
+
+@pytest.mark.parametrize(
+    "knob, wrong, right",
+    [(CONTEXT, ("255", "many", "٣٠٠"), "8192"), (VARY, ("kv_type", "=f16", "a=,b"), "a=b c=d"),
+     (TEXT, ("/no/such/file",), __file__)],
+    ids=["context", "vary", "text"],
+)  # fmt: skip
+def test_what_is_typed_is_checked(knob: Knob, wrong: tuple[str, ...], right: str) -> None:
+    assert knob.wrong is not None and knob.wrong(right) is None
+    assert all(knob.wrong(each) for each in wrong)
+
+
+def test_a_saved_comparison_can_be_done_again() -> None:
+    again = Setup.of(comparison()).request("llama3:8b")
+    assert again.quants == sorted(NAMES) and again.reference == "F16" and again.context == 8192
+    ways = [measured("Q8_0").model_copy(update={"settings": {"threads": each}}) for each in "12"]
+    settings = Setup.of(comparison().model_copy(update={"variants": [measured("Q8_0"), *ways]}))
+    assert settings.vary == "threads=1,2" and settings.request("m").reference is None
 
 
 async def test_a_comparison_is_chosen_run_and_left_to_itself(daemon: FakeDaemon) -> None:
@@ -47,8 +73,9 @@ async def test_a_comparison_is_chosen_run_and_left_to_itself(daemon: FakeDaemon)
         await pilot.press("f4")
         await shows(pilot, "● quick   ○ standard   ○ deep")
         assert "those on this machine" in text(pilot) and "r Run" in text(pilot)
-        await pilot.press("space", "j", "j", "space", "e", "i")
+        await pilot.press("j", "right", "j", "enter", *"jjjjjj", "space", "j", "j", "space")
         await shows(pilot, "2 chosen")
+        assert "○ quick   ● standard   ○ deep" in text(pilot)
         await pilot.press("r")
         await shows(pilot, "0.0108 ± 0.0016")
         assert "scoring · 4 of 16 · about 1 min 35 s left" in text(pilot) and "esc Stop" in text(pilot)
@@ -129,10 +156,10 @@ async def test_hostile_words_stay_words(daemon: FakeDaemon) -> None:
     async with started(daemon, size=(140, 50)) as pilot:
         await pilot.press("f4")
         await shows(pilot, "[@click=")
-        await pilot.press("space", "r")
+        await pilot.press("r")
         await shows(pilot, f"! Q9{MARKUP}")
         await pilot.press("ctrl+p")
-        await shows(pilot, "Set up another comparison")
+        await shows(pilot, "Go to the list of earlier comparisons")
         assert "owned" not in text(pilot) and "\x1b" not in text(pilot)
 
 
@@ -148,7 +175,7 @@ _SCRIPTS: dict[str, list[Step]] = {
     [
         ("half_way", (120, 40), "measuring speed"),
         ("finished", (120, 40), "★ Q5_K_M"),
-        ("finished", (80, 24), "★ Q5_K_M"),
+        ("finished", (80, 24), "★   D Q5_K_M"),
         ("failed", (100, 40), "hint: leave it out"),
     ],
     ids=["half-way", "finished", "narrow", "failed"],
@@ -175,7 +202,7 @@ def test_pictures_of_the_setup(
 
     async def choose(pilot: Pilot[None]) -> None:
         await ready(pilot)
-        await pilot.press("f4", "space", "j", "j", "space", "e")
-        await shows(pilot, "2 chosen")
+        await pilot.press("f4", *"jjjjjjjj", "space", "j", "j", "space", *"kkkkkkkkk", "right")
+        await shows(pilot, "● standard")
 
     assert snap_compare(application(daemon), run_before=choose, terminal_size=size)

@@ -16,11 +16,11 @@ from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
 from tui.screens.picker import ModelPicker
-from tui.screens.question import Confirm, Rename
-from tui.widgets.compare_setup import QuantList
+from tui.screens.question import Ask, Confirm
+from tui.widgets.compare_setup import CompareSetup
 from tui.widgets.comparison import ComparisonView
-from tui.widgets.earlier import EarlierList
 from tui.widgets.empty import EmptyState
+from tui.widgets.lists import KeyList, SideList
 from tui.widgets.prompt import Prompt
 from tui.widgets.sessions import SessionList
 from tui.widgets.transcript import Transcript
@@ -31,24 +31,27 @@ _OWNERS: dict[str, type[DOMNode]] = {
     "Prompt": Prompt,
     "Transcript": Transcript,
     "Chats": SessionList,
+    "List at the side": SideList,
+    "Lists": KeyList,
     "Compare": CompareScreen,
-    "Quantizations": QuantList,
-    "Earlier comparisons": EarlierList,
+    "Setup": CompareSetup,
     "Comparison": ComparisonView,
     "First start": EmptyState,
     "Model picker": ModelPicker,
     "Questions": Confirm,
-    "Name": Rename,
+    "Words": Ask,
     "Help": HelpScreen,
 }
-_NAMESPACES: dict[str, type[DOMNode]] = {"app": App, "screen": ChatScreen}
+_SCREENS: dict[str, type[DOMNode]] = {"Comparison": CompareScreen}
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_key_does_something(group: str) -> None:
     for key in GROUPS[group]:
         *namespace, action = key.action.partition("(")[0].split(".")
-        owner = _NAMESPACES[namespace[0]] if namespace else _OWNERS[group]
+        owner = _OWNERS[group]
+        if namespace:
+            owner = App if namespace == ["app"] else _SCREENS.get(group, ChatScreen)
         assert hasattr(owner, f"action_{action}"), key.id
 
 
@@ -88,7 +91,7 @@ async def test_the_bottom_line_shows_the_keys_that_work_now_and_takes_clicks(
             " ".join(line.split()) == "esc Read ^n New ^t Model ^l Chats ^q Quit f1 Help f4 Compare ^p Find"
         )
         await pilot.click(offset=(line.index("Chats"), 29))
-        await shows(pilot, "r Rename  d Delete  / Search  esc Back")
+        await shows(pilot, "/ Search  esc Back  r Rename  d Delete")
         await pilot.click(offset=(text(pilot).splitlines()[-1].index("Help"), 29))
         await shows(pilot, "Everywhere")
 
