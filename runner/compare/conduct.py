@@ -16,6 +16,7 @@ from modelstore.store import Store
 from runner.compare import resources
 from runner.compare.answering import with_speed_ups
 from runner.compare.board import Board
+from runner.compare.corpus import texts
 from runner.compare.evidence import Evidence
 from runner.compare.foreign import measure_foreign
 from runner.compare.hardware import look
@@ -43,12 +44,17 @@ from runner.compare.vary import SPECULATION, baseline, ways
 from runner.compare.wish import Wish, usual_floors
 from runner.compare.workshop import Workshop, own_folder
 from runner.errors import WorkerFailed
+from runner.text import clean_name
 from runner.wire.compare import ComparePlanned, Comparison, ComparisonDone
+
+# KV types whose own error is no part of any comparison.
+_EXACT = {"f16", "bf16", "f32"}
 
 
 def conduct(order: Order, talk: Talk) -> None:
     """Says every event, "done" last. Raises NybbleError where there is nothing to compare, and Cancelled."""
     talk.progress("looking")
+    _refuse_unknown(order.request.domains)
     store, hardware = Store(order.store), look(order.settings.memory_budget_bytes)
     evidence = Evidence(order.evidence)
     engine = baseline(
@@ -58,12 +64,20 @@ def conduct(order: Order, talk: Talk) -> None:
     name = hashlib.sha256(order.request.model_dump_json().encode()).hexdigest()[:16]
     with own_folder(order.cache, name) as folder:
         task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
-        _plan(task, selection)
+        _plan(task, selection, engine)
         workshop = Workshop(store, order, folder, engine, talk)
         comparison = _Comparing(task, selection, workshop, folder).run()
     evidence.close()
     # After it nobody waits any more: all that was made is removed by now.
     talk.say(ComparisonDone(comparison=comparison))
+
+
+def _refuse_unknown(domains: Sequence[str]) -> None:
+    known = dict.fromkeys(text.domain for text in texts())
+    if unknown := [clean_name(each) for each in domains if each not in known]:
+        raise UserError(
+            f"no kind of text is called {', '.join(unknown)}", hint=f"Known are {', '.join(known)}."
+        )
 
 
 def _select(order: Order, store: Store, engine: Engine, talk: Talk) -> Selection:
@@ -82,16 +96,19 @@ def _select(order: Order, store: Store, engine: Engine, talk: Talk) -> Selection
     return hub_selection(request, HubSource(repository, options).files(talk.cancelled), shelf)
 
 
-def _plan(task: Task, selection: Selection) -> None:
+def _plan(task: Task, selection: Selection, engine: Engine) -> None:
     for entry in (selection.reference, *selection.candidates):
         task.board.plan(entry)
     for name, error in selection.failed:
         task.board.refuse(name, error)
     task.notes.extend(selection.notes)
-    task.talk.say(
-        ComparePlanned(
-            variants=task.board.rows, reference=selection.reference.name, notes=list(selection.notes)
+    if {engine.kv_type_k, engine.kv_type_v} - _EXACT:
+        task.notes.append(
+            f"all run with a KV cache of {engine.kv_type_k} and {engine.kv_type_v}: what that loses is in no "
+            "figure (--vary kv_type measures it)"
         )
+    task.talk.say(
+        ComparePlanned(variants=task.board.rows, reference=selection.reference.name, notes=task.notes)
     )
 
 
@@ -200,7 +217,9 @@ class _Comparing:
             board.update(name, speed=speed)
         limit_bytes = task.hardware.free_bytes(reference.engine.gpu_layers)
         noise_floor = self._reference.noise_floor if self._reference else None
-        wish = Wish(request.intent, request.context, limit_bytes, usual_floors(request.intent))
+        domains = tuple(request.domains)
+        floors = usual_floors(request.intent, domains)
+        wish = Wish(request.intent, request.context, limit_bytes, floors, domains)
         task.talk.progress("deciding")
         recommendation, pareto = recommend(
             board.rows, ties, wish, (noise_floor.value or 0.0) if noise_floor else 0.0

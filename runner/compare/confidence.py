@@ -44,6 +44,7 @@ def _drawn(candidate: Candidate, normal: NDArray[np.float64], common: float) -> 
             for context, size in candidate.memory.items()
         },
         loss=_moved(candidate.loss, float(normal[0])),
+        worst=_moved(candidate.worst, float(normal[0])),
         time_s=time_s,
         joules=_moved(candidate.joules, float(normal[2])),
         decode_tps=candidate.decode_tps / slower if candidate.decode_tps else None,

@@ -67,8 +67,8 @@ def obstacle(candidate: Candidate, lineup: Lineup, wish: Wish) -> str | None:
         return "its quality was not measured"
     if candidate.time_s is None and any(each.time_s for each in lineup.candidates):
         return "its speed was not measured"
-    if most is not None and candidate.loss and candidate.loss.upper > most:
-        return f"KL divergence may be {candidate.loss.upper:.3g}, more than {most:g}"
+    if most is not None and candidate.worst and candidate.worst.upper > most:
+        return f"KL divergence may be {candidate.worst.upper:.3g}, more than {most:g}"
     return None
 
 

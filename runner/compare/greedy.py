@@ -19,8 +19,9 @@ from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.wire.compare import Answers
 
-_SUMMARY = -1
-"""Its number among the answers of one candidate, which are numbered as their prompts."""
+_SUMMARY, _ALONE = -1, -2
+"""Their numbers among the answers of one model, which are numbered as their prompts: what they say beside the
+reference's, and the reference's by themselves."""
 
 
 class Greedy:
@@ -28,10 +29,18 @@ class Greedy:
         self._task = task
         self._reference = reference
 
-    def recalled(self, variant: Variant) -> Answers | None:
+    def recalled(self, variant: Variant, number: int = _SUMMARY) -> Answers | None:
         """What was kept of all prompts together."""
-        kept = self._task.evidence.pieces(self._key(variant)).get(_SUMMARY)
+        kept = self._task.evidence.pieces(self._key(variant)).get(number)
         return None if kept is None else Answers.model_validate_json(kept)
+
+    def show(self, variant: Variant) -> None:
+        """What was kept of the reference or a candidate."""
+        is_reference = variant is self._reference.variant
+        answers = self.recalled(variant)
+        marks = self.recalled(variant, _ALONE) if is_reference else answers
+        if answers and marks:
+            self._task.board.update(variant.name, answers=answers, tasks=marked(marks.forks))
 
     def work(self, models: int, prompts: int | None = None) -> Work:
         """Of so many prompts, or all, as long as the reference's answers were."""
@@ -56,12 +65,15 @@ class Greedy:
         pieces = dict(zip(spelled, scorer.pieces(spelled), strict=True))
         asked = [prompt.asked for prompt in prompts]
         for each, answers in zip(group, columns, strict=True):
-            found = summarize_answers(asked, reference, answers, pieces)
-            self._task.evidence.keep_piece(self._key(each), _SUMMARY, found.model_dump_json().encode())
+            self._keep(each, _SUMMARY, summarize_answers(asked, reference, answers, pieces))
         itself = summarize_answers(asked[: len(control)], reference[: len(control)], control, pieces)
         alone = summarize_answers(asked, reference, reference, pieces)
         itself = itself.model_copy(update={"capped": alone.capped, "looped": alone.looped})
-        self._task.board.update(self._reference.variant.name, answers=itself, tasks=marked(alone.forks))
+        self._keep(self._reference.variant, _SUMMARY, itself)
+        self._keep(self._reference.variant, _ALONE, alone)
+
+    def _keep(self, variant: Variant, number: int, answers: Answers) -> None:
+        self._task.evidence.keep_piece(self._key(variant), number, answers.model_dump_json().encode())
 
     def _row(
         self, scorer: Scorer, models: Sequence[Variant], number: int, prompt: Prompt

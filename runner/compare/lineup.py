@@ -45,14 +45,15 @@ class Figure:
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """`memory` is bytes by context length in tokens, empty if unknown. `loss` is on the lineup's ruler,
-    `time_s` and `joules` are of one answer, `decode_tps` and `ttft_s` are what the floors ask for; None where
-    not measured. `right` are outcomes of tasks with known answers. `problem` says why the figures must not be
-    used."""
+    `worst` that of the kind of text that suffers most, `time_s` and `joules` are of one answer, `decode_tps`
+    and `ttft_s` are what the floors ask for; None where not measured. `right` are outcomes of tasks with
+    known answers. `problem` says why the figures must not be used."""
 
     name: str
     size_bytes: int
     memory: Mapping[int, int]
     loss: Figure | None
+    worst: Figure | None
     time_s: Figure | None
     joules: Figure | None
     decode_tps: float | None
@@ -124,7 +125,8 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
         name=variant.name,
         size_bytes=variant.size_bytes,
         memory=_memory(variant.memory, wish.context),
-        loss=_loss(variant, wish, ruler),
+        loss=_loss(variant, ruler),
+        worst=_worst(variant, wish, ruler),
         time_s=_time_s(speed, first),
         joules=_timing(variant.energy.answer_joules) if variant.energy else None,
         decode_tps=first.decode_tps.value if first else None,
@@ -159,17 +161,28 @@ def _memory(memory: Memory | None, context: int) -> dict[int, int]:
     }
 
 
-def _loss(variant: VariantResult, wish: Wish, ruler: Ruler) -> Figure | None:
-    """Of the kind of text that suffers most among those that count."""
+def _loss(variant: VariantResult, ruler: Ruler) -> Figure | None:
+    if variant.quality is None:
+        return None
     if ruler == "bits_per_byte":
-        return _figure(variant.quality.bits_per_byte) if variant.quality else None
-    if variant.is_reference:
-        return Figure(0.0) if variant.quality else None
-    chosen = [variant.domains[name].kld_mean for name in wish.domains if name in variant.domains]
+        return _figure(variant.quality.bits_per_byte)
+    return Figure(0.0) if variant.is_reference else _figure(variant.quality.kld_mean)
+
+
+def _worst(variant: VariantResult, wish: Wish, ruler: Ruler) -> Figure | None:
+    """Of the kinds of text that count; if all do, of those that are surely worse than the rest, for of the
+    others a few texts say little."""
+    loss = _loss(variant, ruler)
+    if loss is None or variant.is_reference or ruler == "bits_per_byte":
+        return loss
+    chosen = [
+        domain.kld_mean
+        for name, domain in variant.domains.items()
+        if (name in wish.domains if wish.domains else domain.is_worse)
+    ]
     figures = [figure for each in chosen if (figure := _figure(each))]
-    if figures:
-        return max(figures, key=lambda figure: figure.value)
-    return _figure(variant.quality.kld_mean) if variant.quality else None
+    everything = [] if figures and wish.domains else [loss]
+    return max([*figures, *everything], key=lambda figure: figure.value)
 
 
 def _figure(estimate: Estimate) -> Figure | None:

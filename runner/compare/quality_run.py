@@ -13,7 +13,6 @@ from runner.compare import plan
 from runner.compare.block import Block
 from runner.compare.greedy import Greedy
 from runner.compare.keys import Key
-from runner.compare.marking import marked
 from runner.compare.outlook import Work
 from runner.compare.plan import Pass
 from runner.compare.reference import Reference
@@ -34,12 +33,14 @@ class QualityRun:
         self._reference = reference
         self._passages = reference.passages
         self._greedy = Greedy(task, reference)
+        self._is_last = False
         self._is_settled = False
         self.scores = Scoreboard(reference.passages, reference.noise_floor.value or 0.0)
 
     def run(self, candidates: Sequence[Variant], headers: Mapping[str, Header], is_last: bool) -> None:
         """Problems of single candidates go to their rows. Raises what keeps the reference from running.
         `is_last`: no other group follows, so a settled ranking may end the scoring."""
+        self._is_last = is_last
         ready = {each.name: plan.for_scoring(each) for each in candidates}
         passes = self._passes(ready, headers)
         self._recall([ready[name] for each in passes for name in each.candidates])
@@ -50,10 +51,9 @@ class QualityRun:
             self._run_pass(replace(together, may_stop=may_stop), ready)
         first = self._passages.main[0]
         for name, each in ready.items():
-            strip = self.scores.strip(name, first, self._reference.strip_pieces)
-            answers = self._greedy.recalled(each)
-            tasks = marked(answers.forks) if answers else {}
-            self._show(name, strip=strip, answers=answers, tasks=tasks)
+            self._show(name, strip=self.scores.strip(name, first, self._reference.strip_pieces))
+            self._greedy.show(each)
+        self._greedy.show(self._reference.variant)
 
     def _passes(self, candidates: Mapping[str, Variant], headers: Mapping[str, Header]) -> Sequence[Pass]:
         free_bytes = self._task.hardware.free_bytes(self._reference.variant.engine.gpu_layers)
@@ -173,7 +173,7 @@ class QualityRun:
             self._task.evidence.keep_piece(self._key(each), block.index, payload)
 
     def _watch_ranking(self) -> None:
-        was_settled, self._is_settled = self._is_settled, self.scores.is_settled()
+        was_settled, self._is_settled = self._is_settled, self._is_last and self.scores.is_settled()
         if self._is_settled and not was_settled:
             self._task.talk.say(CompareSettled(seconds=self._task.seconds, ties=self.scores.ties()))
 

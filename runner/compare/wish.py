@@ -33,8 +33,8 @@ class Wish:
 
 
 def usual_floors(intent: Intent, domains: tuple[str, ...] = ()) -> Floors:
-    """Reading speed, twice that for code, which is skimmed; a minute before a long prompt is answered, longer
-    for who wants the best; never worse than "noticeable"."""
+    """Reading speed, twice that for code, which is skimmed; a minute before a long prompt is answered, any
+    time for who wants the best; never worse than "noticeable"."""
     return Floors(
         decode_tps=20.0 if domains == (CODE,) else 10.0,
         ttft_s=None if intent == "best" else 60.0,

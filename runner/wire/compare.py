@@ -21,7 +21,8 @@ Tier = Literal["practically the original", "excellent", "good", "noticeable", "d
 class CompareRequest(Wire):
     """Compare variants of `name`. `quants` are quantizations or local tags, None for those that are there;
     `reference` is one of these, None for the best. `context` in tokens is what the model is to be used with.
-    `text` is the user's own, which never leaves this computer. `chunks` replaces what `effort` means.
+    `domains` are the kinds of text that must not suffer ("code", "German", …), all of them if empty. `text`
+    is the user's own, which never leaves this computer. `chunks` replaces what `effort` means.
     `compatible` scores as llama-perplexity does. `vary` compares settings instead of files: values by name of
     the setting ("kv_type", "flash_attention", "context_length", "threads", "speculation")."""
 
@@ -29,6 +30,7 @@ class CompareRequest(Wire):
     quants: list[str] | None = None
     reference: str | None = None
     intent: Intent = "balanced"
+    domains: list[str] = Field(default_factory=list)
     context: int = Field(4096, ge=256)
     effort: Effort = "quick"
     measure: Literal["all", "quality", "speed"] = "all"

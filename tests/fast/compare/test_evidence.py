@@ -17,7 +17,7 @@ from runner.compare.keys import Key
 from runner.compare.stored_scores import decode, encode
 from runner.compare.variant import Engine
 from runner.errors import ComparisonNotFound
-from tests.fast.compare.example import example
+from tests.comparisons import example
 
 _ENGINE = Engine(context_length=4096, threads=2, gpu_layers=0)
 _KEY = Key("scores", "stream", "sha256:r", _ENGINE, None, "0c1e57098", "cpu", "sha256:c", _ENGINE)

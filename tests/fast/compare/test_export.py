@@ -17,7 +17,7 @@ import pytest
 from modelstore.errors import UserError
 from runner.compare.export import FORMATS, render
 from runner.wire.compare import Comparison, Energy, Estimate, VariantResult
-from tests.fast.compare.example import DOMAINS, example
+from tests.comparisons import DOMAINS, example
 
 _HOSTILE = '</style><script>alert(1)</script><img src="http://evil.example/x">$x^2$|[a](http://b)\x1b[31m\u202e\x07&"\''
 
@@ -142,8 +142,8 @@ def test_the_card_shows_hostile_text_as_it_is(hostile: Comparison) -> None:
 
 def test_the_card_says_the_verdict_first() -> None:
     card = render(example(), "md")
-    assert card.index("Q5\\_K\\_M needs 6.9 GB") < card.index("| variant |") < card.index("## Provenance")
-    assert "0.0108 ± 0.0013" in card
+    assert card.index("Q5\\_K\\_M fits 8 GB") < card.index("| variant |") < card.index("## Provenance")
+    assert "0.0108 ± 0.0008" in card
 
 
 def test_csv_has_every_figure_with_its_error() -> None:
@@ -201,7 +201,7 @@ import sys
 sys.modules["matplotlib"] = None
 from modelstore.errors import UserError
 from runner.compare.export import render
-from tests.fast.compare.example import example
+from tests.comparisons import example
 assert render(example(), "csv") and render(example(), "md") and render(example(), "json")
 for name in ("html", "svg"):
     try:

@@ -10,7 +10,7 @@ import pytest
 from modelstore.errors import Conflict
 from runner.compare.joining import joined
 from runner.wire.compare import Comparison
-from tests.fast.compare.example import example
+from tests.comparisons import example
 
 
 def _other(**changes: Any) -> Comparison:
@@ -31,7 +31,7 @@ def test_one_alone_is_left_as_it_is() -> None:
 def test_variants_of_both_stand_in_one_table() -> None:
     found = joined([_other(), _newer()])
     assert sorted(each.name for each in found.variants) == sorted(
-        ["F16", "Q8_0", "Q6_K", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K"]
+        ["F16", "Q8_0", "Q6_K", "Q4_K_M", "Q4_K_S", "IQ4_XS", "Q2_K"]
     )
     assert (found.recommendation, found.pareto, found.ties) == (None, [], [])
     assert found.created_at == _newer().created_at

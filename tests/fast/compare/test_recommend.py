@@ -69,10 +69,17 @@ def test_coding() -> None:
     variants = [variant(row, faster=2.0) for row in rows]
     code = Wish("fast", 4096, 16 * 2**30, usual_floors("fast", ("code",)), ("code",))
     assert _pick(variants, wish("fast", 16)) == "Q3_K_M"
+    assert _pick([_surely_worse(each) for each in variants], wish("fast", 16)) == "Q4_K_M", "nobody chose a kind"
     assert _pick(variants, code) == "Q4_K_M"
     assert _pick(variants, replace(code, domains=("prose", "code"))) == "Q4_K_M"
     assert _pick(variants, wish("best", 16)) == "Q8_0"
     assert _pick(variants, replace(code, intent="best")) == "Q6_K"
+
+
+def _surely_worse(row: VariantResult) -> VariantResult:
+    """At code."""
+    code = row.domains["code"].model_copy(update={"z": 4.0, "is_worse": True})
+    return row.model_copy(update={"domains": {**row.domains, "code": code}})
 
 
 def test_battery() -> None:

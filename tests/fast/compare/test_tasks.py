@@ -23,7 +23,7 @@ from runner.readout.course import Course
 from runner.readout.span import plain
 from runner.readout.table import table
 from runner.wire.compare import ALL_TASKS, Answers, Comparison, Estimate, Fork, VariantResult
-from tests.fast.compare.example import example
+from tests.comparisons import example
 from tests.fast.compare.fixtures import Row, variant, wish
 
 UNKNOWN = Estimate(reason="not part of this test")

@@ -9,8 +9,8 @@ from pathlib import Path
 from runner import exits
 from runner.wire.compare import Comparison, ComparisonInfo
 from tests.commands import nybble_here
+from tests.comparisons import example
 from tests.fakes.daemon import FakeDaemon
-from tests.fast.compare.example import example
 
 
 def _info(number: int, *, is_finished: bool = True) -> ComparisonInfo:
@@ -39,7 +39,7 @@ def test_kept_comparisons_are_listed(fake: FakeDaemon) -> None:
 def test_one_is_shown_again(fake: FakeDaemon) -> None:
     fake.kept.append(example())
     done = nybble_here("compare", "show", "7")
-    assert "Q5_K_M" in done.stdout and "0.0108 ± 0.0013" in done.stdout
+    assert "Q5_K_M" in done.stdout and "0.0108 ± 0.0008" in done.stdout
     assert Comparison.model_validate_json(nybble_here("compare", "show", "7", "--json").stdout) == example()
     assert nybble_here("compare", "show", "99").code == exits.NOT_FOUND
 

@@ -1,0 +1,43 @@
+"""Answers that the reference writes to be scored: kept batch by batch, gone on with after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+
+from runner.compare.answers import AnswerPlan, answer_blocks
+from runner.compare.evidence import Evidence
+from runner.compare.keys import Key
+from runner.compare.manuscript import Manuscript
+from runner.compare.passages import Passages
+from runner.compare.scoring import Scorer
+from runner.compare.variant import Engine, Variant
+from tests.system.compare.test_answers import PLAIN
+
+_ENGINE = Engine(context_length=1024, threads=1, gpu_layers=0)
+_KEY = Key("texts", "answers", "sha256:r", _ENGINE, "template", "0c1e57098", "cpu")
+_SHORT = AnswerPlan(tokens=300, max_tokens=8, seconds=60, seed=7)
+_LONG = AnswerPlan(tokens=400, max_tokens=8, seconds=60, seed=7)
+
+
+def test_a_manuscript_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
+    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, "F16", None, _ENGINE)
+    evidence = Evidence(tmp_path / "evidence.sqlite3")
+    with Scorer.running(variant, (), None, Event()) as scorer:
+        killed = Manuscript(PLAIN, _LONG, evidence, _KEY)
+        killed.write(scorer)
+        first = Passages("answers", killed)
+        assert 0 < killed.missing_tokens < _LONG.tokens
+
+        resumed = Manuscript(PLAIN, _LONG, evidence, _KEY)
+        assert resumed.blocks == killed.blocks
+        text = Passages("answers", resumed)
+        while text.missing_tokens:
+            text.grow(scorer)
+        assert text.main == list(answer_blocks(scorer, PLAIN, _LONG, lambda done, of: None))
+        assert Passages("answers", Manuscript(PLAIN, _LONG, evidence, _KEY)).stream == first.stream
+
+    shorter = Manuscript(PLAIN, _SHORT, evidence, _KEY)
+    assert not shorter.missing_tokens and shorter.blocks == resumed.blocks[: len(shorter.blocks)]
+    assert len(shorter.blocks) < len(resumed.blocks)
+    evidence.close()
