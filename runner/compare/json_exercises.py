@@ -102,36 +102,41 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 
 
 def extraction(chance: Random) -> tuple[str, Reading]:
-    """A prompt, and what reads its answer."""
-    sentence, known = _drawn(chance, _FORMS)
-    schema = json.dumps(_schema(type(known)))
+    """A prompt, and what reads its answer. Two examples instead of a schema: small models copy schemas."""
+    form, sentence = chance.choice(list(_FORMS.items()))
+    *shown, known = (_drawn(chance, form) for _ in range(3))
+    examples = [f"Text: {_said(sentence, each)}\nJSON: {json.dumps(each.model_dump())}" for each in shown]
 
     def read(answer: str) -> dict[str, bool]:
         value = first_object(answer)
-        filled = _filled(type(known), value)
+        filled = _filled(form, value)
         return {
             "valid JSON": value is not None,
             "JSON fits schema": filled is not None,
             "JSON right": filled == known,
         }
 
-    return f"Return only JSON that matches this schema:\n{schema}\nText: {sentence}", read
+    return "\n\n".join([*examples, f"Text: {_said(sentence, known)}\nJSON:"]), read
 
 
 def call(chance: Random) -> tuple[str, Reading]:
-    """A prompt, and what reads its answer."""
-    sentence, known = _drawn(chance, _TOOLS)
+    """As `extraction`; the example calls another tool."""
+    (other, other_sentence), (form, sentence) = chance.sample(list(_TOOLS.items()), 2)
+    shown, known = _drawn(chance, other), _drawn(chance, form)
     tools = "\n".join(json.dumps({"name": _tool(each), "parameters": _schema(each)}) for each in _TOOLS)
 
     def read(answer: str) -> dict[str, bool]:
         value = first_object(answer)
         called = value or {}
-        is_named = called.get("name") == _tool(type(known))
-        is_same = is_named and _filled(type(known), called.get("arguments")) == known
+        is_named = called.get("name") == _tool(form)
+        is_same = is_named and _filled(form, called.get("arguments")) == known
         return {"valid JSON": value is not None, "tool name": is_named, "tool call right": is_same}
 
-    form = '{"name": ..., "arguments": {...}}'
-    return f"Tools:\n{tools}\nAnswer with one call as {form} and nothing else. {sentence}", read
+    example = json.dumps({"name": _tool(other), "arguments": shown.model_dump()})
+    request = (
+        f"User: {_said(other_sentence, shown)}\nCall: {example}\n\nUser: {_said(sentence, known)}\nCall:"
+    )
+    return f"Tools:\n{tools}\n\nAnswer with one call.\n\n{request}", read
 
 
 def first_object(answer: str) -> dict[str, Any] | None:
@@ -151,10 +156,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _drawn(chance: Random, sentences: dict[type[_Form], str]) -> tuple[str, _Form]:
-    form, sentence = chance.choice(list(sentences.items()))
-    known = form(**{name: chance.choice(_VALUES[name]) for name in form.model_fields})
-    return sentence.format(**known.model_dump()), known
+def _drawn(chance: Random, form: type[_Form]) -> _Form:
+    return form(**{name: chance.choice(_VALUES[name]) for name in form.model_fields})
+
+
+def _said(sentence: str, known: _Form) -> str:
+    return sentence.format(**known.model_dump())
 
 
 def _filled(form: type[_Form], value: object) -> _Form | None:

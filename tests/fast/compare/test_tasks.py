@@ -91,24 +91,25 @@ def test_json_is_read_whatever_stands_around_it_and_never_more() -> None:
 
 
 def test_an_answer_must_fit_the_schema_and_say_what_the_text_says() -> None:
+    """What the text says behind the examples, that is."""
     exercise = next(each for each in exercises(60) if "years old" in each.prompt)
-    found = re.search(r"Text: (\w+), who is (\d+) years old, lives in (\w+)", exercise.prompt)
-    assert found is not None
-    person = {"name": found[1], "age": int(found[2]), "city": found[3]}
+    *_, (name, age, city) = re.findall(
+        r"Text: (\w+), who is (\d+) years old, lives in (\w+)", exercise.prompt
+    )
+    person = {"name": name, "age": int(age), "city": city}
 
     def marks(**other: object) -> list[bool]:
         return list(exercise.marks(json.dumps({**person, **other})).values())
 
     assert marks() == [True, True, True]
     assert marks(city="Nowhere") == [True, True, False]
-    assert marks(age=found[2]) == marks(more=1) == [True, False, False]
+    assert marks(age=age) == marks(more=1) == [True, False, False]
     assert list(exercise.marks("{name: Idris}").values()) == [False, False, False]
 
 
 def test_a_call_must_name_the_tool_and_the_arguments() -> None:
-    exercise = next(each for each in exercises(60) if each.prompt.find("Set a timer of") > 0)
-    found = re.search(r'Set a timer of (\d+) minutes with the label "(\w+)"', exercise.prompt)
-    assert found is not None
+    request = re.compile(r'User: Set a timer of (\d+) minutes with the label "(\w+)"\.\nCall:$')
+    exercise, found = next((each, found) for each in exercises(60) if (found := request.search(each.prompt)))
     arguments = {"minutes": int(found[1]), "label": found[2]}
 
     def marks(name: str, arguments: object) -> list[bool]:
