@@ -53,6 +53,7 @@ class NybbleApp(App[None]):
     def __init__(self, client: Client, clock: Clock | None = None) -> None:
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
         self.desk = Desk(client, clock or Clock())
         self.desk.on_problem = self._tell
         self._chat = ChatScreen(self.desk)

@@ -84,7 +84,7 @@ def settings(words: str) -> dict[str, list[str]]:
 
 
 def _quant(row: VariantResult) -> str:
-    return row.tag.rpartition(":")[2] if row.tag else row.name
+    return row.tag or row.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +135,11 @@ class Offer:
 
     quant: str
     model: wire.ModelInfo | None = None
+
+    @property
+    def word(self) -> str:
+        """What it is asked for by: of a local one the whole name, which means no other file."""
+        return self.quant if self.model is None else self.model.name
 
 
 def offers(model: str, models: tuple[wire.ModelInfo, ...]) -> list[Offer]:

@@ -97,7 +97,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("compare.run", "r", "run", "Run", "Run the comparison, or go on with one that was stopped"),
         Key("compare.leave", "escape", "leave", "Stop", "Stop the comparison; what is measured is kept"),
         Key("compare.models", "ctrl+t", "pick_model", "Model", "Choose the model to compare", False),
-        Key("compare.earlier", "ctrl+l", "earlier", "Earlier", "Go to the list of earlier comparisons"),
+        Key("compare.earlier", "ctrl+l", "earlier", "Saved", "Go to the list of earlier comparisons"),
     ),
     "Setup": (
         Key("setup.next", "right,l,space", "change(1)", "Change", "Next value; Enter also takes any other"),
@@ -108,7 +108,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("result.next", "right,l", "turn(1)", "View", "Result, kinds of text, or answers"),
         Key("result.previous", "left,h", "turn(-1)", "Previous view", "The view before", False),
         Key("result.axes", "x", "axes", "Axes", "Plot against memory, speed or size"),
-        Key("result.later", "right_square_bracket", "answer(1)", "Answer", "Next answer"),
+        Key("result.later", "right_square_bracket", "answer(1)", "Next", "Next answer"),
         Key("result.earlier", "left_square_bracket", "answer(-1)", "Before", "The answer before", False),
         Key("result.page_down", "pagedown,space", "page(1)", "Page down", "Scroll down a page", False),
         Key("result.page_up", "pageup", "page(-1)", "Page up", "Scroll up a page", False),

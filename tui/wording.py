@@ -44,8 +44,7 @@ def turn_state(turn: Turn) -> str:
     if turn.phase == "loading":
         return f"loading{share}"
     if turn.phase == "prefill":
-        total = "" if turn.prompt_tokens is None else f" of {turn.prompt_tokens:,} tokens"
-        return f"reading the prompt{share}{total}"
+        return f"reading the prompt{share}"
     if turn.phase == "queued":
         return in_line(turn.position)
     return "loading again, for more context" if turn.phase == "reloading" else "writing"
@@ -53,7 +52,8 @@ def turn_state(turn: Turn) -> str:
 
 def progress(turn: Turn) -> str:
     """The line under an answer that is on its way."""
-    parts = [turn_state(turn)]
+    total = turn.prompt_tokens if turn.phase == "prefill" else None
+    parts = [turn_state(turn) + (f" of {total:,} tokens" if total else "")]
     if turn.phase == "decode":
         parts = [f"{turn.completion_tokens:,} tokens"]
         parts += [] if turn.decode_tps is None else [rate(turn.decode_tps)]

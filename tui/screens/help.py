@@ -20,7 +20,8 @@ class HelpScreen(ModalScreen[None]):
     BINDINGS = bindings("Help")
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="dialog", id="help"):
+        with VerticalScroll(classes="dialog", id="help") as dialog:
+            dialog.border_subtitle = "↑ ↓ scroll · Esc closes"
             yield Static(_INTRODUCTION, classes="introduction", markup=False)
             for group, keys in GROUPS.items():
                 yield Static(group, classes="heading", markup=False)

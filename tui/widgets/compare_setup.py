@@ -20,7 +20,8 @@ from tui.state import State
 from tui.widgets.lists import KeyList
 from tui.wording import short_model, size
 
-_MODEL = "model"
+_MODEL, _FILE = "model", "file "
+"""Ids of rows: the model's, and what stands before the word of a file."""
 _LABEL_CELLS = 12
 
 
@@ -51,7 +52,8 @@ class CompareSetup(Vertical):
             rows += [Option(""), Option(_line("Files", Content(chosen)))]
             for row in rows[-2:]:
                 row.disabled = True
-            rows += [Option(_row(each, setup), id=_id(each)) for each in offers(model, state.models or ())]
+            files = offers(model, state.models or ())
+            rows += [Option(_row(each, setup), id=_FILE + each.word) for each in files]
         self.list.refill(rows)
         if self.list.highlighted is None:
             self.list.mark(_MODEL)
@@ -88,7 +90,7 @@ class CompareSetup(Vertical):
         elif (knob := self._knob) is not None:
             self._put(knob.turned(self._setup, steps))
         else:
-            self._put(self._setup.toggled(self._chosen.removeprefix(_id(Offer("")))))
+            self._put(self._setup.toggled(self._chosen.removeprefix(_FILE)))
 
     @on(OptionList.OptionSelected)
     def _select(self) -> None:
@@ -115,12 +117,8 @@ class CompareSetup(Vertical):
         self._desk.set_up(setup)
 
 
-def _id(offer: Offer) -> str:
-    return f"quant:{offer.quant}"
-
-
 def _line(label: str, value: Content) -> Content:
-    return Content(f"{label:{_LABEL_CELLS}}").stylize("$text-muted") + value
+    return Content(f"{label:{_LABEL_CELLS}}").stylize("$foreground-muted") + value
 
 
 def _values(knob: Knob, setup: Setup) -> Content:
@@ -137,7 +135,7 @@ def _values(knob: Knob, setup: Setup) -> Content:
 
 
 def _row(offer: Offer, setup: Setup) -> Content:
-    is_chosen = offer.quant in setup.quants
+    is_chosen = offer.word in setup.quants
     mark = Content("■ " if is_chosen else "□ ").stylize("$text-success" if is_chosen else "$foreground-muted")
     where = "is fetched, or made here"
     if offer.model is not None:

@@ -65,6 +65,7 @@ class ComparisonView(Vertical):
         self._legend = Static(LEGEND, classes="legend", markup=False)
         self._course = Static(classes="course", markup=False)
         self._views = Static(classes="views", markup=False)
+        self._views.auto_links = False
         self._detail = VerticalScroll(can_focus=False)
         self._parts = {part: Static(classes=part, markup=False) for part in Page.__slots__}
 
@@ -130,7 +131,7 @@ class ComparisonView(Vertical):
         """The views, each to be clicked, and what the one that is shown is about."""
         parts = []
         for index, view in enumerate(VIEWS):
-            style = "bold $text-accent underline" if index == self._view else "$text-muted"
+            style = "bold underline $text-accent" if index == self._view else "$foreground-muted"
             click = Style.from_meta({"@click": f"screen.view({index})"})
             parts.append(Content(view.capitalize()).stylize(style).stylize(click))
         about = "" if variant is None or self._view == 0 else clean_name(variant.name)

@@ -92,7 +92,7 @@ async def test_a_comparison_is_chosen_run_and_left_to_itself(daemon: FakeDaemon)
         await pilot.press("n")
         await shows(pilot, "2 chosen")
     (asked,) = daemon.compared
-    assert (asked.name, asked.quants) == ("llama3:8b", ["8b", "F16"])
+    assert (asked.name, asked.quants) == ("llama3:8b", ["F16", "llama3:8b"])
     assert (asked.effort, asked.intent) == ("standard", "fast")
 
 
