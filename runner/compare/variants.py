@@ -164,7 +164,8 @@ class _Finder:
     def one(self, word: str) -> Entry:
         """A label of a file that is here, one that can be made, or a tag. Raises UserError, Unusable."""
         label = word.upper()
-        for book in self._same:
+        # Its own label first: a file called Q6_K may hold nothing but Q8_0.
+        for book in sorted(self._same, key=lambda book: book.label != label):
             if label in (book.label, book.header.quantization):
                 return _of_book(book)
         if label in _LABELS:
