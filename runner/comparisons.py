@@ -4,28 +4,19 @@ kept. Nothing of `runner.compare` is loaded before somebody asks."""
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelstore.child import running
-from modelstore.progress import check
-from runner.errors import RemoteError, WorkerFailed
 from runner.jobs import Jobs
+from runner.measuring import Message, measured
 from runner.paths import Paths, make_private
 from runner.settings import ModelSettings, Settings
 
 if TYPE_CHECKING:
     from runner.compare.evidence import Evidence
     from runner.wire.compare import CompareRequest, Comparison, ComparisonInfo
-
-# What the conductor may take to remove its files once it is to stop.
-_GRACE_S = 5.0
-
-Event = dict[str, Any]
-"""A CompareEvent as JSON has it: the daemon looks at its type only."""
 
 
 class Comparisons:
@@ -36,12 +27,12 @@ class Comparisons:
         self._settings = settings
         self._jobs = jobs
 
-    async def run(self, request: CompareRequest) -> AsyncGenerator[Event]:
-        """Events up to and with "done". Raises what the conductor reports, and WorkerFailed if it dies."""
+    async def run(self, request: CompareRequest) -> AsyncGenerator[Message]:
+        """CompareEvents as JSON has them, up to and with "done". Raises what `measured` raises."""
         order = self._order(request)
 
-        def conduct(emit: Callable[[Event], None], cancelled: threading.Event) -> Event:
-            return _conduct(order, emit, cancelled)
+        def conduct(emit: Callable[[Message], None], cancelled: threading.Event) -> Message:
+            return measured("runner.compare", order, emit, cancelled)
 
         key = f"compare {request.model_dump_json()}"
         async with aclosing(self._jobs.follow(key, conduct, _kind)) as events:
@@ -61,7 +52,7 @@ class Comparisons:
 
         return Evidence(self._paths.evidence_file)
 
-    def _order(self, request: CompareRequest) -> Event:
+    def _order(self, request: CompareRequest) -> Message:
         make_private(self._paths.evidence_file.parent)
         settings = self._settings.of(request.name)
         return {
@@ -74,7 +65,7 @@ class Comparisons:
         }
 
 
-def _settings(daemon: Settings, model: ModelSettings) -> Event:
+def _settings(daemon: Settings, model: ModelSettings) -> Message:
     """What of the settings decides how a model is run, and how a hub is asked."""
     return {
         "threads": daemon.threads,
@@ -89,24 +80,7 @@ def _settings(daemon: Settings, model: ModelSettings) -> Event:
     }
 
 
-def _conduct(order: Event, emit: Callable[[Event], None], cancelled: threading.Event) -> Event:
-    # The conductor fetches models, too: it needs the proxies and certificates of the daemon's environment.
-    with running("runner.compare", cancelled, dict(os.environ), _GRACE_S) as conductor:
-        conductor.send(order)
-        for event in conductor.messages():
-            if event["type"] == "done":
-                return event
-            if event["type"] == "error":
-                error = event["error"]
-                raise RemoteError(
-                    error["message"], hint=error.get("hint"), code=error["code"], status=error["status"]
-                )
-            emit(event)
-        check(cancelled)
-        raise WorkerFailed(f"the comparison ended without a result: {conductor.last_words()}")
-
-
-def _kind(event: Event) -> str:
+def _kind(event: Message) -> str:
     """Of each kind, who joins gets the last event: the plan, how far it is, and every variant."""
     kind: str = event["type"]
     return f"variant {event['variant']['name']}" if kind == "variant" else kind

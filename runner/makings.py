@@ -5,34 +5,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from modelstore import quantize as quantizing
-from modelstore.child import running
 from modelstore.conversion import Conversion
 from modelstore.errors import UserError
 from modelstore.imatrix import Collected, Reading, collect
 from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
-from modelstore.progress import Emit, Progress, check
+from modelstore.progress import Emit, Progress
 from modelstore.store import Store
 from native.topology import performance_cores, physical_cores
 from runner import wire
-from runner.errors import RemoteError, WorkerFailed
 from runner.jobs import Jobs
 from runner.listing import info
+from runner.measuring import Message, measured
 from runner.paths import Paths
 from runner.settings import Settings
 
 _AUTO = "auto"
-_GRACE_S = 5.0
 
 
 @dataclass
@@ -173,30 +170,10 @@ class _Quantizing:
             "min_tps": self.request.min_tps,
         }
         try:
-            # It renders chat templates in the prep child, which wants the environment of the daemon.
-            with running("runner.compare.fit", cancelled, dict(os.environ), _GRACE_S) as child:
-                child.send(order)
-                for message in child.messages():
-                    if self._takes(message, emit):
-                        return
-                check(cancelled)
-                raise WorkerFailed(f"measuring ended without a result: {child.last_words()}")
+            done = measured("runner.compare.fit", order, lambda message: emit(_progress(message)), cancelled)
         finally:
             shutil.rmtree(work, ignore_errors=True)
-
-    def _takes(self, message: dict[str, Any], emit: Emit) -> bool:
-        """Passes a message on; whether it was the last."""
-        if message["type"] == "error":
-            raise RemoteError(**message["error"])
-        if message["type"] == "done":
-            self._notes, self._recipe = message["notes"], message["recipe"]
-            return True
-        emit(
-            Progress(
-                message["phase"], message["detail"], completed=message["completed"], total=message["total"]
-            )
-        )
-        return False
+        self._notes, self._recipe = done["notes"], done["recipe"]
 
     def _kept_recipe(self, manifest: Manifest) -> Path | None:
         if self._recipe is None:
@@ -210,13 +187,10 @@ class _Quantizing:
         return file
 
 
+def _progress(message: Message) -> Progress:
+    del message["type"]
+    return Progress(**message)
+
+
 def job_progress(update: Progress) -> wire.JobProgress:
-    return wire.JobProgress(
-        phase=update.phase,
-        detail=update.detail,
-        digest=update.digest,
-        completed_bytes=update.completed_bytes,
-        total_bytes=update.total_bytes,
-        completed=update.completed,
-        total=update.total,
-    )
+    return wire.JobProgress(**asdict(update))

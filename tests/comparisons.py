@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from runner.compare.energy import not_measured
+from runner.compare.spread import blank
 from runner.wire.compare import (
     Answers,
     Choice,
@@ -38,7 +39,7 @@ MODEL = "llama3:8b"
 DOMAINS = {"prose": 0.8, "code": 0.9, "math": 1.5, "json": 0.6, "german": 1.1, "arabic": 2.1}
 """How much harder each is than all together."""
 
-NONE = Estimate(reason="not measured")
+_NOT_YET = "not measured"
 _KV_BYTES, _COMPUTE_BYTES = 537_000_000, 263_000_000
 _TEXT = """The tide pulls at the harbour twice a day, and every boat answers it in its own time. Mara counted
 the ropes, then the gulls, then the minutes until the ferry. “You are early,” the keeper said, and set down a
@@ -102,23 +103,17 @@ def planned(name: str) -> VariantResult:
 def scored(name: str, chunks: int = 16) -> VariantResult:
     """With its quality after `chunks` chunks: the fewer, the wider the intervals."""
     row, wider = _ROWS[name], (16 / chunks) ** 0.5
-    quality = Quality(
+    quality = blank(
+        Quality,
+        _NOT_YET,
         tokens=255 * chunks,
         clusters=chunks,
         ppl=estimate(row.ppl, 0.11 * wider),
-        ln_ratio=NONE,
         kld_mean=estimate(row.kld, row.error * wider),
         kld_median=estimate(row.kld * 0.4, row.error * wider),
-        kld_p90=NONE,
-        kld_p99=NONE,
-        kld_p999=NONE,
-        delta_p_mean=NONE,
-        delta_p_rms=NONE,
         same_top=estimate(row.same_top, 0.004 * wider if row.same_top < 1 else 0.0),
-        flips=Flips(tie=NONE, soft=NONE, firm=NONE, hard=NONE),
+        flips=blank(Flips, _NOT_YET),
         hard_flips=_near(row.hard, 0.15 * wider),
-        temperature=NONE,
-        bits_per_byte=NONE,
         tier=row.tier,
     )
     return planned(name).model_copy(update={"quality": quality})
@@ -127,16 +122,14 @@ def scored(name: str, chunks: int = 16) -> VariantResult:
 def measured(name: str) -> VariantResult:
     """With everything that a machine without a sensor measures quickly."""
     row, before = _ROWS[name], scored(name)
-    speed = Speed(
+    speed = blank(
+        Speed,
+        _NOT_YET,
         prompt_tokens=512,
         generate_tokens=128,
         depths=[_speed_at(row.decode, 0, 1.0)],
-        load_cold_s=NONE,
         load_warm_s=estimate(row.size_bytes / 4e9, 0.02),
         server_ttft_s=estimate(512 / row.decode / 9.1, 0.02),
-        client_ttft_s=NONE,
-        cold_ttft_s=NONE,
-        time_to_answer_s=NONE,
     )
     hint = "not measurable here: /sys/class/powercap cannot be read; `nybble doctor` says how to allow it"
     assert before.memory is not None
@@ -298,12 +291,12 @@ def example() -> Comparison:
 
 def comparison(id: int | None = 7) -> Comparison:
     variants = [measured(name) for name in NAMES]
-    japanese = DomainQuality(
+    japanese = blank(
+        DomainQuality,
+        _NOT_YET,
         tokens=900,
         clusters=16,
         kld_mean=estimate(0.71, 0.04),
-        same_top=NONE,
-        hard_flips=NONE,
         z=5.2,
         is_worse=True,
     )

@@ -30,15 +30,7 @@ class Metered:
 
 
 def not_measured(reason: str) -> Energy:
-    nothing = spread.unknown(reason)
-    return Energy(
-        prompt_joules_gross=nothing,
-        prompt_joules_net=nothing,
-        generated_joules_gross=nothing,
-        generated_joules_net=nothing,
-        answer_joules=nothing,
-        reason=reason,
-    )
+    return spread.blank(Energy, reason, reason=reason)
 
 
 def energy(sensor: str, covers: str, metered: Metered) -> Energy:

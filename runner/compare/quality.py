@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
 from runner.compare.clusters import Clusters, Floats, half_width, mapped, mean, quantiles, ratio, share
 from runner.compare.domains import Measured, domains
+from runner.compare.spread import blank
 from runner.compare.tiers import tier
 from runner.wire.compare import DomainQuality, Estimate, Flips, Quality
 
@@ -59,24 +60,14 @@ def summarize_alone(blocks: Sequence[Block], reference: Sequence[ReferenceScores
     """Of a model that cannot be compared by tokens, for it has another vocabulary than the others: perplexity
     of its own tokens and bits per byte; everything else is refused."""
     ours = _reference(blocks, reference)
-    no = Estimate(reason=NO_KLD)
-    return Quality(
+    return blank(
+        Quality,
+        NO_KLD,
         tokens=ours.clusters.tokens,
         clusters=ours.clusters.count,
         ppl=_perplexity(ours.nll, ours.clusters),
         bits_per_byte=_bits_per_byte(ours.nll, ours),
-        ln_ratio=no,
-        kld_mean=no,
-        kld_median=no,
-        kld_p90=no,
-        kld_p99=no,
-        kld_p999=no,
-        delta_p_mean=no,
-        delta_p_rms=no,
-        same_top=no,
-        flips=Flips(tie=no, soft=no, firm=no, hard=no),
-        hard_flips=no,
-        temperature=no,
+        flips=blank(Flips, NO_KLD),
     )
 
 

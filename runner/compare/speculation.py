@@ -13,7 +13,7 @@ from runner import wire
 from runner.client import Client
 from runner.compare import corpus, spread
 from runner.compare.order import Talk
-from runner.wire.compare import Estimate, Speed, SpeedAt
+from runner.wire.compare import Speed, SpeedAt
 
 _PROMPTS = 6
 _TOKENS = 128
@@ -84,16 +84,13 @@ def _times(done: wire.Done) -> tuple[float, float, float]:
 
 
 def _speed(answers: Sequence[_Answer]) -> Speed:
-    no = Estimate(reason=_ELSEWHERE)
     decode_tps = spread.median([answer.decode_tps for answer in answers if answer.tokens > 1] or [0.0])
-    return Speed(
+    return spread.blank(
+        Speed,
+        _ELSEWHERE,
         prompt_tokens=0,
         generate_tokens=_TOKENS,
-        depths=[SpeedAt(depth=0, prefill_tps=no, decode_tps=decode_tps)],
-        load_cold_s=no,
-        load_warm_s=no,
+        depths=[spread.blank(SpeedAt, _ELSEWHERE, depth=0, decode_tps=decode_tps)],
         server_ttft_s=spread.median([answer.ttft_s for answer in answers]),
-        client_ttft_s=no,
-        cold_ttft_s=no,
         time_to_answer_s=spread.median([answer.total_s for answer in answers]),
     )

@@ -11,8 +11,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
+from runner.wire.base import Wire
 from runner.wire.compare import Estimate
+
+W = TypeVar("W", bound=Wire)
 
 _NORMAL = 1.4826
 _SMALL_SAMPLE = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.200, 7: 1.140, 8: 1.129, 9: 1.107}
@@ -43,6 +47,12 @@ def median(samples: Sequence[float]) -> Estimate:
 
 def unknown(reason: str) -> Estimate:
     return Estimate(reason=reason)
+
+
+def blank(kind: type[W], why: str, /, **known: Any) -> W:
+    """With every figure that is not `known` unknown, and `why`."""
+    figures = [name for name, field in kind.model_fields.items() if field.annotation is Estimate]
+    return kind.model_validate({**dict.fromkeys(figures, unknown(why)), **known})
 
 
 def plus(a: Estimate, b: Estimate) -> Estimate:

@@ -11,7 +11,8 @@ from runner.compare.variant import Engine
 from runner.text import clean_name
 
 SPECULATION = "speculation"
-_LONGEST_CONTEXT, _MOST_THREADS = 2**24, 4096
+_MOST = {"context_length": 2**24, "threads": 4096}
+_WORDS = {"kv_type": KV_TYPES, "flash_attention": ("on", "off"), SPECULATION: ("on", "off")}
 _TITLES = {
     "kv_type": "KV {}",
     "flash_attention": "flash attention {}",
@@ -66,18 +67,13 @@ def _ways(vary: Mapping[str, Sequence[str]]) -> Iterator[Way]:
 
 
 def _is_known(setting: str, value: str) -> bool:
-    if setting == "kv_type":
-        return value in KV_TYPES
-    if setting in ("flash_attention", SPECULATION):
-        return value in ("on", "off")
-    largest = _MOST_THREADS if setting == "threads" else _LONGEST_CONTEXT
-    return value.isascii() and value.isdigit() and 1 <= int(value) <= largest
+    if setting in _MOST:
+        return value.isascii() and value.isdigit() and 1 <= int(value) <= _MOST[setting]
+    return value in _WORDS[setting]
 
 
 def _expected(setting: str) -> str:
-    if setting == "kv_type":
-        return ", ".join(KV_TYPES)
-    return "a whole number" if setting in ("threads", "context_length") else "on or off"
+    return f"a number up to {_MOST[setting]:,}" if setting in _MOST else " or ".join(_WORDS[setting])
 
 
 def baseline(engine: Engine, chosen: Sequence[Way]) -> Engine:

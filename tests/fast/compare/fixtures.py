@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.compare.quality import summarize_alone
+from runner.compare.spread import blank
 from runner.compare.wish import Floors, Wish
 from runner.wire.compare import (
     DomainQuality,
@@ -24,7 +25,7 @@ KV_BYTES_PER_TOKEN = 128 * 1024
 """32 layers, 8 KV heads of 128, two times 16 bits."""
 
 COMPUTE_BYTES = int(0.3 * GIB)
-_MISSING = Estimate(reason="not part of this fixture")
+_MISSING = "not part of this fixture"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,7 @@ def variant(row: Row, faster: float = 1.0, error: float = 0.03) -> VariantResult
         energy=_energy(row.joules) if row.joules else None,
         quality=_quality(row, error),
         domains={
-            name: DomainQuality(
-                tokens=2000, clusters=8, kld_mean=_near(kld, error), same_top=_MISSING, hard_flips=_MISSING
-            )
+            name: blank(DomainQuality, _MISSING, tokens=2000, clusters=8, kld_mean=_near(kld, error))
             for name, kld in row.domains.items()
         },
     )
@@ -101,27 +100,22 @@ def _quality(row: Row, error: float) -> Quality:
 def _speed(tps: float) -> Speed:
     """An answer of 256 tokens; prefill is twelve times as fast as writing."""
     at = SpeedAt(depth=0, prefill_tps=_near(12 * tps, 0.005), decode_tps=_near(tps, 0.005))
-    return Speed(
+    return blank(
+        Speed,
+        _MISSING,
         prompt_tokens=512,
         generate_tokens=128,
         depths=[at],
-        load_cold_s=_MISSING,
-        load_warm_s=_MISSING,
-        server_ttft_s=_MISSING,
-        client_ttft_s=_MISSING,
-        cold_ttft_s=_MISSING,
         time_to_answer_s=_near(256 / tps, 0.005),
     )
 
 
 def _energy(joules: float) -> Energy:
-    return Energy(
+    return blank(
+        Energy,
+        _MISSING,
         sensor="RAPL",
         covers="CPU package",
-        prompt_joules_gross=_MISSING,
-        prompt_joules_net=_MISSING,
-        generated_joules_gross=_MISSING,
-        generated_joules_net=_MISSING,
         answer_joules=_near(joules, 0.005),
     )
 
