@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
 
 from llguidance import LLTokenizer
 
@@ -10,24 +11,52 @@ from native.binding import api
 from native.llama import Model
 
 _LONGEST_PIECE = 1024
+_READ_AT_ONCE = 2048
+_buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
 # What llguidance knows special tokens by: no text contains this byte.
 _SPECIAL = b"\xff"
 
 
-def tokenizer(model: Model) -> LLTokenizer:
-    """For matchers, with the bytes that `model.piece` gives out; tokens without are special. Takes 0.2 s for
-    49,152 tokens, and calls llama.cpp's tokenizer, so that the model must stay loaded."""
-    buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
-    vocabulary = model.vocabulary
-    pieces = []
-    for token in range(model.vocabulary_size):
-        count = api.llama_token_to_piece(vocabulary, token, buffer, _LONGEST_PIECE, 0, False)
-        pieces.append(
-            ctypes.string_at(buffer, count) if count > 0 else _SPECIAL + model.token_text(token).encode()
-        )
+class VocabularyReading:
+    """The way to a tokenizer for matchers, in parts between which others get their turn.
+
+    Most parts take some milliseconds. The last two are llguidance's own, hold the GIL, and take 0.08 s each
+    for 49,152 tokens, 0.8 s for 262,144. The tokenizer takes half a kilobyte a token.
+    """
+
+    def __init__(self, model: Model) -> None:
+        """The model must stay loaded: its own tokenizer is called."""
+        self._tokenizer: LLTokenizer | None = None
+        self._parts = _parts(model)
+
+    def advance(self) -> LLTokenizer | None:
+        """Read another part. The tokenizer, once all are read."""
+        if self._tokenizer is None:
+            self._tokenizer = next(self._parts)
+        return self._tokenizer
+
+
+def _parts(model: Model) -> Iterator[LLTokenizer | None]:
+    """Tokens have the bytes that `model.piece` gives out; those without are special."""
+    size = model.vocabulary_size
+    pieces: list[bytes] = []
+    while len(pieces) < size:
+        end = min(len(pieces) + _READ_AT_ONCE, size)
+        pieces += [_piece(model, token) for token in range(len(pieces), end)]
+        yield None
     tokenize = ctypes.cast(api._lib.llama_tokenize, ctypes.c_void_p).value
     # Not in the library's type stub, but what its own llama.cpp module calls.
     made: LLTokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]
-        tokens=pieces, vocab_ptr=vocabulary, tokenize_fptr=tokenize, eos_token=model.end_tokens, slices=None
+        tokens=pieces,
+        vocab_ptr=model.vocabulary,
+        tokenize_fptr=tokenize,
+        eos_token=model.end_tokens,
+        slices=[],
     )
-    return made
+    yield None
+    yield made.with_slices(LLTokenizer.general_slices())
+
+
+def _piece(model: Model, token: int) -> bytes:
+    count = api.llama_token_to_piece(model.vocabulary, token, _buffer, _LONGEST_PIECE, 0, False)
+    return ctypes.string_at(_buffer, count) if count > 0 else _SPECIAL + model.token_text(token).encode()

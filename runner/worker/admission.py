@@ -45,6 +45,8 @@ class Admission:
         for sequence in list(waiting):
             if all(slot.sequence for slot in self._slots):
                 break
+            if not sequence.picker.is_ready:
+                continue
             # The last prompt token is decoded again in any case: its logits pick the first new token.
             wanted = array("i", sequence.tokens[:-1])
             if (found := self._find(wanted)) is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from llguidance import LLTokenizer
 from numpy.typing import NDArray
 
-from native import guidance, vocabulary
+from native import guidance
 from native.llama import Context, Model
 from native.sampler import SamplerChain
 from runner.protocol import Constraint
@@ -21,19 +20,13 @@ _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32
 _MOST_REPICKS = 32
 
 
-@functools.lru_cache(maxsize=1)
-def _tokenizer(model: Model) -> LLTokenizer:
-    """Made at the first request that needs it."""
-    return vocabulary.tokenizer(model)
-
-
 class Guide:
     """The grammar of one request and how far its output has come in it."""
 
-    def __init__(self, model: Model, constraint: Constraint) -> None:
+    def __init__(self, model: Model, tokenizer: LLTokenizer, constraint: Constraint) -> None:
         """Raises Refused if the grammar cannot be used, or does not begin with its triggers."""
         self._model = model
-        self._tokenizer = _tokenizer(model)
+        self._tokenizer = tokenizer
         try:
             self._matcher = guidance.matcher(self._tokenizer, constraint.grammar)
         except guidance.GrammarError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from native.errors import LlamaError
 from native.llama import Context
@@ -27,6 +28,9 @@ from runner.worker.shifting import shift
 from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
 
+if TYPE_CHECKING:
+    from native.vocabulary import VocabularyReading
+
 
 class Engine:
     """Runs the requests of one model. Single-threaded: the thread that made it owns it."""
@@ -44,6 +48,7 @@ class Engine:
         self._context_length = min(options.context_length, context.sequence_context_length)
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
+        self._vocabulary: VocabularyReading | None = None
         self._admission = Admission(context, self._slots, prefixes)
         self._speculation = Speculation(context, drafter)
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
@@ -65,7 +70,7 @@ class Engine:
         except LlamaError as error:
             self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
         except Refused as error:
-            self._outcome.failed(Failed(request.request_id, error.code, str(error), 400))
+            self._outcome.refused(request, error)
 
     def cancel(self, request_id: str) -> None:
         """End a request where it stands. One that already ended is not an error: messages cross."""
@@ -81,6 +86,7 @@ class Engine:
 
     def step(self) -> Stepped:
         """Decode one batch and say what came of it. Raises LlamaError: then the context is lost."""
+        self._guide([sequence for sequence in self._waiting if not sequence.picker.is_ready])
         self._admission.admit(self._waiting)
         if self._waiting:
             self._outcome.queued(self._waiting)
@@ -112,10 +118,29 @@ class Engine:
             request,
             tokens=tokens,
             prompt_length=len(tokens),
-            picker=Picker.build(self._model, request, tokens),
+            picker=Picker(self._model, request, tokens),
             text=TextAssembler(request.sampling.stop),
             submitted_at=time.perf_counter(),
         )
+
+    def _guide(self, sequences: list[Sequence]) -> None:
+        """Make those with constraints ready, once that can be done: until then the others go on."""
+        if not sequences:
+            return
+        if self._vocabulary is None:
+            # Most workers never need it.
+            from native.vocabulary import VocabularyReading
+
+            self._vocabulary = VocabularyReading(self._model)
+        if (tokenizer := self._vocabulary.advance()) is None:
+            return
+        for sequence in sequences:
+            try:
+                sequence.picker.guide(tokenizer)
+            except Refused as error:
+                self._waiting.remove(sequence)
+                sequence.picker.close()
+                self._outcome.refused(sequence.request, error)
 
     def _too_long(self, request: Generate, prompt_tokens: int) -> Failed:
         return Failed(

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from native.llama import Context, Model
-from native.sampler import SamplerChain
 from runner.protocol import Generate, TokenLogprob
 from runner.worker.sampling import build_chain
 
 if TYPE_CHECKING:
+    from llguidance import LLTokenizer
+
     from runner.worker.constrain import Guide
 
 
@@ -24,25 +25,27 @@ class _Picked:
 class Picker:
     """Sampler chain, constraint and log probabilities of one request."""
 
-    def __init__(
-        self, model: Model, chain: SamplerChain, guide: Guide | None, top_logprobs: int | None
-    ) -> None:
+    def __init__(self, model: Model, request: Generate, prompt: list[int]) -> None:
+        """Raises Refused if the request asks for what this model does not have."""
         self._model = model
-        self._chain = chain
-        self._guide = guide
-        self._top_logprobs = top_logprobs
+        self._chain = build_chain(model, request.sampling, prompt)
+        self._constraint = request.constraint
+        self._guide: Guide | None = None
+        self._top_logprobs = request.top_logprobs
         self._last: _Picked | None = None
 
-    @classmethod
-    def build(cls, model: Model, request: Generate, prompt: list[int]) -> Picker:
-        """Raises Refused if the request asks for what this model does not have."""
-        guide = None
-        if request.constraint is not None:
-            # Most workers never need it, nor numpy.
-            from runner.worker.constrain import Guide
+    @property
+    def is_ready(self) -> bool:
+        """False as long as a constraint has no guide."""
+        return self._constraint is None or self._guide is not None
 
-            guide = Guide(model, request.constraint)
-        return cls(model, build_chain(model, request.sampling, prompt), guide, request.top_logprobs)
+    def guide(self, tokenizer: LLTokenizer) -> None:
+        """Begin with the constraint. Raises Refused if it cannot be used."""
+        # Most workers never need it, nor numpy.
+        from runner.worker.constrain import Guide
+
+        if self._constraint is not None:
+            self._guide = Guide(self._model, tokenizer, self._constraint)
 
     @property
     def is_complete(self) -> bool:

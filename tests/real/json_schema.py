@@ -20,9 +20,10 @@ from typing import Any
 import platformdirs
 from filelock import FileLock
 
-from native import guidance, vocabulary
+from native import guidance
 from native.llama import Model
 from native.log import Log
+from native.vocabulary import VocabularyReading
 from runner.errors import InvalidConstraint
 from runner.prep.constraints import compiled
 
@@ -78,7 +79,9 @@ def page(outcomes: dict[str, Outcome]) -> str:
 
 def results() -> dict[str, Outcome]:
     model = Model(TINY_MODEL, 0, lambda _fraction: True, Log())
-    tokenizer = vocabulary.tokenizer(model)
+    reading = VocabularyReading(model)
+    while (tokenizer := reading.advance()) is None:
+        pass
 
     def can_be_written(grammar: str, instance: object) -> bool:
         text = json.dumps(instance, ensure_ascii=False)

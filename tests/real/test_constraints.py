@@ -12,6 +12,7 @@ import pytest
 
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
+from native.vocabulary import VocabularyReading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Sampling
 from runner.worker.constrain import Guide
@@ -74,8 +75,11 @@ def answers(context: Context, guide: Guide, sampling: Sampling) -> tuple[str, li
 def test_answers_of_a_chat_model_meet_the_schema_at_little_cost(context: Context) -> None:
     constraint = Constraint(compiled("json_schema", json.dumps(PERSON)))
     costs_s: list[float] = []
+    vocabulary = VocabularyReading(context.model)
+    while (tokenizer := vocabulary.advance()) is None:
+        pass
     for seed in range(3):
-        text, costs = answers(context, Guide(context.model, constraint), Sampling(seed=seed))
+        text, costs = answers(context, Guide(context.model, tokenizer, constraint), Sampling(seed=seed))
         costs_s += costs
         person = json.loads(text)
         assert set(person) == {"name", "born", "works"}

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
+from native.vocabulary import VocabularyReading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Failed, Generate, Reason, Sampling
 from runner.worker.engine import Engine
@@ -52,9 +53,19 @@ def context(tiny_model: Path) -> Iterator[Context]:
     model.close()
 
 
+@pytest.fixture(scope="module")
+def vocabulary(context: Context) -> VocabularyReading:
+    vocabulary = VocabularyReading(context.model)
+    while vocabulary.advance() is None:
+        pass
+    return vocabulary
+
+
 @pytest.fixture
-def engine(context: Context) -> Engine:
-    return Engine(context, 0.0)
+def engine(context: Context, vocabulary: VocabularyReading) -> Engine:
+    engine = Engine(context, 0.0)
+    engine._vocabulary = vocabulary
+    return engine
 
 
 def constraint(kind: str, source: str, *triggers: str) -> Constraint:
@@ -221,3 +232,26 @@ def test_constrained_and_free_requests_share_steps(engine: Engine) -> None:
     answers = run(engine)
     assert {answers[f"bound {index}"].text for index in range(2)} == {alone.text}
     assert answers["free 0"].text == answers["free 1"].text != alone.text
+
+
+def test_others_go_on_while_the_vocabulary_is_read(context: Context) -> None:
+    engine = Engine(context, 0.0)
+    engine.submit(Generate("running", ("It is",), Sampling(temperature=0, max_tokens=60, ignore_eos=True)))
+    while not engine.step().deltas:
+        pass
+    engine.submit(Generate("bound", ("It is",), GREEDY, constraint=constraint("regex", "[a-z]{8}")))
+    # 8,192 tokens, 2,048 at once, and the first of llguidance's two parts: one of these in each step.
+    for _ in range(5):
+        assert [delta.request_id for delta in engine.step().deltas if delta.text] == ["running"]
+    answers = run(engine)
+    assert re.fullmatch("[a-z]{8}", answers["bound"].text)
+    assert answers["running"].end.completion_tokens == 60
+
+
+def test_a_request_is_cancelled_while_the_vocabulary_is_read_for_it(context: Context) -> None:
+    engine = Engine(context, 0.0)
+    engine.submit(Generate("bound", ("It is",), GREEDY, constraint=constraint("regex", "[a-z]{8}")))
+    engine.step()
+    engine.cancel("bound")
+    (end,) = engine.step().finished
+    assert (end.reason, engine.is_idle) == ("cancelled", True)
