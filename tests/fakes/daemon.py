@@ -18,7 +18,6 @@ from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
@@ -28,6 +27,7 @@ from runner.api import errors
 from runner.api.sessions import router as sessions_router
 from runner.history import History
 from runner.wire.compare import CompareRequest, Comparison, ComparisonDone, ComparisonInfo
+from tests.fakes.listening import listening
 
 START = datetime(2026, 5, 1, 14, 2, tzinfo=UTC)
 
@@ -132,17 +132,21 @@ class FakeDaemon:
         """Listens; on the same port as before if it ran already."""
         listener = socket.create_server(("127.0.0.1", self._port))
         self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            self._app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=0, ws="none"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [listener]})
+        self._loop, self._stopped = asyncio.new_event_loop(), asyncio.Event()
+        self._thread = threading.Thread(target=self._serve, args=(listener,))
         self._thread.start()
+
+    def _serve(self, listener: socket.socket) -> None:
+        async def serve() -> None:
+            async with listening(self._app(), listener):
+                await self._stopped.wait()
+
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(serve())
 
     def stop(self) -> None:
         """Ends at once, also in the middle of an answer."""
-        self._server.should_exit = True
-        self._server.force_exit = True
+        self._loop.call_soon_threadsafe(self._stopped.set)
         self._thread.join()
 
     def close(self) -> None:

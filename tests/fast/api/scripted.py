@@ -7,6 +7,7 @@ end.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,13 +15,12 @@ from functools import cache
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI
-from uvicorn.server import ServerState
 
 from runner import wire
 from runner.api.app import build_app
 from runner.settings import Settings
+from tests.fakes.listening import listening
 
 Step = wire.Wire | Exception | asyncio.Event
 
@@ -88,24 +88,13 @@ def application(listen_host: str) -> FastAPI:
 
 @asynccontextmanager
 async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the application on a free loopback port, behind uvicorn's HTTP: its server would look every
-    tenth of a second whether it should end."""
+    """A client of the application on a free loopback port."""
     app = application(service.settings.host)
     app.state.service = service
-    config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
-    config.load()
-    state = ServerState()
-    # `load` makes the name a class.
-    protocol: Any = config.http_protocol_class
-    server = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
-    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
-        async with httpx.AsyncClient(base_url=address, trust_env=False, timeout=20) as client:
-            yield client
-    finally:
-        server.close()
-        for connection in list(state.connections):
-            connection.shutdown()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with (
+        listening(app, listener),
+        httpx.AsyncClient(base_url=address, trust_env=False, timeout=20) as client,
+    ):
+        yield client
