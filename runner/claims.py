@@ -34,7 +34,6 @@ class Target:
     instance: Instance
     prefix_folder: Path
     measurements: Path
-    speculates: bool = True
     draft_path: Path | None = None
     has_head: bool = False
 
@@ -88,7 +87,6 @@ class Claims:
             instance=instance,
             prefix_folder=self._prefix_folder(instance, header),
             measurements=measurements_folder(self._cache),
-            speculates=settings.speculation,
             draft_path=self._store.blob_path(draft.digest) if draft else None,
             has_head=settings.speculation and not draft and not ask.is_embedding and has_head(header),
         )
@@ -112,7 +110,8 @@ class Claims:
 def load_command(target: Target, placement: Placement, settings: Settings, ram_total_bytes: int) -> Load:
     """How a worker is to load `target` where `placement` says."""
     threads = settings.threads or performance_cores() or physical_cores()
-    prefix_ram_bytes = settings.prefix_ram_bytes
+    own = settings.of(target.name)
+    prefix_ram_bytes = own.prefix_ram_bytes
     if prefix_ram_bytes is None:
         prefix_ram_bytes = min(_MOST_PREFIX_RAM_BYTES, ram_total_bytes // 16)
     instance = target.instance
@@ -127,12 +126,12 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
         kv_type_k=instance.kv_type_k,
         kv_type_v=instance.kv_type_v,
         flash_attention=instance.flash_attention,
-        speculation=target.speculates,
+        speculation=own.speculation,
         draft_path=str(target.draft_path) if target.draft_path else None,
         has_head=target.has_head,
         prefix_ram_bytes=0 if instance.is_embedding else prefix_ram_bytes,
         prefix_disk_path=None if instance.is_embedding else str(target.prefix_folder),
-        prefix_disk_bytes=0 if instance.is_embedding else settings.prefix_disk_bytes,
+        prefix_disk_bytes=0 if instance.is_embedding else own.prefix_disk_bytes,
         measurements_path=str(target.measurements),
         is_embedding=instance.is_embedding,
     )

@@ -29,6 +29,8 @@ class ModelSettings:
     draft: str | None = None
     overflow: Literal["error", "truncate", "shift"] = "error"
     speculation: bool = True
+    prefix_ram_bytes: int | None = None
+    prefix_disk_bytes: int = 4 * 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,6 @@ class Settings(ModelSettings):
     memory_budget_bytes: int | None = None
     threads: int | None = None
     prefill_step_s: float = PREFILL_STEPS_S["balanced"]
-    prefix_ram_bytes: int | None = None
-    prefix_disk_bytes: int = 4 * 2**30
     drain_s: float = 10.0
     hf_endpoint: str | None = None
     hf_token: str | None = None

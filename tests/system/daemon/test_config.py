@@ -86,12 +86,12 @@ def test_mistakes_are_named(text: str, environment: dict[str, str], says: str, h
 def test_a_model_has_its_own_settings_and_takes_the_rest_from_all(file: Path) -> None:
     file.write_text(
         'context_length = 512\nkv_type_k = "q8_0"\n'
-        '[models.SmolLM2]\nkv_type = "q4_0"\nkeep_alive = -1\ndraft = "tiny"\n'
+        '[models.SmolLM2]\nkv_type = "q4_0"\nkeep_alive = -1\ndraft = "tiny"\nprefix_ram = "64MiB"\n'
         '[models."user/repository:Q8_0"]\nspeculation = false\n'
     )
     settings, _ = config.load({}, {"NYBBLE_CONTEXT_LENGTH": "1024"}, file)
     assert settings.of("smollm2:135m") == ModelSettings(
-        context_length=1024, kv_type="q4_0", keep_alive_s=-1, draft="tiny"
+        context_length=1024, kv_type="q4_0", keep_alive_s=-1, draft="tiny", prefix_ram_bytes=64 * 2**20
     )
     repository = settings.of("hf.co/user/repository:Q8_0")
     assert (repository.speculation, repository.kv_type_k, repository.context_length) == (False, "q8_0", 1024)
