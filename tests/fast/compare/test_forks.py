@@ -82,6 +82,25 @@ def test_nobody_knows_what_a_cut_answer_would_have_been() -> None:
     assert answers.identical[128].reason == "some answers were cut before 128 tokens"
 
 
+def test_prompts_that_are_cut_early_do_not_hide_how_long_the_others_stay_together() -> None:
+    """Of two answers that may be long one stays; those of 64 tokens are counted as far as they go."""
+    long, short = _answer(*[1, 2] * 100), _answer(*[1, 2] * 32)
+    asked = [Asked(str(limit), "prose", limit) for limit in (256, 256, 64)]
+    parted = _answer(*[1, 2] * 50, 4, END)
+    answers = summarize_answers(asked, [long, long, short], [long, parted, short], PIECES)
+    assert {length: share.value for length, share in answers.identical.items()} == {
+        32: 1,
+        128: 0.5,
+        256: None,
+    }
+    assert summarize_answers(asked[2:], [short], [short], PIECES).identical[128].value is None
+
+
+def test_circles_are_counted_where_answers_do_not_end() -> None:
+    answers = _compared((_answer(1, END), _answer(*[2, 3] * 40)), (_answer(1, END), _answer(*[2] * 40, END)))
+    assert answers.looped is not None and (answers.looped.value, answers.capped.value) == (0.5, 0.5)
+
+
 def test_a_letter_across_two_tokens_is_read_whole() -> None:
     fork = _compared((_answer(5, 6, 4, END), _answer(5, 6, 2, END))).forks[0]
     assert (fork.shared_text, fork.reference_text) == ("ü", "üsat")
