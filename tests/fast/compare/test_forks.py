@@ -97,8 +97,10 @@ def test_prompts_that_are_cut_early_do_not_hide_how_long_the_others_stay_togethe
 
 
 def test_circles_are_counted_where_answers_do_not_end() -> None:
-    answers = _compared((_answer(1, END), _answer(*[2, 3] * 40)), (_answer(1, END), _answer(*[2] * 40, END)))
-    assert answers.looped is not None and (answers.looped.value, answers.capped.value) == (0.5, 0.5)
+    ends = _answer(1, END)
+    answers = _compared((ends, _answer(*[2, 3] * 40)), (ends, _answer(*[2] * 40, END)), (ends, ends))
+    assert answers.looped is not None
+    assert answers.looped.value == answers.capped.value == pytest.approx(1 / 3)
 
 
 def test_a_letter_across_two_tokens_is_read_whole() -> None:
