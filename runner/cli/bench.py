@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.cli import output
+from runner.cli.arguments import numbers
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ async def bench(  # noqa: PLR0913 (typer: one for each option)
         given = {
             "prompt_tokens": prompt_tokens,
             "generate_tokens": generate_tokens,
-            "depths": _numbers("--depths", depths),
-            "clients": _numbers("--clients", clients, least=1),
+            "depths": _ascending("--depths", depths),
+            "clients": _ascending("--clients", clients, least=1),
             "repetitions": repetitions,
         }
         await _measure(session, model, _plan(quick, given), against, json)
@@ -67,14 +67,10 @@ def _plan(quick: bool, given: dict[str, Any]) -> Plan:
     return replace(plan, **{name: value for name, value in given.items() if value is not None})
 
 
-def _numbers(option: str, text: str | None, least: int = 0) -> tuple[int, ...] | None:
-    """Different numbers, ascending, without those below `least`."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(re.fullmatch(r"\d{1,7}", part) for part in parts):
-        raise typer.BadParameter(f"{option} expects whole numbers with commas between them, as 0,2048")
-    return tuple(sorted({int(part) for part in parts if int(part) >= least}))
+def _ascending(option: str, text: str | None, least: int = 0) -> tuple[int, ...] | None:
+    """Different numbers, without those below `least`."""
+    given = numbers(option, text)
+    return None if given is None else tuple(sorted({number for number in given if number >= least}))
 
 
 async def _measure(session: Session, model: str, plan: Plan, against: str | None, json: bool) -> None:

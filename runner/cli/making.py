@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import human, output, progress
+from runner.cli.arguments import numbers, parsed
 from runner.cli.jobs import Alias
 from runner.cli.models import Name
 from runner.cli.session import Json, Session, client_command
@@ -17,7 +17,6 @@ from runner.cli.session import Json, Session, client_command
 if TYPE_CHECKING:
     from runner.wire import JobDone
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(k|M|G|T)?(i?)B?", re.IGNORECASE)
 _EXPERIMENT = "Leave layers out, counted from 0: an experiment, whose cost is measured."
 
 
@@ -54,6 +53,7 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
     json: Json = False,
 ) -> None:
     """Make a quantization of a local model, or the best mixture of quantizations for a size."""
+    from runner import config_values
     from runner.wire import QuantizeRequest
 
     request = QuantizeRequest.model_validate(
@@ -63,10 +63,10 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
             "alias": alias,
             "force": force,
             "imatrix": imatrix if imatrix in (None, "auto") else str(_file("--imatrix", imatrix)),
-            "prune_layers": _layers(prune_layers),
-            "budget_bytes": None if fit is None else size_bytes(fit),
+            "prune_layers": numbers("--prune-layers", prune_layers) or [],
+            "budget_bytes": parsed("--fit", _budget, fit),
             "min_tps": min_tps,
-            "effort": _effort(effort),
+            "effort": parsed("--effort", config_values.choice("quick", "standard", "deep"), effort),
         }
     )
     async with session.client() as client:
@@ -116,28 +116,12 @@ def _write(done: JobDone, json: bool) -> None:
         output.write(done.file)
 
 
-def size_bytes(text: str) -> int:
-    """ "5.5GB" is 5,500,000,000 and "5.5GiB" 5,905,580,032. Raises BadParameter."""
-    found = _SIZE.fullmatch(text.strip())
-    if found is None or float(found[1]) <= 0:
-        raise typer.BadParameter(f"{text} is no size", param_hint="--fit")
-    power = "kmgt".index(found[2].lower()) + 1 if found[2] else 0
-    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
+def _budget(text: str) -> int:
+    from runner import config_values
 
-
-def _layers(text: str | None) -> list[int]:
-    numbers = [part.strip() for part in (text or "").split(",") if part.strip()]
-    if not all(number.isdecimal() for number in numbers):
-        raise typer.BadParameter(
-            "expects whole numbers with commas between them", param_hint="--prune-layers"
-        )
-    return [int(number) for number in numbers]
-
-
-def _effort(text: str) -> str:
-    if text not in ("quick", "standard", "deep"):
-        raise typer.BadParameter("expects quick, standard or deep", param_hint="--effort")
-    return text
+    if not (size_bytes := config_values.size(text)):
+        raise ValueError("expects a size above 0")
+    return size_bytes
 
 
 def _file(option: str, name: str) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import output
+from runner.cli.arguments import parsed
 from runner.cli.session import Session, client_command
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
     verbose: Annotated[bool, typer.Option("--verbose", help="Print times and speeds.")] = False,
 ) -> None:
     """Answer a prompt, or chat when there is none."""
+    from runner import config_values
     from runner.cli.answer import Ask, answer
     from runner.cli.options import parse_format, parse_options, parse_overflow
 
@@ -52,7 +54,7 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
         options=parse_options(option or []),
         system=system,
         raw=raw,
-        keep_alive_s=_duration(keep_alive),
+        keep_alive_s=parsed("--keep-alive", config_values.duration, keep_alive),
         verbose=verbose,
         constraint=parse_format(form) if form else None,
         overflow=parse_overflow(overflow) if overflow else None,
@@ -84,12 +86,3 @@ async def present(client: Client, name: str) -> ModelInfo:
         if error.code != "model_not_found":
             raise
     return await progress.follow(client.pull(as_request(name)))
-
-
-def _duration(text: str | None) -> float | None:
-    from runner import config_values
-
-    try:
-        return None if text is None else config_values.duration(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"--keep-alive {error}") from None
