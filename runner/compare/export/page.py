@@ -34,8 +34,8 @@ _STRIP = """Part of what was scored. Heat: KL divergence at the token; a ring: t
 something else; red and underlined: although the reference was sure (lead above 1 nat)."""
 _FORKS = "Greedy answers to the same prompts: where they part, and what both ranked there."
 
-_TASKS = """Sums, JSON for a schema, calls of tools. − were right in the reference's answers only, + in these only;
-p of McNemar's exact test is in the tooltip. So few tasks illustrate; KL divergence is evidence."""
+_TASKS = """Sums, JSON, calls of tools. − are right in the reference's answers only, + in these only; p is that of
+McNemar's exact test. So few tasks illustrate; KL divergence is evidence."""
 
 
 def page(comparison: Comparison) -> str:

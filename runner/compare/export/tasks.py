@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from runner.compare.export.markup import element, table
-from runner.compare.export.words import note, with_error
+from runner.compare.export.words import note
 from runner.wire.compare import Comparison, TaskScore
 
 
@@ -17,13 +17,13 @@ def task_table(comparison: Comparison) -> Markup | None:
         [element("th", each.name, scope="row"), *(_cell(each.tasks.get(part)) for part in parts)]
         for each in shown
     ]
-    return table(["right, %", *parts], rows) if rows else None
+    return table(["right", *parts], rows) if rows else None
 
 
 def _cell(score: TaskScore | None) -> Markup:
     if score is None:
         return element("td", "–")
-    flips = f"lost {score.lost}, gained {score.gained}; p = {score.p_value:.2g}"
-    shown = element("small", f" −{score.lost} +{score.gained}") if score.lost or score.gained else None
-    title = "; ".join(filter(None, (f"{len(score.outcomes)} tasks", note(score.right, 100.0), flips)))
-    return element("td", with_error(score.right, 100.0), shown, title=title)
+    flips = f" −{score.lost} +{score.gained}, p = {score.p_value:.2g}"
+    small = element("small", flips) if score.lost or score.gained else None
+    right = f"{sum(score.outcomes)} of {len(score.outcomes)}"
+    return element("td", right, small, title=note(score.right, 100.0))

@@ -211,7 +211,7 @@ def test_tasks_are_shown_where_they_say_something() -> None:
         text = "\n".join(plain(line) for line in table(Course.of(comparison), 300))
         assert ("TASKS" in text) == shown
         html = str(task_table(comparison))
-        assert f" −{40 - right} +0" in html and f"p = {p_value(40 - right, 0):.2g}" in html
+        assert f"{right} of 40<small> −{40 - right} +0, p = {p_value(40 - right, 0):.2g}</small>" in html
         sheet = csv.DictReader(render(comparison, "csv").splitlines())
         assert [row["tasks_right"] for row in sheet] == ["1.0", f"{right / 40}"]
     assert task_table(example()) is None
