@@ -74,11 +74,9 @@ def embedding_need(header: Header, context_length: int, texts: int) -> MemoryNee
         return MemoryNeed(header.weights_bytes, 0, compute_bytes + context_length * logits_bytes)
     affordable = _EMBEDDING_LOGITS_BYTES // logits_bytes
     part = min(BATCH_TOKENS, max(_SHORTEST_PART_TOKENS, affordable))
-    recurrent, _ = _layer_kinds(header)
     return MemoryNeed(
         header.weights_bytes,
-        kv_cache_bytes(header, context_length + part, 1)
-        + (texts - 1) * len(recurrent) * _state_bytes(header),
+        kv_cache_bytes(header, context_length + part, 1) + recurrent_bytes(header, texts - 1),
         _compute_bytes(header, context_length + part, part, part),
     )
 
@@ -93,12 +91,18 @@ def kv_cache_bytes(
     """Keys, values and recurrent states of all slots."""
     full_cells, window_cells = _cells(header, context_length, batch_tokens)
     slides = _sliding_layers(header)
-    recurrent, attending = _layer_kinds(header)
+    _, attending = _layer_kinds(header)
     total = 0.0
     for layer in attending:
         sliding = layer < len(slides) and slides[layer]
         total += (window_cells if sliding else full_cells) * _row_bytes(header, layer, sliding, kv)
-    return slots * (int(total) + len(recurrent) * _state_bytes(header))
+    return slots * int(total) + recurrent_bytes(header, slots)
+
+
+def recurrent_bytes(header: Header, slots: int) -> int:
+    """Recurrent states of all slots."""
+    recurrent, _ = _layer_kinds(header)
+    return slots * len(recurrent) * _state_bytes(header)
 
 
 def _layer_kinds(header: Header) -> tuple[set[int], set[int]]:

@@ -16,7 +16,7 @@ from runner.loaded import Request
 from runner.lookup import Lookup
 from runner.placement import Demand, Placement, Wish
 from runner.prediction_head import has_head
-from runner.protocol import Load
+from runner.protocol import HEAD_ROLLBACK_TOKENS, Load
 from runner.settings import ModelSettings, Settings
 
 _MOST_PREFIX_RAM_BYTES = 2**30
@@ -69,6 +69,7 @@ class Claims:
         header = await self._lookup.header(manifest)
         draft = None if ask.is_embedding else await self._draft(manifest, ask.draft or settings.draft)
         instance = _instance(manifest, settings, ask, draft)
+        drafts_itself = settings.speculation and not draft and not ask.is_embedding and has_head(header)
         request = Request(
             request_id=ask.request_id,
             key=instance.key,
@@ -76,6 +77,7 @@ class Claims:
                 header=header,
                 wish=_wish(settings, instance, ask),
                 draft=await self._lookup.header(draft) if draft else None,
+                rollback_tokens=HEAD_ROLLBACK_TOKENS if drafts_itself else 0,
             ),
             keep_alive_s=ask.keep_alive_s,
             usual_keep_alive_s=settings.keep_alive_s,
@@ -88,7 +90,7 @@ class Claims:
             prefix_folder=self._prefix_folder(instance, header),
             measurements=measurements_folder(self._cache),
             draft_path=self._store.blob_path(draft.digest) if draft else None,
-            has_head=settings.speculation and not draft and not ask.is_embedding and has_head(header),
+            has_head=drafts_itself,
         )
         return request, target
 

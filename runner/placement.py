@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from modelstore.fit import MemoryNeed, embedding_need, memory_need
+from modelstore.fit import MemoryNeed, embedding_need, memory_need, recurrent_bytes
 from modelstore.header import Header
 from modelstore.kv_types import F16, KvTypes, obstacle
 
@@ -61,12 +61,13 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What is to be loaded. `surplus_bytes` is what an earlier load of the same took beyond the arithmetic,
-    by measurement."""
+    """What is to be loaded. `rollback_tokens` is of how many tokens it keeps the recurrent state before them.
+    `surplus_bytes` is what an earlier load of the same took beyond the arithmetic, by measurement."""
 
     header: Header
     wish: Wish = Wish()
     draft: Header | None = None
+    rollback_tokens: int = 0
     surplus_bytes: int = 0
 
     def need(self, context_length: int, slots: int) -> MemoryNeed:
@@ -78,7 +79,8 @@ class Demand:
         needs = [memory_need(each, context_length, slots, kv=self.wish.kv) for each in headers]
         return MemoryNeed(
             weights_bytes=sum(need.weights_bytes for need in needs),
-            kv_bytes=sum(need.kv_bytes for need in needs),
+            kv_bytes=sum(need.kv_bytes for need in needs)
+            + self.rollback_tokens * recurrent_bytes(self.header, slots),
             compute_bytes=sum(need.compute_bytes for need in needs) + self.surplus_bytes,
         )
 

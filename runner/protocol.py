@@ -15,6 +15,10 @@ import msgspec
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """Longest line either side accepts: a 128k-token prompt as text stays far below it."""
 
+HEAD_ROLLBACK_TOKENS = 3
+"""How many guesses of a model's own head a recurrent state can take back: each takes the memory of one more
+state, and heads are rarely right for longer."""
+
 
 class ProtocolError(Exception):
     """The other side sent a line that is not one of these messages."""

@@ -45,7 +45,7 @@ class Admission:
         for sequence in list(waiting):
             if all(slot.sequence for slot in self._slots):
                 break
-            if not sequence.picker.is_ready:
+            if not sequence.is_ready:
                 continue
             # The last prompt token is decoded again in any case: its logits pick the first new token.
             wanted = array("i", sequence.tokens[:-1])

@@ -86,7 +86,8 @@ class Engine:
 
     def step(self) -> Stepped:
         """Decode one batch and say what came of it. Raises LlamaError: then the context is lost."""
-        self._guide([sequence for sequence in self._waiting if not sequence.picker.is_ready])
+        if unready := [sequence for sequence in self._waiting if not sequence.is_ready]:
+            self._prepare(unready)
         self._admission.admit(self._waiting)
         if self._waiting:
             self._outcome.queued(self._waiting)
@@ -123,10 +124,8 @@ class Engine:
             submitted_at=time.perf_counter(),
         )
 
-    def _guide(self, sequences: list[Sequence]) -> None:
-        """Make those with constraints ready, once that can be done: until then the others go on."""
-        if not sequences:
-            return
+    def _prepare(self, sequences: list[Sequence]) -> None:
+        """Guides for those with constraints, once the vocabulary has been read: the others go on meanwhile."""
         if self._vocabulary is None:
             # Most workers never need it.
             from native.vocabulary import VocabularyReading
@@ -134,9 +133,12 @@ class Engine:
             self._vocabulary = VocabularyReading(self._model)
         if (tokenizer := self._vocabulary.advance()) is None:
             return
+        from runner.worker.constrain import Guide
+
         for sequence in sequences:
             try:
-                sequence.picker.guide(tokenizer)
+                if (constraint := sequence.request.constraint) is not None:
+                    sequence.picker.guide = Guide(self._model, tokenizer, constraint)
             except Refused as error:
                 self._waiting.remove(sequence)
                 sequence.picker.close()

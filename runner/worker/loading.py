@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from native import head, offload
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
-from runner.protocol import Event, Load, LoadProgressed, Ready
+from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, Ready
 from runner.worker.flash_trial import Record, Verdict
 
 if TYPE_CHECKING:
@@ -104,10 +104,9 @@ def _progress(put: Callable[[Event], None]) -> Callable[[float], bool]:
 
 
 def _options(model: Model, command: Load, is_flash: bool | None, with_head: bool) -> ContextOptions:
-    from runner.worker.drafting.head import LONGEST_ROLLBACK
     from runner.worker.speculate import draft_tokens
 
-    rollback_tokens = LONGEST_ROLLBACK if with_head and model.is_recurrent else 0
+    rollback_tokens = HEAD_ROLLBACK_TOKENS if with_head and model.is_recurrent else 0
     return ContextOptions(
         command.context_length,
         command.slots,

@@ -10,8 +10,6 @@ from runner.protocol import Generate, TokenLogprob
 from runner.worker.sampling import build_chain
 
 if TYPE_CHECKING:
-    from llguidance import LLTokenizer
-
     from runner.worker.constrain import Guide
 
 
@@ -23,42 +21,29 @@ class _Picked:
 
 
 class Picker:
-    """Sampler chain, constraint and log probabilities of one request."""
+    """Sampler chain, constraint and log probabilities of one request. One with a constraint must get its
+    `guide` before the first pick."""
 
     def __init__(self, model: Model, request: Generate, prompt: list[int]) -> None:
         """Raises Refused if the request asks for what this model does not have."""
         self._model = model
         self._chain = build_chain(model, request.sampling, prompt)
-        self._constraint = request.constraint
-        self._guide: Guide | None = None
+        self.guide: Guide | None = None
         self._top_logprobs = request.top_logprobs
         self._last: _Picked | None = None
 
     @property
-    def is_ready(self) -> bool:
-        """False as long as a constraint has no guide."""
-        return self._constraint is None or self._guide is not None
-
-    def guide(self, tokenizer: LLTokenizer) -> None:
-        """Begin with the constraint. Raises Refused if it cannot be used."""
-        # Most workers never need it, nor numpy.
-        from runner.worker.constrain import Guide
-
-        if self._constraint is not None:
-            self._guide = Guide(self._model, tokenizer, self._constraint)
-
-    @property
     def is_complete(self) -> bool:
         """The constraint is met and nothing may follow."""
-        return self._guide is not None and self._guide.is_complete
+        return self.guide is not None and self.guide.is_complete
 
     def pick(self, context: Context, row: int) -> int | None:
         """The next token, from batch row `row`; chain and constraint have accepted it. None if the constraint
         cannot be met."""
-        if self._guide is None:
+        if self.guide is None:
             token: int | None = self._chain.sample(context, row)
         else:
-            token = self._guide.pick(self._chain, context, row)
+            token = self.guide.pick(self._chain, context, row)
         if self._top_logprobs is not None and token is not None:
             self._last = _Picked(token, context, row)
         return token
@@ -66,9 +51,9 @@ class Picker:
     def forced(self) -> list[int]:
         """Tokens that the constraint leaves no choice about after the last pick; accepted already. None are
         if log probabilities are asked for: only what is computed has one."""
-        if self._guide is None or self._top_logprobs is not None:
+        if self.guide is None or self._top_logprobs is not None:
             return []
-        tokens = self._guide.forced()
+        tokens = self.guide.forced()
         for token in tokens:
             self._chain.accept(token)
         return tokens

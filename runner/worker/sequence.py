@@ -40,6 +40,11 @@ class Sequence:
         return self.request.request_id
 
     @property
+    def is_ready(self) -> bool:
+        """False as long as its constraint has no guide."""
+        return self.request.constraint is None or self.picker.guide is not None
+
+    @property
     def is_prefilling(self) -> bool:
         return self.computed + self.shifted < self.prompt_length
 

@@ -12,8 +12,6 @@ from native.llama import Context
 from runner.worker.drafting.drafter import READ_TOKENS, Drafter, Wish
 from runner.worker.slots import Slot
 
-LONGEST_ROLLBACK = 3
-"""So many guesses can a recurrent state take back: heads are rarely right for longer."""
 # A block and the output matrix, of a dozen or more blocks.
 _RELATIVE_S = 0.2
 

@@ -14,9 +14,9 @@ from modelstore.header import Header
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from runner.prediction_head import has_head
-from runner.protocol import Generate, Sampling
+from runner.protocol import HEAD_ROLLBACK_TOKENS, Generate, Sampling
 from runner.worker.drafting.drafter import Drafter, Wish
-from runner.worker.drafting.head import LONGEST_ROLLBACK, Head
+from runner.worker.drafting.head import Head
 from runner.worker.engine import Engine
 from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.speculate import draft_tokens
@@ -39,7 +39,7 @@ class Written:
 
     @contextmanager
     def engine(self, slots: int = 1, *, with_head: bool = True) -> Iterator[Engine]:
-        rollback = LONGEST_ROLLBACK if with_head and self.model.is_recurrent else 0
+        rollback = HEAD_ROLLBACK_TOKENS if with_head and self.model.is_recurrent else 0
         room = draft_tokens(self.model, slots, rollback) if with_head else 0
         exact = ContextOptions(512, slots, 256, 1, 1, room, "f32", "f32", False, rollback_tokens=rollback)
         context = Context(self.model, exact)

@@ -20,6 +20,7 @@ from runner.placement import (
     most_wasteful,
     place,
 )
+from tests.kinds_gguf import write_kind
 
 GB = 10**9
 ROOMY = Machine(ram_total_bytes=32 * GB, ram_available_bytes=30 * GB)
@@ -67,6 +68,15 @@ def test_memory_counts_the_draft_model_and_the_type_of_the_cache(tiny: Demand) -
     plain, small = tiny.need(1024, 4), wanting(tiny, Wish(kv=KvTypes("q8_0", "q8_0"))).need(1024, 4)
     assert small.kv_bytes / plain.kv_bytes == 34 / 64 and small.weights_bytes == plain.weights_bytes
     assert replace(tiny, draft=tiny.header).need(1024, 4).total_bytes == 2 * plain.total_bytes
+
+
+def test_memory_counts_the_states_that_a_head_goes_back_to(tmp_path: Path) -> None:
+    path = write_kind(tmp_path / "model.gguf", "hybrid with head")
+    with path.open("rb") as file:
+        demand = Demand(read_header(file, path.stat().st_size))
+    one, four = (demand.need(length, 4).kv_bytes for length in (1024, 4096))
+    states_bytes = one - (four - one) // 3
+    assert replace(demand, rollback_tokens=3).need(1024, 4).kv_bytes == one + 3 * states_bytes
 
 
 def test_what_an_earlier_load_took_counts_instead_of_the_arithmetic(tiny: Demand) -> None:
