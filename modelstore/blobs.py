@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,11 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from modelstore import progress
-from modelstore.errors import InvalidName, NotFound, StorageFull, Unusable
+from modelstore.errors import InvalidName, NotFound, NybbleError, StorageFull, Unusable
 
 CHUNK_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_FILE_NAME = re.compile(r"sha256-([0-9a-f]{64})")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LOCK_POLL_S = 0.1
 
@@ -62,7 +64,7 @@ class Blobs:
     @contextlib.contextmanager
     def exclusive(self, key: str, cancelled: Event) -> Iterator[None]:
         """Waits until no other thread or process writes the partial of `key`; Cancelled while waiting."""
-        lock = FileLock(self.partial_path(key).with_suffix(".lock"), mode=0o600, thread_local=False)
+        lock = self._lock(key)
         while True:
             progress.check(cancelled)
             try:
@@ -103,6 +105,23 @@ class Blobs:
             target.unlink()
         return status.st_size if status.st_nlink == 1 else 0
 
+    def older_than(self, age_s: float) -> Iterator[Digest]:
+        """Blobs that nothing has touched for so long: their bytes, their names or their modes."""
+        for path in self._blobs.glob("sha256-*"):
+            status, match = path.lstat(), _FILE_NAME.fullmatch(path.name)
+            # An import keeps the time at which its file was written, but not that of its new name.
+            touched_s = max(status.st_mtime, status.st_ctime)
+            if match and time.time() - touched_s >= age_s:
+                yield Digest(match[1])
+
+    def delete_unless_busy(self, digest: Digest) -> int:
+        """`delete`, but not what somebody holds: `exclusive`, or as Windows does with files in use."""
+        try:
+            with self._lock(digest.hex).acquire(timeout=0):
+                return self.delete(digest)
+        except (Timeout, NybbleError):
+            return 0
+
     def ensure_free(self, needed_bytes: int) -> None:
         """Raises StorageFull, with both numbers, if the store's disk has less than `needed_bytes` free."""
         make_folder(self.root)
@@ -112,6 +131,9 @@ class Blobs:
                 f"Needs {megabytes(needed_bytes)} but only {megabytes(free_bytes)} are free in {self.root}",
                 hint="Free some space or move the store: NYBBLE_HOME. What is already downloaded is kept.",
             )
+
+    def _lock(self, key: str) -> FileLock:
+        return FileLock(self.partial_path(key).with_suffix(".lock"), mode=0o600, thread_local=False)
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -19,6 +19,8 @@ from modelstore.gguf import read_header
 from modelstore.manifests import Damaged, Manifest, Manifests
 from modelstore.progress import Emit, Progress
 
+_ORPHAN_AGE_S = 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Publication:
@@ -92,6 +94,21 @@ class Store:
             self.revision += 1
             return self._collect([manifest.digest])
 
+    def sweep(self, age_s: float = _ORPHAN_AGE_S) -> int:
+        """Removes weights that no tag names: a crash between file and manifest leaves them. Returns the bytes
+        freed.
+
+        Those that a job holds stay, and those that were touched less than `age_s` ago. All of them stay while
+        a manifest is unreadable, or none is there: a folder of manifests may be lost, too.
+        """
+        if not self.root.is_dir():
+            return 0
+        with self._changing():
+            manifests, damaged = self._manifests.all()
+            old = (str(each) for each in self.blobs.older_than(age_s) if manifests)
+            orphans = gc.garbage(old, manifests, damaged)
+            return sum(self.blobs.delete_unless_busy(Digest.parse(each)) for each in orphans)
+
     def copy(self, source: str, destination: str) -> Manifest:
         """A second tag for the same weights; an existing destination is replaced."""
         name = catalog.canonical(names.parse_tag(destination))
@@ -130,9 +147,11 @@ class Store:
         manifest = _describe(file, publication)
         if digest is None:
             digest = self._hash(file, emit, cancelled)
-            if self.has_intact(digest, manifest.size_bytes, emit, cancelled):
-                file.unlink()
-                return self.tag(digest, publication, emit)
+            # Held, so that no sweep removes what is here before it has a tag.
+            with self.blobs.exclusive(digest.hex, cancelled):
+                if self.has_intact(digest, manifest.size_bytes, emit, cancelled):
+                    file.unlink()
+                    return self.tag(digest, publication, emit)
         with self._changing():
             self.blobs.publish(file, digest)
             return self._write(dataclasses.replace(manifest, digest=str(digest)), emit)

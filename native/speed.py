@@ -32,6 +32,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 
 from native.binding import api
@@ -114,6 +115,9 @@ class Bench:
 
     def first_load(self) -> dict[str, Any]:
         load_s = self.load()
+        # Such a file has a speed, too: that of nothing.
+        if not np.isfinite(self._context.logits(0)).all():
+            raise LlamaError("its logits are not numbers (NaN or infinite): the file is damaged")
         return {
             "devices": placed_on(self._log.infos),
             "hardware": asdict(take_snapshot()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -15,6 +16,8 @@ from typing import Self
 
 import psutil
 
+from modelstore.blobs import megabytes
+from modelstore.errors import NybbleError
 from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
 from modelstore.progress import Emit, Progress
@@ -37,6 +40,8 @@ from runner.prep.pool import Prep
 from runner.report import Event
 from runner.settings import Settings
 from runner.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
 
 Updates = AsyncGenerator[wire.JobProgress | wire.JobDone]
 
@@ -66,10 +71,20 @@ class Service:
     async def __aenter__(self) -> Self:
         self._machine.start()
         await asyncio.to_thread(remove_stale_prefixes, self.paths.cache)
+        self._sweeping = asyncio.create_task(asyncio.to_thread(self._sweep))
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         await self.close()
+
+    def _sweep(self) -> None:
+        try:
+            freed = self.store.sweep()
+        except NybbleError as error:
+            _log.warning("the store was not looked through for weights without a tag: %s", error.message)
+            return
+        if freed:
+            _log.info("removed %s of weights that no tag names", megabytes(freed))
 
     # The daemon itself
 
@@ -92,6 +107,7 @@ class Service:
     async def close(self) -> None:
         """End all requests with an error record, then workers, jobs and children."""
         await self._supervisor.close()
+        await self._sweeping
         await self._jobs.close()
         await self._prep.close()
         await self._machine.close()
@@ -122,6 +138,7 @@ class Service:
         """Delete a tag; a loaded model is unloaded when its requests are done. Raises NotFound."""
         manifest = await asyncio.to_thread(self.store.get, name)
         freed = await asyncio.to_thread(self.store.remove, name)
+        await asyncio.to_thread(self._sweep)
         self._supervisor.unload(manifest.digest)
         if freed:
             await asyncio.to_thread(remove_prefixes, self.paths.cache, manifest.digest)

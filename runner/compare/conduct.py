@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -112,14 +111,6 @@ def _plan(task: Task, selection: Selection, engine: Engine) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """Variants that can be run, with what their files say."""
-
-    variants: list[Variant]
-    headers: dict[str, Header]
-
-
 class _Comparing:
     """The parts in order: files, quality, speed, decision."""
 
@@ -151,33 +142,31 @@ class _Comparing:
             return self._finish(reference)
 
     @contextmanager
-    def _ready(self, entries: Sequence[Entry]) -> Iterator[_Ready]:
-        """What can be had of them; the others get a problem in their rows."""
-        ready = _Ready([], {})
+    def _ready(self, entries: Sequence[Entry]) -> Iterator[dict[Variant, Header]]:
+        """What can be had of them, with what their files say; the others get a problem in their rows."""
+        ready: dict[Variant, Header] = {}
         with ExitStack() as stack:
             for entry in entries:
                 progress.check(self._task.talk.cancelled)
                 try:
                     variant = stack.enter_context(self._workshop.ready(entry))
-                    header = header_of(variant)
+                    ready[variant] = header_of(variant)
                 except (Unusable, NotFound, UserError, WorkerFailed) as error:
                     self._task.board.refuse(entry.name, error)
                     continue
-                ready.variants.append(variant)
-                ready.headers[variant.name] = header
-                self._task.board.describe(variant, header, entry.settings)
+                self._task.board.describe(variant, ready[variant], entry.settings)
             yield ready
 
-    def _measure(self, reference: Variant | None, ready: _Ready, is_last: bool) -> None:
-        request = self._task.order.request
-        measured = [*([reference] if reference else []), *ready.variants]
+    def _measure(self, reference: Variant | None, ready: dict[Variant, Header], is_last: bool) -> None:
+        measured = [*([reference] if reference else []), *ready]
         self._task.outlook.later = self._later(measured) if is_last else None
-        if self._quality and self._reference and ready.variants:
-            ours = [each for each in ready.variants if each.name not in self._foreign]
-            self._quality.run(ours, ready.headers, is_last)
-            foreign = [each for each in ready.variants if each.name in self._foreign]
-            measure_foreign(self._task, self._reference, foreign)
-        if request.measure != "quality":
+        if self._quality and self._reference and ready:
+            foreign = [each for each in ready if each.name in self._foreign]
+            self._quality.run({each: ready[each] for each in ready if each not in foreign}, is_last)
+            if foreign:
+                has_others = self._quality.scores.reference_quality() is not None
+                measure_foreign(self._task, self._reference, foreign, has_others)
+        if self._task.order.request.measure != "quality":
             resources.measure(self._task, measured)
 
     def _later(self, measured: Sequence[Variant]) -> Work | None:

@@ -24,15 +24,17 @@ from runner.errors import TemplateFailed, WorkerFailed
 from runner.wire.compare import Quality
 
 
-def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant]) -> None:
+def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant], has_others: bool) -> None:
     """Bits per byte of texts that no model wrote, and tasks, each model in its own tokens: what compares
-    across vocabularies. That KL divergence is refused is a problem of their rows. Raises WorkerFailed if the
-    reference does not run any more."""
-    if not variants:
-        return
+    across vocabularies. That KL divergence is refused is a problem of their rows. The reference's own bits
+    per byte come from the scoring beside others of its vocabulary, or from here unless it `has_others`.
+    Raises WorkerFailed if the reference does not run any more."""
     asked = exercises(plan.answering(task.order.request).exercises)
     with Scorer.running(reference.variant, (), None, task.talk.cancelled) as scorer:
         ours = _solutions(task, scorer, reference.variant)
+        if not has_others:
+            quality = _quality(task, scorer, reference, reference.variant)
+            task.board.update(reference.variant.name, quality=quality)
     if ours:
         task.board.update(reference.variant.name, tasks=mark(asked, ours, ours))
     for variant in map(plan.for_scoring, variants):

@@ -43,7 +43,8 @@ def _facts(choice: Candidate, lineup: Lineup, wish: Wish) -> list[str]:
     if choice.decode_tps is not None:
         facts.append(f"{rounded(choice.decode_tps)} tok/s")
     if choice.loss is not None:
-        error = f" ± {choice.loss.error:.1g}" if choice.loss.error else ""
+        half = choice.loss.upper - choice.loss.value
+        error = f" ± {half:.1g}" if half > 0 else ""
         facts.append(f"{_RULERS[lineup.ruler]} {choice.loss.value:.3g}{error}")
     if choice.right and lineup.ruler == "bits_per_byte":
         facts.append(f"{sum(choice.right)} of {len(choice.right)} tasks right")

@@ -149,7 +149,7 @@ def test_reason_names_neighbours_and_what_keeps_them_out() -> None:
     assert found.choice == "Q6_K"
     assert found.reason == (
         "Q6_K: 7.45 GB with a context of 4,096 tokens (601 MB to spare), 11.9 tok/s, "
-        "KL divergence 0.00545 ± 0.0002. "
+        "KL divergence 0.00545 ± 0.0003. "
         "Q8_0: 1.94 GB more, 0.25 times the KL divergence, answers 27% slower, "
         "but needs 9.40 GB with a context of 4,096 tokens, and 8.05 GB can be had; "
         "Q5_K_M: 870 MB less, 2 times the KL divergence, answers 11% faster."
@@ -211,7 +211,7 @@ def test_quality_alone_is_ranked_by_the_size_of_the_files() -> None:
     alone = [each.model_copy(update={"speed": None, "memory": None}) for each in EVERYTHING]
     found, _ = recommend(alone, [], wish("balanced", 7.0))
     assert found.choice == "Q6_K"
-    assert found.reason.startswith("Q6_K: KL divergence 0.00545 ± 0.0002. Q8_0: 1.94 GB more")
+    assert found.reason.startswith("Q6_K: KL divergence 0.00545 ± 0.0003. Q8_0: 1.94 GB more")
 
 
 def test_a_choice_may_be_off_the_front() -> None:

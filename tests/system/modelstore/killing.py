@@ -82,6 +82,9 @@ def check(store: Store, scenario: str, action_is_done: bool) -> None:
         blobs = {path.name for path in store.root.glob("blobs/*")}
         used = {manifest.digest.replace(":", "-") for manifest in manifests}
         assert used <= blobs
+        store.sweep(age_s=0)
+        left = {path.name for path in store.root.glob("blobs/*")}
+        assert left == (used or blobs), "whatever a kill has left goes, and nothing else"
         assert not [path for path in store.root.glob("*/*") if path.suffix in (".partial", ".tmp")]
 
 

@@ -257,6 +257,22 @@ def test_garbage_is_what_no_readable_manifest_uses(store: Store) -> None:
     assert gc.garbage([used.digest, unused], store.models(), store.damaged()) == frozenset()
 
 
+def test_a_sweep_takes_old_weights_without_a_tag_that_nobody_works_on(store: Store, tmp_path: Path) -> None:
+    orphan = own_copy(store, "orphan", tmp_path)
+    (store.root / "manifests" / "orphan%3Alatest.json").unlink()
+    assert store.sweep(age_s=0) == 0, "without any manifest: they may be lost, not the weights"
+    used = add(store, "tiny", OTHER)
+    assert store.sweep() == 0, "it is young"
+    with store.blobs.exclusive(Digest.parse(orphan.digest).hex, Event()):
+        assert store.sweep(age_s=0) == 0, "a job is about to name it"
+    unreadable = store.root / "manifests" / "x.json"
+    unreadable.write_bytes(b"")
+    assert store.sweep(age_s=0) == 0, "the unreadable manifest may be its"
+    unreadable.unlink()
+    assert store.sweep(age_s=0) == orphan.size_bytes
+    assert [path.name for path in store.root.glob("blobs/*")] == [used.digest.replace(":", "-")]
+
+
 @pytest.mark.parametrize(
     "text",
     [
