@@ -15,6 +15,7 @@ from tests.commands import nybble_here
 from tests.daemons import Daemon
 
 SMALL = ("-p", "16", "-n", "8", "-d", "0,32", "-c", "1,2", "-r", "2")
+QUICKER = ("-p", "16", "-n", "8", "-d", "0", "-c", "0", "-r", "2")
 
 
 def test_measures_keeps_and_compares(shared: Daemon) -> None:
@@ -30,7 +31,7 @@ def test_measures_keeps_and_compares(shared: Daemon) -> None:
     assert run["setup"]["slots"].endswith(" tokens")
     assert "pp16 @ d32" in first.stderr and "served" in first.stderr
 
-    second = nybble_here("bench", "tiny", "-p", "16", "-n", "8", "-d", "0", "-c", "0", "--against", "last")
+    second = nybble_here("bench", "tiny", *QUICKER, "--against", "last")
     assert second.code == 0, second.stderr
     assert "not the same as in run 1: slots: " in second.stderr
     rows = [line.split() for line in second.stdout.splitlines()]
