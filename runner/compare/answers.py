@@ -66,6 +66,11 @@ class Batch:
     seconds: float
     blocks: tuple[Block, ...]
 
+    @property
+    def tokens(self) -> int:
+        """To be scored."""
+        return sum(each.scored_tokens for each in self.blocks)
+
 
 class Writer:
     """Writes batch after batch, sampled at temperature 1, domains in turn; only the assistant's tokens are
@@ -85,7 +90,7 @@ class Writer:
     @property
     def written(self) -> int:
         """Tokens to be scored."""
-        return sum(each.scored_tokens for each in self.blocks)
+        return sum(batch.tokens for batch in self.batches)
 
     @property
     def is_done(self) -> bool:

@@ -30,23 +30,20 @@ class Manuscript:
         return self._writer.blocks
 
     @property
-    def opening(self) -> Sequence[Block]:
-        """The first batch."""
-        return self._writer.batches[0].blocks
+    def batches(self) -> Sequence[Batch]:
+        return self._writer.batches
 
     @property
     def missing_tokens(self) -> int:
         """That are still to be written."""
         return 0 if self._writer.is_done else self._writer.plan.tokens - self._writer.written
 
-    def write(self, scorer: Scorer) -> float:
-        """Another batch by the first of the scorer's models, kept at once; the seconds that took. Raises what
-        `Writer.write` raises."""
+    def write(self, scorer: Scorer) -> None:
+        """Another batch by the first of the scorer's models, kept at once. Raises as `Writer.write` does."""
         batch, number = self._writer.write(scorer), len(self._writer.batches) - 1
         self._evidence.keep_piece(self._key, number, json.dumps(asdict(batch)).encode())
         # Another comparison may have been first, and scored what it wrote.
         self._writer.batches[number] = _batch(self._evidence.pieces(self._key)[number])
-        return batch.seconds
 
 
 def _batch(payload: bytes) -> Batch:

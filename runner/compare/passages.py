@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from modelstore.errors import Unusable
 from runner.compare import corpus, plan
-from runner.compare.answers import AnswerPlan
+from runner.compare.answers import AnswerPlan, Batch
 from runner.compare.block import Block
 from runner.compare.blocks import BESIDE, EFFICIENT, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence
@@ -43,7 +43,7 @@ class Passages:
         self.kind, self.template, self.notes = kind, template, notes
         self.fixed = tuple(replace(block, index=_FIRST_FIXED + block.index) for block in fixed)
         self._text = text
-        opening = text.opening if isinstance(text, Manuscript) else text
+        opening = text.batches[0].blocks if isinstance(text, Manuscript) else text
         self.stream = stream_digest([*opening, *self.fixed])
 
     @property
@@ -60,9 +60,15 @@ class Passages:
         """That the reference is still to write, if all is to be scored."""
         return self._text.missing_tokens if isinstance(self._text, Manuscript) else 0
 
-    def grow(self, scorer: Scorer) -> float:
-        """The reference, the first of the scorer's models, writes more; the seconds that took."""
-        return self._text.write(scorer) if isinstance(self._text, Manuscript) else 0.0
+    @property
+    def batches(self) -> Sequence[Batch]:
+        """Of answers, as they were written."""
+        return self._text.batches if isinstance(self._text, Manuscript) else ()
+
+    def grow(self, scorer: Scorer) -> None:
+        """The reference, the first of the scorer's models, writes more."""
+        if isinstance(self._text, Manuscript):
+            self._text.write(scorer)
 
     def facts(self) -> dict[str, str]:
         """For the result."""

@@ -43,6 +43,8 @@ class Reference:
             source = Source(task.order.request, chat_of(scorer.loaded[0], header), task.evidence, self.key)
             task.talk.progress("writing answers", variant.name)
             self.passages = source.passages(scorer)
+            for batch in self.passages.batches:
+                task.outlook.took("sampling", batch.tokens, batch.seconds)
             first = self.passages.main[0]
             self.strip_pieces = scorer.pieces(first.tokens[first.first_scored :])
             self.noise_floor = self._noise_floor(scorer)
@@ -54,8 +56,9 @@ class Reference:
         """Write more of what is scored; the first of the scorer's models is this one."""
         missing = self.passages.missing_tokens
         self._task.talk.progress("writing answers", self.variant.name, 0, missing)
-        seconds = self.passages.grow(scorer)
-        self._task.outlook.took("sampling", missing - self.passages.missing_tokens, seconds)
+        self.passages.grow(scorer)
+        written = self.passages.batches[-1]
+        self._task.outlook.took("sampling", written.tokens, written.seconds)
 
     def write_record(self) -> None:
         """All that a candidate is held against which is loaded without the reference. Raises WorkerFailed."""
