@@ -237,8 +237,8 @@ class VariantResult(Wire):
     domains: dict[str, DomainQuality] = Field(default_factory=dict)
     answers: Answers | None = None
     tasks: dict[str, TaskScore] = Field(default_factory=dict)
-    """By what must be right: "all" of it; "math"; "valid JSON", "JSON fits schema", "JSON right"; "tool name",
-    "tool call right"."""
+    """By what must be right: "all" of it, "math", "valid JSON", "JSON fits schema", "JSON right",
+    "tool name", "tool call right"."""
     strip: list[TokenHeat] = Field(default_factory=list)
     problems: list[str] = Field(default_factory=list)
 
