@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import statistics
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -17,9 +18,14 @@ def sources(*folders: str) -> dict[Path, str]:
     return {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in paths}
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def code_lines(source: str) -> int:
     """Lines with code on them: no blank ones, no comments, no docstrings."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     prose: set[int] = set()
     for node in ast.walk(tree):
         if (
@@ -34,7 +40,7 @@ def code_lines(source: str) -> int:
 
 def functions(source: str) -> Iterator[tuple[str, int]]:
     """Every function with its length in lines, signature and docstring included."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
 

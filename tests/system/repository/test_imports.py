@@ -48,7 +48,7 @@ def test_contracts_between_rooms() -> None:
     "code, forbidden",
     [
         (HELP, [*HEAVY, "pydantic", "runner.client"]),
-        (LIST, [*HEAVY, "httpx", "anyio", "rich", "modelstore.store"]),
+        (LIST, [*HEAVY, "httpx", "anyio", "rich", "modelstore.store", "runner.cli.compare"]),
         (
             "import runner.daemon, runner.service, runner.supervisor, runner.api.app",
             [
