@@ -8,10 +8,9 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 
-from native.batch import Batch
 from native.binding import api
 from native.errors import LlamaError
-from native.llama import ContextOptions, Model
+from native.llama import Context, ContextOptions, Model
 
 # Attention of encoders runs over all that shares a batch: beyond this the packing costs more than it saves.
 _PACKED_TOKENS = 512
@@ -51,8 +50,8 @@ def rerank_template(model: Model) -> str | None:
     return text.decode("utf-8", "replace") if text else None
 
 
-class EmbeddingContext:
-    """Decodes batches of whole texts and keeps nothing of them.
+class EmbeddingContext(Context):
+    """Decodes batches of whole texts, all of whose tokens must be outputs, and keeps nothing of them.
 
     Pooling is the file's; a language model without one is read at its last token. Where that token sees all
     before it, a text may be spread over several decodes (`can_split`); everywhere else it must be in one.
@@ -71,53 +70,36 @@ class EmbeddingContext:
             pooling = api.LLAMA_POOLING_TYPE_LAST if is_causal else api.LLAMA_POOLING_TYPE_MEAN
         splits = is_causal and pooling in (api.LLAMA_POOLING_TYPE_LAST, api.LLAMA_POOLING_TYPE_RANK)
         batch_tokens = _split_batch_tokens(model) if splits else context_length
-        params = api.llama_context_default_params()
-        # A text that is spread over decodes shares the cache with the texts of one batch.
-        params.n_ctx = context_length + batch_tokens if is_causal else context_length
-        params.n_seq_max = sequences
-        params.n_batch = params.n_ubatch = batch_tokens
-        params.n_threads = threads
-        params.n_threads_batch = prefill_threads
-        # Texts of any length share one cache; an encoder has none, and would divide its length instead.
-        params.kv_unified = True
-        params.embeddings = True
-        params.pooling_type = pooling
-        params.no_perf = True
-        self.model = model
+        self._pooling, self._is_causal = pooling, is_causal
+        options = ContextOptions(
+            context_length,
+            sequences,
+            batch_tokens,
+            threads,
+            prefill_threads,
+            # Texts of any length share one cache; an encoder has none, and would divide its length instead.
+            kv_unified=True,
+        )
+        super().__init__(model, options)
         self.can_split = splits
         self.is_reranker = pooling == api.LLAMA_POOLING_TYPE_RANK
         width = api.llama_model_n_cls_out if self.is_reranker else api.llama_model_n_embd_out
         self.width = int(width(model.handle))
         self.packed_tokens = min(_PACKED_TOKENS, batch_tokens)
-        self.options = ContextOptions(context_length, sequences, batch_tokens, threads, prefill_threads)
-        self._handle = api.llama_init_from_model(model.handle, params)
-        if not self._handle:
-            raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
-        self._memory = api.llama_get_memory(self._handle)
-        self.batch = Batch(batch_tokens, sequences)
 
-    def close(self) -> None:
-        if self._handle:
-            api.llama_free(self._handle)
-            self._handle = None
-
-    @property
-    def threads(self) -> int:
-        return int(api.llama_n_threads(self._handle))
+    def _parameters(self) -> api.llama_context_params:
+        params, options, usual = super()._parameters(), self.options, api.llama_context_default_params()
+        # A text that is spread over decodes shares the cache with the texts of one batch.
+        params.n_ctx = options.context_length + (options.batch_tokens if self._is_causal else 0)
+        params.n_outputs_max, params.swa_full = usual.n_outputs_max, usual.swa_full
+        params.embeddings = True
+        params.pooling_type = self._pooling
+        return params
 
     @property
     def logits_bytes(self) -> int:
         """What llama.cpp will take for logits of all tokens, wanted or not, when the first batch is full."""
         return self.options.batch_tokens * self.model.vocabulary_size * ctypes.sizeof(ctypes.c_float)
-
-    def set_threads(self, threads: int, prefill_threads: int) -> None:
-        api.llama_set_n_threads(self._handle, threads, prefill_threads)
-
-    def decode(self) -> None:
-        """Run `self.batch`, all of whose tokens must be outputs. Raises LlamaError."""
-        status = api.llama_decode(self._handle, self.batch.struct)
-        if status != 0:
-            raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
 
     def vector(self, sequence: int) -> bytes:
         """`width` 32-bit floats of a sequence that the last decode completed. Raises LlamaError."""
@@ -125,11 +107,6 @@ class EmbeddingContext:
         if not pointer:
             raise LlamaError("llama.cpp has no vector for a sequence it has read")
         return ctypes.string_at(pointer, self.width * ctypes.sizeof(ctypes.c_float))
-
-    def forget(self, sequence: int) -> None:
-        """Let go of a sequence, so that its number can be used for another."""
-        if self._memory:
-            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
 
 def _split_batch_tokens(model: Model) -> int:

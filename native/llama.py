@@ -145,11 +145,6 @@ class Model:
     def size_bytes(self) -> int:
         return int(api.llama_model_size(self._handle))
 
-    @property
-    def chat_template(self) -> str | None:
-        text = api.llama_model_chat_template(self._handle, None)
-        return text.decode("utf-8", "replace") if text else None
-
     def metadata(self) -> dict[str, str]:
         """The header's scalar keys and values, as text. (llama.cpp does not give out arrays.)"""
         count = int(api.llama_model_meta_count(self._handle))

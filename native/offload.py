@@ -9,7 +9,6 @@ from dataclasses import dataclass
 _BUFFER = re.compile(r"\w+:\s+(\S+)\s+(model|KV|RS|compute|output) buffer size =\s*([\d.]+) MiB")
 _LAYERS = re.compile(r"load_tensors: offloaded (\d+/\d+) layers to GPU")
 _FLASH_STATE = re.compile(r"llama_context: flash_attn\s+= (\w+)")
-_SPLITS = re.compile(r"\w+: graph splits = (\d+)")
 _FLASH_FOUND, _FLASH_LACKING = "Flash Attention enabled", "Flash Attention not supported"
 _HOST_DEVICES = frozenset({"CPU"})
 
@@ -56,12 +55,6 @@ def flash_attention(log_lines: Iterable[str]) -> bool | None:
         elif _FLASH_LACKING in line:
             state = False
     return state
-
-
-def graph_splits(log_lines: Iterable[str]) -> int | None:
-    """Parts that a step of the context made last is cut into because devices take turns."""
-    found = [int(match[1]) for line in log_lines if (match := _SPLITS.match(line))]
-    return found[-1] if found else None
 
 
 def _device(buffer_name: str) -> str:

@@ -82,7 +82,7 @@ class Embedder:
         if job in self._jobs:
             self._jobs.remove(job)
         if split and split.job is job:
-            self._context.forget(split.sequence)
+            self._context.clear(split.sequence)
             self._split = None
         self._fail(job.request, "cancelled", "the request was cancelled", 499)
 
@@ -195,7 +195,7 @@ class Embedder:
     def _keep(self, reading: _Reading) -> None:
         job = reading.job
         job.vectors[reading.index] = self._context.vector(reading.sequence)
-        self._context.forget(reading.sequence)
+        self._context.clear(reading.sequence)
         job.done += 1
         if job.done == len(job.inputs):
             self._finish(job)

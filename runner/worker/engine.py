@@ -125,7 +125,7 @@ class Engine:
         )
 
     def _prepare(self, sequences: list[Sequence]) -> None:
-        """Guides for those with constraints, once the vocabulary has been read: the others go on meanwhile."""
+        """Guides for those with constraints, once the vocabulary has been read. The others need not wait."""
         if self._vocabulary is None:
             # Most workers never need it.
             from native.vocabulary import VocabularyReading

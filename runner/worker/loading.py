@@ -33,7 +33,7 @@ _PROGRESS_STEP = 0.05
 class Loaded:
     """`flash_record` is where a verdict belongs that has still to be measured."""
 
-    context: Context | EmbeddingContext
+    context: Context
     ready: Ready
     drafter: Drafter | None = None
     flash_record: Record | None = None
@@ -62,14 +62,16 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))
     reading.start()
     attention, drafter = _Attention(), None
-    context: Context | EmbeddingContext
+    unlisted_bytes = 0
     if command.is_embedding:
-        context = _embedding_context(model, command)
+        embedding = _embedding_context(model, command)
+        context: Context = embedding
+        unlisted_bytes = embedding.logits_bytes
     else:
         attention = _attention(model, command)
         context = Context(model, _options(model, command, attention.is_flash, with_head))
     log_lines = [*log.infos, *log.errors]
-    if isinstance(context, Context):
+    if not command.is_embedding:
         drafter = _drafter(context, command, log, with_head)
     reading.join()
     ready = Ready(
@@ -81,10 +83,9 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         bos_text=model.token_text(model.bos_token),
         eos_text=model.token_text(model.eos_token),
         control_tokens=tuple(control_tokens),
-        memory_bytes=_memory_bytes(offload.buffers(log.infos))
-        + (0 if isinstance(context, Context) else context.logits_bytes),
+        memory_bytes=_memory_bytes(offload.buffers(log.infos)) + unlisted_bytes,
         flash_attention=offload.flash_attention(log_lines),
-        can_shift=isinstance(context, Context) and context.can_shift,
+        can_shift=not command.is_embedding and context.can_shift,
         notes=tuple(note for note in (attention.note, _head_note(command, with_head)) if note),
     )
     return Loaded(context, ready, drafter, attention.record)
