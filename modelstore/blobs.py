@@ -77,6 +77,16 @@ class Blobs:
         finally:
             lock.release()
 
+    @contextlib.contextmanager
+    def scratch(self, key: str, cancelled: Event) -> Iterator[Path]:
+        """A partial for one writer that nobody continues: what is left of it at the end goes."""
+        with self.exclusive(key, cancelled):
+            partial = self.partial_path(key)
+            try:
+                yield partial
+            finally:
+                partial.unlink(missing_ok=True)
+
     def size_bytes(self, digest: Digest) -> int | None:
         """Size of the published file, None if there is none. Unusable if something else is in its place."""
         return regular_size_bytes(self.path(digest))

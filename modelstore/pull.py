@@ -159,11 +159,7 @@ def _import(store: Store, ref: names.LocalFile, tag: str | None, emit: Emit, can
     source = local.resolve(ref.path)
     tag = tag or catalog.canonical(names.from_file_name(source.name))
     key = "import-" + hashlib.sha256(str(source).encode()).hexdigest()[:16]
-    with store.blobs.exclusive(key, cancelled):
-        partial = store.blobs.partial_path(key)
-        try:
-            local.bring(source, partial, store.blobs, emit, cancelled)
-            publication = Publication(tag, source.name, f"file: {source}")
-            return store.publish(partial, None, publication, emit, cancelled)
-        finally:
-            partial.unlink(missing_ok=True)
+    publication = Publication(tag, source.name, f"file: {source}")
+    with store.blobs.scratch(key, cancelled) as partial:
+        local.bring(source, partial, store.blobs, emit, cancelled)
+        return store.publish(partial, None, publication, emit, cancelled)

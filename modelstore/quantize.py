@@ -63,14 +63,10 @@ def quantize(
     recipe = Recipe(label, request.imatrix, prune_layers=_pruned(request.prune_layers, header))
     publication = _publication(source, kind, recipe, request.alias)
     key = f"quantize-{source.digest.removeprefix('sha256:')[:16]}-{_key(recipe)}"
-    with store.blobs.exclusive(key, cancelled):
-        partial = store.blobs.partial_path(key)
-        try:
-            conversion = Conversion(path, header, partial, recipe)
-            make(conversion, Throttle(emit), store.blobs.ensure_free, cancelled)
-            return store.publish(partial, None, publication, emit, cancelled)
-        finally:
-            partial.unlink(missing_ok=True)
+    with store.blobs.scratch(key, cancelled) as partial:
+        conversion = Conversion(path, header, partial, recipe)
+        make(conversion, Throttle(emit), store.blobs.ensure_free, cancelled)
+        return store.publish(partial, None, publication, emit, cancelled)
 
 
 def refuse_lossy(source: str, kind: str, label: str) -> None:
