@@ -61,6 +61,12 @@ class Passages:
         return self._text.missing_tokens if isinstance(self._text, Manuscript) else 0
 
     @property
+    def missing_blocks(self) -> int:
+        """About as many, if they are as long as those before."""
+        written = sum(batch.tokens for batch in self.batches)
+        return -(-self.missing_tokens * len(self.main) // written) if written else 0
+
+    @property
     def batches(self) -> Sequence[Batch]:
         """Of answers, as they were written."""
         return self._text.batches if isinstance(self._text, Manuscript) else ()

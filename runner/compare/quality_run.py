@@ -133,8 +133,7 @@ class QualityRun:
             to_read = models * (sum(len(each.tokens) for each in left) + missing)
             work: Work = Work({"reading": to_read, "sampling": missing})
             remaining_s = self._task.outlook.remaining_s(work + self._greedy.work(models))
-            # What is still to be written comes in blocks like this one.
-            total = done + len(left) + -(-missing // block.scored_tokens)
+            total = done + len(left) + self._passages.missing_blocks
             self._task.talk.progress("scoring", names, done, total, remaining_s)
             self._watch_ranking()
             if self._task.board.is_due():
