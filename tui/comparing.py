@@ -35,10 +35,11 @@ class Setup:
     def of(cls, comparison: Comparison) -> Setup:
         """To do it again; a text of the user's is not kept, so it is not known any more."""
         rows = comparison.variants
-        varied = chain.from_iterable(row.settings.items() for row in rows)
         values: dict[str, list[str]] = {}
-        for name, value in varied:
-            values.setdefault(name, []).append(value)
+        if len({row.digest for row in rows}) == 1:
+            # One file in several ways.
+            for name, value in chain.from_iterable(row.settings.items() for row in rows):
+                values.setdefault(name, []).append(value)
         reference = next((_quant(row) for row in rows if row.name == comparison.reference), "")
         return cls(
             model=comparison.model,

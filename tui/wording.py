@@ -9,7 +9,7 @@ from runner.text import clean, clean_name, in_line
 from tui.keys import first_key
 from tui.state import Pull, State, Turn
 
-_BAR_CELLS = 24
+_BAR_CELLS = 16
 
 
 def size(byte_count: int) -> str:
@@ -53,7 +53,7 @@ def turn_state(turn: Turn) -> str:
 def progress(turn: Turn) -> str:
     """The line under an answer that is on its way."""
     total = turn.prompt_tokens if turn.phase == "prefill" else None
-    parts = [turn_state(turn) + (f" of {total:,} tokens" if total else "")]
+    parts = [turn_state(turn) + ("" if total is None else f" of {total:,} tokens")]
     if turn.phase == "decode":
         parts = [f"{turn.completion_tokens:,} tokens"]
         parts += [] if turn.decode_tps is None else [rate(turn.decode_tps)]

@@ -53,6 +53,7 @@ class CompareSetup(Vertical):
             for row in rows[-2:]:
                 row.disabled = True
             files = offers(model, state.models or ())
+            files += [Offer(word) for word in sorted(setup.quants - {each.word for each in files})]
             rows += [Option(_row(each, setup), id=_FILE + each.word) for each in files]
         self.list.refill(rows)
         if self.list.highlighted is None:

@@ -32,6 +32,8 @@ _PLOT_WIDTH, _PLOT_HEIGHTS = 64, (12, 17)
 _WORDS_WIDTH = 34
 """The least that sentences need beside the plot; with less they stand below."""
 _HEAD_LINES = 2
+_BESIDE = 2
+"""Cells of the scrollbar, and before it."""
 
 View = Literal["result", "kinds of text", "answers"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -105,9 +107,10 @@ class ComparisonView(Vertical):
 
     @on(OptionList.OptionHighlighted)
     def _draw_detail(self) -> None:
-        course, width = self._comparing.shown, self.scrollable_content_region.width
+        course = self._comparing.shown
         if course is None:
             return
+        width = self.scrollable_content_region.width - _BESIDE
         view, variant = VIEWS[self._view], self._variant(course)
         self.set_class(width < _PLOT_WIDTH + _WORDS_WIDTH, "-stacked")
         self.set_class(view == "answers", "-answers")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import get_args
 
 import pytest
 from textual.pilot import Pilot
 
 from runner.wire.compare import Comparison, ComparisonDone, Effort, Intent
-from tests.comparisons import NAMES, beginning, comparison, finished, infos, measured, middle
+from tests.comparisons import NAMES, beginning, comparison, example, finished, infos, measured, middle
 from tests.fakes.daemon import FakeDaemon, Gate, Step, error, model
 from tests.system.tui.screen import application, desk_of, ready, shows, started, text, type_in, until
 from tests.system.tui.test_hostile import ESCAPES, MARKUP
@@ -125,6 +126,56 @@ async def test_an_earlier_comparison_is_opened_while_another_runs(daemon: FakeDa
         await pilot.press("ctrl+l", "j", "enter")
         await shows(pilot, "there is no comparison 2")
         assert desk_of(pilot).state.comparing.is_running
+
+
+async def test_one_variant_in_detail_and_once_more_from_a_saved_one(daemon: FakeDaemon) -> None:
+    daemon.infos, daemon.kept = infos(), [example().model_copy(update={"id": 3})]
+    daemon.comparisons.append([*beginning(), Gate()])
+    async with started(daemon, size=(120, 45)) as pilot:
+        await pilot.press("f4", "ctrl+l", "enter")
+        await shows(pilot, "memory, GB →")
+        await pilot.press("x")
+        await shows(pilot, "speed, tok/s →")
+        await pilot.press("x")
+        await shows(pilot, "size, GB →")
+        await pilot.press("G", "enter")
+        await shows(pilot, "Q2_K against F16")
+        await shows(pilot, "KIND OF TEXT")
+        await pilot.press("right")
+        await shows(pilot, "1 of 2 · prose · parts after 9 tokens: a harmless tie")
+        assert "ranked  “Imagine” 52 %" in text(pilot) and "lockers" in text(pilot)
+        await pilot.press("right_square_bracket")
+        await shows(pilot, "2 of 2 · math · parts after 4 tokens: a real change")
+        await pilot.press("g")
+        await shows(pilot, "This is the reference")
+        await pilot.press("escape")
+        await shows(pilot, "8 chosen")
+        await pilot.press("r")
+        await shows(pilot, "scoring · 4 of 16")
+    (asked,) = daemon.compared
+    assert (asked.name, asked.context, asked.quants) == (
+        "llama3:8b",
+        8192,
+        sorted(row.tag or "" for row in example().variants),
+    )
+
+
+async def test_a_text_that_cannot_be_read_is_named(daemon: FakeDaemon, tmp_path: Path) -> None:
+    latin = tmp_path / "letter.txt"
+    latin.write_bytes(b"caf\xe9")
+    async with started(daemon, size=(120, 45)) as pilot:
+        await pilot.press("f4", *"jjjjj", "enter")
+        await shows(pilot, "A file of text to score")
+        await type_in(pilot, str(tmp_path / "nothing"))
+        await pilot.press("enter")
+        await shows(pilot, "there is no such file")
+        await pilot.press("ctrl+u")
+        await type_in(pilot, str(latin))
+        await pilot.press("enter")
+        await until(pilot, lambda: desk_of(pilot).state.comparing.setup.text == str(latin))
+        await pilot.press("r")
+        await shows(pilot, "hint: the text is a file of UTF-8")
+    assert daemon.compared == []
 
 
 async def test_a_model_that_is_not_here_can_be_compared(daemon: FakeDaemon) -> None:

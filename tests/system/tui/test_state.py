@@ -92,7 +92,7 @@ def test_how_a_pull_reads() -> None:
     assert pull_line(pull) == "downloading  50 MB"
     half = wire.JobProgress(phase="downloading", completed_bytes=150_000_000, total_bytes=300_000_000)
     pull = pull.after(half, 2.0)
-    assert pull_line(pull) == "downloading  ━━━━━━━━━━━━╌╌╌╌╌╌╌╌╌╌╌╌  50% of 300 MB  50 MB/s"
+    assert pull_line(pull) == "downloading  ━━━━━━━━╌╌╌╌╌╌╌╌  50% of 300 MB  50 MB/s"
     verifying = pull.after(
         wire.JobProgress(phase="verifying", completed_bytes=0, total_bytes=300_000_000), 3.0
     )
