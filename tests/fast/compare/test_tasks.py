@@ -13,7 +13,7 @@ import pytest
 from runner.compare.answering import with_speed_ups
 from runner.compare.exercises import exercises, last_number
 from runner.compare.export import render
-from runner.compare.export.tasks import task_table
+from runner.compare.export.tables import task_table
 from runner.compare.json_exercises import first_object
 from runner.compare.marking import mark, marked
 from runner.compare.mcnemar import discordant, p_value
