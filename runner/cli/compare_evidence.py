@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from runner.client import Client
     from runner.wire.compare import Comparison
 
-_FORMATS = ("html", "svg", "md", "csv", "json")
-
 Which = Annotated[
     list[str],
     typer.Argument(metavar="ID...", help="Of `compare list`, or exported JSON files; several in one table."),
@@ -68,11 +66,11 @@ async def export(
 
     Without --format the ending of FILE decides; a report is one file that needs no network.
     """
-    from runner.compare.export import render
+    from runner.compare.export import FORMATS, render
 
     chosen = format_name or (file.suffix.removeprefix(".").lower() if file else "")
-    if chosen not in _FORMATS:
-        raise typer.BadParameter(f"--format expects one of {', '.join(_FORMATS)}")
+    if chosen not in FORMATS:
+        raise typer.BadParameter(f"--format expects one of {', '.join(FORMATS)}")
     rendered = render(await _joined(session, which), chosen)
     if file is None:
         typer.echo(rendered, nl=False)

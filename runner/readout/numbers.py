@@ -54,9 +54,11 @@ def half_width(estimate: Estimate) -> float | None:
 
 
 def rounded(value: float) -> str:
-    """About three digits: `0.0123`, `4.58`, `31.4`, `1,240`."""
-    if value == 0 or not math.isfinite(value):
+    """About three digits: `0.0123`, `4.58`, `31.4`, `1,240`; whole numbers as they are."""
+    if not math.isfinite(value):
         return f"{value:g}"
+    if value == round(value):
+        return f"{value:,.0f}"
     decimals = 2 - math.floor(math.log10(abs(value)))
     return f"{value:,.{max(0, min(decimals, _MOST_DECIMALS))}f}"
 

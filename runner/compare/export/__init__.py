@@ -7,17 +7,34 @@ Everything is rendered from the stored result: no model is needed. All text in a
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 from modelstore.errors import UserError
 from runner.text import clean
 from runner.wire.compare import Comparison
 
+Format = Literal["html", "svg", "md", "csv", "json"]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
-def render(comparison: Comparison, format_name: str) -> str:
+
+def render(comparison: Comparison, format_name: Format) -> str:
     """`comparison` in one of FORMATS. Raises UserError if what draws pictures is not installed."""
-    return FORMATS[format_name](cleaned(comparison))
+    safe = cleaned(comparison)
+    if format_name == "json":
+        # ASCII: a terminal that shows the file is safe from what is in it.
+        return json.dumps(safe.model_dump(mode="json"), indent=2) + "\n"
+    if format_name == "csv":
+        from runner.compare.export.spreadsheet import spreadsheet
+
+        return spreadsheet(safe)
+    if format_name == "md":
+        from runner.compare.export.card import card
+
+        return card(safe)
+    _require_drawing()
+    from runner.compare.export.page import page, picture
+
+    return page(safe) if format_name == "html" else picture(safe)
 
 
 def cleaned(comparison: Comparison) -> Comparison:
@@ -35,23 +52,6 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def _json(comparison: Comparison) -> str:
-    # ASCII: a terminal that shows the file is safe from what is in it.
-    return json.dumps(comparison.model_dump(mode="json"), indent=2) + "\n"
-
-
-def _csv(comparison: Comparison) -> str:
-    from runner.compare.export.spreadsheet import spreadsheet
-
-    return spreadsheet(comparison)
-
-
-def _card(comparison: Comparison) -> str:
-    from runner.compare.export.card import card
-
-    return card(comparison)
-
-
 def _require_drawing() -> None:
     """Raises UserError."""
     try:
@@ -59,26 +59,3 @@ def _require_drawing() -> None:
     except ModuleNotFoundError as error:
         hint = "pip install 'nybble[report]'; JSON, CSV and Markdown need no extra"
         raise UserError("pictures need matplotlib, which is not installed", hint=hint) from error
-
-
-def _picture(comparison: Comparison) -> str:
-    _require_drawing()
-    from runner.compare.export.picture import picture
-
-    return picture(comparison)
-
-
-def _report(comparison: Comparison) -> str:
-    _require_drawing()
-    from runner.compare.export.page import page
-
-    return page(comparison)
-
-
-FORMATS: dict[str, Callable[[Comparison], str]] = {
-    "json": _json,
-    "csv": _csv,
-    "md": _card,
-    "svg": _picture,
-    "html": _report,
-}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from markupsafe import Markup
 
+from runner.compare.export.columns import is_known
 from runner.compare.export.markup import details, element, joined, table
-from runner.compare.export.tables import heat
-from runner.compare.export.words import note, shortened, with_error
-from runner.wire.compare import Answers, Choice, Comparison, Fork, TokenHeat, VariantResult
+from runner.compare.export.tables import figure_cell, heat
+from runner.compare.export.words import shortened
+from runner.wire.compare import Answers, Choice, Comparison, Estimate, Fork, TokenHeat, VariantResult
 
 _TOKENS = 400
 _FORKS = 6
@@ -28,16 +29,13 @@ def strips(comparison: Comparison) -> Markup | None:
 
 
 def answers(comparison: Comparison) -> Markup | None:
-    """Greedy answers beside the reference's: shares in a table, then each variant's divergences."""
+    """Greedy answers beside the reference's: shares in a table, then each variant's divergences. Of the
+    reference itself these are the control."""
     shown = [(each, each.answers) for each in comparison.variants if each.answers]
     if not shown:
         return None
-    lengths = sorted({tokens for _, each in shown for tokens in each.identical})
-    head = ["variant", *(f"same for {tokens} tokens, %" for tokens in lengths), "median fork, tokens",
-            "median real fork", "tokens used, × reference", "cut off, %", "in circles, %"]  # fmt: skip
-    shares = table(head, [_shares(variant, each, lengths) for variant, each in shown])
     opened = _opened(comparison, [variant for variant, _ in shown])
-    return shares + joined(
+    return _shares(shown) + joined(
         _forks(each, found, is_open=each is opened) for each, found in shown if found.forks
     )
 
@@ -66,17 +64,30 @@ def _token(token: TokenHeat) -> Markup:
     return element("span", token.text, class_=heat(token.kld) + kind, title=title)
 
 
-def _shares(variant: VariantResult, each: Answers, lengths: Sequence[int]) -> list[Markup]:
-    figures = [(each.identical.get(tokens), 100.0) for tokens in lengths]
-    figures += [
-        (each.median_fork, 1.0),
-        (each.median_firm_fork, 1.0),
-        (each.token_ratio, 1.0),
-        (each.capped, 100.0),
-        (each.looped, 100.0),
+def _shares(shown: Sequence[tuple[VariantResult, Answers]]) -> Markup:
+    """Without columns of which nothing is known."""
+    lengths = sorted({tokens for _, each in shown for tokens in each.identical})
+    kinds: list[tuple[str, Callable[[Answers], Estimate | None], float]] = [
+        *((f"same for {tokens} tokens, %", _identical(tokens), 100.0) for tokens in lengths),
+        ("median fork, tokens", lambda each: each.median_fork, 1.0),
+        ("median real fork, tokens", lambda each: each.median_firm_fork, 1.0),
+        ("tokens used, × reference", lambda each: each.token_ratio, 1.0),
+        ("cut off, %", lambda each: each.capped, 100.0),
+        ("in circles, %", lambda each: each.looped, 100.0),
     ]
-    cells = (element("td", with_error(figure, scale), title=note(figure, scale)) for figure, scale in figures)
-    return [element("th", variant.name, scope="row"), *cells]
+    used = [kind for kind in kinds if any(is_known(kind[1](each)) for _, each in shown)]
+    rows = [
+        [
+            element("th", variant.name, scope="row"),
+            *(figure_cell(figure(each), scale) for _, figure, scale in used),
+        ]
+        for variant, each in shown
+    ]
+    return table(["variant", *(title for title, _, _ in used)], rows, class_="main shares")
+
+
+def _identical(tokens: int) -> Callable[[Answers], Estimate | None]:
+    return lambda each: each.identical.get(tokens)
 
 
 def _forks(variant: VariantResult, each: Answers, *, is_open: bool) -> Markup:
@@ -84,9 +95,8 @@ def _forks(variant: VariantResult, each: Answers, *, is_open: bool) -> Markup:
     parted = [fork for fork in each.forks if fork.token is not None]
     parted.sort(key=lambda fork: (not fork.is_real, fork.token))
     real = sum(fork.is_real for fork in parted)
-    summary = (
-        f"{variant.name}: {len(parted)} of {each.prompts} answers part, {real} by more than a coin's flip"
-    )
+    name = f"{variant.name} against itself" if variant.is_reference else variant.name
+    summary = f"{name}: {len(parted)} of {each.prompts} answers part, {real} by more than a coin's flip"
     return details(summary, *(_fork(variant.name, fork) for fork in parted[:_FORKS]), is_open=is_open)
 
 

@@ -15,8 +15,8 @@ from runner.readout.table import CHOICE_MARK
 from runner.readout.verdict import notes, recommendation
 from runner.wire.compare import Comparison
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~:@-])")
-"""What Markdown gives a meaning, and ":" and "@", from which some make links by themselves."""
+_SPECIAL = re.compile(r"([\\`*_{}\[\]#+!|~@]|:(?=//)|^-)")
+"""What Markdown gives a meaning, some of it where a line begins, and what some programs make links of."""
 
 
 def card(comparison: Comparison) -> str:
@@ -26,7 +26,7 @@ def card(comparison: Comparison) -> str:
     rows = [
         [
             f"{CHOICE_MARK} {each.name}" if each.name == course.choice else each.name,
-            *(with_error(column.figure(each), column.scale) for column in shown),
+            *(with_error(column.shown(each), column.scale) for column in shown),
             "reference" if each.name == course.reference else (each.quality and each.quality.tier) or "",
         ]
         for each in course.ranked

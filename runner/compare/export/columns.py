@@ -6,24 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner.compare.export.words import unit
-from runner.readout.table import memory_bytes
-from runner.wire.compare import ALL_TASKS, Comparison, Estimate, Memory, SpeedAt, VariantResult
+from runner.readout.table import memory_bytes, speed_of
+from runner.wire.compare import ALL_TASKS, Comparison, Estimate, Memory, VariantResult
 
 _PERCENT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """`key` is stable and names the stored unit; people see `title` and the figure times `scale`."""
+    """`key` is stable and names the stored unit; people see `title` and the figure times `scale`. What is
+    measured against the reference `is_relative`."""
 
     key: str
     title: str
     figure: Callable[[VariantResult], Estimate | None]
     scale: float = 1.0
+    is_relative: bool = False
 
-
-def at_depth_zero(variant: VariantResult) -> SpeedAt | None:
-    return min(variant.speed.depths, key=lambda at: at.depth, default=None) if variant.speed else None
+    def shown(self, variant: VariantResult) -> Estimate | None:
+        """For people: the reference is not compared with itself."""
+        return None if self.is_relative and variant.is_reference else self.figure(variant)
 
 
 def columns(comparison: Comparison) -> Sequence[Column]:
@@ -31,20 +33,19 @@ def columns(comparison: Comparison) -> Sequence[Column]:
     in_unit = unit(comparison)
     scale = 1 / in_unit.scale
     return (
-        Column("size_bytes", f"file, {in_unit.name}", lambda each: _exact(each.size_bytes), scale),
-        Column("bits_per_weight", "bits per weight", lambda each: _exact(each.bits_per_weight)),
+        Column("size_bytes", f"file, {in_unit.name}", lambda each: Estimate(value=each.size_bytes), scale),
+        Column("bits_per_weight", "bits per weight", lambda each: Estimate(value=each.bits_per_weight)),
         Column("memory_bytes", f"memory, {in_unit.name}", _memory, scale),
         Column("memory_predicted_bytes", f"memory predicted, {in_unit.name}", _predicted, scale),
-        *_SPEED,
-        *_ENERGY,
-        *_QUALITY,
+        *_OTHERS,
     )
 
 
 def main_columns(comparison: Comparison) -> Sequence[Column]:
-    """What decides, for tables that people read; without those that are empty."""
-    chosen = (column for column in columns(comparison) if column.key in _MAIN)
-    return [column for column in chosen if any(map(is_known, map(column.figure, comparison.variants)))]
+    """What decides, for tables that people read, the most important first; without those that are empty."""
+    by_key = {column.key: column for column in columns(comparison)}
+    chosen = [by_key[key] for key in _MAIN]
+    return [column for column in chosen if any(map(is_known, map(column.shown, comparison.variants)))]
 
 
 def is_known(estimate: Estimate | None) -> bool:
@@ -52,8 +53,8 @@ def is_known(estimate: Estimate | None) -> bool:
 
 
 _MAIN = (
-    "size_bytes", "memory_bytes", "prefill_tps", "decode_tps", "server_ttft_s", "answer_joules", "ppl",
-    "kld_mean", "kld_p99", "same_top", "hard_flips",
+    "memory_bytes", "kld_mean", "decode_tps", "same_top", "prefill_tps", "server_ttft_s", "answer_joules",
+    "hard_flips", "kld_p99", "ppl", "size_bytes",
 )  # fmt: skip
 
 
@@ -71,76 +72,59 @@ def contexts(comparison: Comparison) -> list[int]:
     return (sorted(set.intersection(*known)) or [comparison.context]) if known else []
 
 
-def _exact(value: float | None, reason: str | None = None) -> Estimate:
-    """A figure that is known, not measured."""
-    return Estimate(value=value, reason=reason)
-
-
 def _memory(variant: VariantResult) -> Estimate | None:
     """Measured, else predicted, at the comparison's context."""
-    return _exact(memory_bytes(variant), variant.memory.reason) if variant.memory else None
+    if variant.memory is None:
+        return None
+    return Estimate(value=memory_bytes(variant), reason=variant.memory.reason)
 
 
 def _predicted(variant: VariantResult) -> Estimate | None:
-    return _exact(variant.memory.total_bytes) if variant.memory else None
+    return None if variant.memory is None else Estimate(value=variant.memory.total_bytes)
 
 
-def _of_speed(name: str) -> Callable[[VariantResult], Estimate | None]:
-    return lambda each: getattr(each.speed, name) if each.speed else None
+def _of(part: str, key: str, title: str, scale: float = 1.0) -> Column:
+    """The figure of that name in one part of a variant."""
+    return Column(key, title, lambda each: getattr(getattr(each, part), key, None), scale)
 
 
-def _of_start(name: str) -> Callable[[VariantResult], Estimate | None]:
-    def figure(variant: VariantResult) -> Estimate | None:
-        start = at_depth_zero(variant)
-        return getattr(start, name) if start else None
-
-    return figure
-
-
-def _of_energy(name: str) -> Callable[[VariantResult], Estimate | None]:
-    return lambda each: getattr(each.energy, name) if each.energy else None
-
-
-def _of_quality(name: str) -> Callable[[VariantResult], Estimate | None]:
-    return lambda each: getattr(each.quality, name) if each.quality else None
+def _loss(key: str, title: str, scale: float = 1.0) -> Column:
+    """A figure of quality that the reference has by definition."""
+    return Column(key, title, lambda each: getattr(each.quality, key, None), scale, is_relative=True)
 
 
 def _tasks_right(variant: VariantResult) -> Estimate | None:
     return variant.tasks[ALL_TASKS].right if ALL_TASKS in variant.tasks else None
 
 
-_SPEED = (
+_OTHERS = (
     Column("load_s", "load, s", lambda each: each.load_s),
-    Column("load_cold_s", "cold load, s", _of_speed("load_cold_s")),
-    Column("prefill_tps", "prefill, tok/s", _of_start("prefill_tps")),
-    Column("decode_tps", "decode, tok/s", _of_start("decode_tps")),
-    Column("server_ttft_s", "first token, s", _of_speed("server_ttft_s")),
-    Column("client_ttft_s", "first token over HTTP, s", _of_speed("client_ttft_s")),
-    Column("cold_ttft_s", "first token with load, s", _of_speed("cold_ttft_s")),
-    Column("time_to_answer_s", "answer, s", _of_speed("time_to_answer_s")),
-    Column("token_ratio", "tokens used", lambda each: each.answers.token_ratio if each.answers else None),
-    Column("speed_up", "speed-up of answers", _of_speed("speed_up")),
-)
-_ENERGY = (
-    Column("prompt_joules_gross", "J/prompt token", _of_energy("prompt_joules_gross")),
-    Column("prompt_joules_net", "J/prompt token, net", _of_energy("prompt_joules_net")),
-    Column("generated_joules_gross", "J/generated token", _of_energy("generated_joules_gross")),
-    Column("generated_joules_net", "J/generated token, net", _of_energy("generated_joules_net")),
-    Column("answer_joules", "J/answer", _of_energy("answer_joules")),
-)
-_QUALITY = (
-    Column("ppl", "perplexity", _of_quality("ppl")),
-    Column("ln_ratio", "ln ratio", _of_quality("ln_ratio")),
-    Column("kld_mean", "KLD", _of_quality("kld_mean")),
-    Column("kld_median", "KLD median", _of_quality("kld_median")),
-    Column("kld_p90", "KLD p90", _of_quality("kld_p90")),
-    Column("kld_p99", "KLD p99", _of_quality("kld_p99")),
-    Column("kld_p999", "KLD p99.9", _of_quality("kld_p999")),
-    Column("delta_p_mean", "Δp, %", _of_quality("delta_p_mean"), _PERCENT),
-    Column("delta_p_rms", "RMS Δp, %", _of_quality("delta_p_rms"), _PERCENT),
-    Column("same_top", "same top, %", _of_quality("same_top"), _PERCENT),
-    Column("hard_flips", "hard flips, %", _of_quality("hard_flips"), _PERCENT),
-    Column("temperature", "as temperature", _of_quality("temperature")),
-    Column("bits_per_byte", "bits per byte", _of_quality("bits_per_byte")),
+    _of("speed", "load_cold_s", "cold load, s"),
+    Column("prefill_tps", "prefill, tok/s", lambda each: speed_of(each, "prefill_tps")),
+    Column("decode_tps", "decode, tok/s", lambda each: speed_of(each, "decode_tps")),
+    _of("speed", "server_ttft_s", "first token, s"),
+    _of("speed", "client_ttft_s", "first token over HTTP, s"),
+    _of("speed", "cold_ttft_s", "first token with load, s"),
+    _of("speed", "time_to_answer_s", "answer, s"),
+    _of("answers", "token_ratio", "tokens used, × reference"),
+    _of("speed", "speed_up", "speed-up of answers"),
+    _of("energy", "prompt_joules_gross", "J/prompt token"),
+    _of("energy", "prompt_joules_net", "J/prompt token, net"),
+    _of("energy", "generated_joules_gross", "J/generated token"),
+    _of("energy", "generated_joules_net", "J/generated token, net"),
+    _of("energy", "answer_joules", "J/answer"),
+    _of("quality", "ppl", "perplexity"),
+    _loss("ln_ratio", "ln ratio of perplexity"),
+    _loss("kld_mean", "KLD, nats"),
+    _loss("kld_median", "KLD median"),
+    _loss("kld_p90", "KLD p90"),
+    _loss("kld_p99", "KLD p99"),
+    _loss("kld_p999", "KLD p99.9"),
+    _loss("delta_p_mean", "Δp, %", _PERCENT),
+    _loss("delta_p_rms", "RMS Δp, %", _PERCENT),
+    _loss("same_top", "same top, %", _PERCENT),
+    _loss("hard_flips", "hard flips, %", _PERCENT),
+    _loss("temperature", "as temperature"),
+    _of("quality", "bits_per_byte", "bits per byte"),
     Column("tasks_right", "tasks right, %", _tasks_right, _PERCENT),
 )

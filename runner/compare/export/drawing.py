@@ -21,10 +21,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 ROLES = (
-    "paper", "ink", "muted", "line", "accent", "bad", "weights", "kv", "compute", "spare",
+    "card", "ink", "muted", "line", "accent", "bad", "weights", "kv", "compute", "spare",
     "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7",
 )  # fmt: skip
 """Names of CSS variables; palette.css gives them values."""
+
+WIDE, HALF, NARROW = 1040, 506, 336
+"""What pictures may take of the page's width, and of a telephone's, in CSS pixels."""
 
 _SERIES = 8
 _POINTS_PER_INCH = 72
@@ -67,14 +70,15 @@ def plain_log(axis: Literal["x", "y"], axes: Axes) -> None:
     low, high = sorted(getattr(axes, f"get_{axis}lim")())
     chosen.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low < 300 else (1.0,), numticks=20))
     chosen.set_minor_locator(NullLocator())
-    axes.tick_params(axis=axis, labelcolor=color("muted"), labelsize=11)
+    axes.tick_params(axis=axis, labelcolor=color("muted"))
     chosen.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def as_svg(drawn: Figure, name: str, label: str, css: str = "") -> Markup:
-    """`drawn` as an SVG element that scales with its container; `name` is unique in the page, `label` says in
-    a sentence what the picture shows. With `css` it can stand alone as a file."""
+    """`drawn` as an SVG element that scales with its container; `name` is unique in the page among pictures
+    of its width, `label` says in a sentence what it shows. With `css` it can stand alone as a file."""
     stream = io.StringIO()
+    name = f"{name}-{drawn.get_figwidth() * _POINTS_PER_INCH:.0f}"
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with warnings.catch_warnings():
         # Names in scripts that matplotlib's font lacks: the browser has fonts for them.
@@ -100,17 +104,17 @@ def _style() -> Any:
         "text.parse_math": False,  # names may contain $
         "axes.prop_cycle": cycler(color=[ink]),
         "font.family": "DejaVu Sans",
-        "font.size": 12,
+        "font.size": 13,
         "text.color": ink,
         "axes.labelcolor": muted,
-        "axes.labelsize": 12,
+        "axes.labelsize": 13,
         "axes.edgecolor": color("line"),
         "axes.facecolor": "none",
-        "axes.titlesize": 12,
+        "axes.titlesize": 13,
         "axes.titlelocation": "left",
         "xtick.color": muted,
         "ytick.color": ink,
-        "xtick.labelsize": 11,
+        "xtick.labelsize": 12,
         "ytick.labelsize": 12,
         "grid.color": color("line"),
         "hatch.color": color("line"),
@@ -119,5 +123,5 @@ def _style() -> Any:
         "figure.constrained_layout.h_pad": 0.08,
         "figure.facecolor": "none",
         "legend.frameon": False,
-        "legend.fontsize": 11,
+        "legend.fontsize": 12,
     }

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from runner.compare.export.markup import element, joined, table
 from runner.compare.export.words import with_error
-from runner.readout.numbers import duration
+from runner.readout.numbers import duration, percent
 from runner.wire.compare import Comparison, VariantResult
 
 
@@ -18,7 +18,7 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "reference", comparison.reference
     yield "context", f"{comparison.context:,} tokens"
     yield "effort", comparison.effort
-    yield "measured", comparison.created_at.isoformat(sep=" ", timespec="minutes")
+    yield "measured", comparison.created_at.strftime("%Y-%m-%d %H:%M %Z").strip()
     if comparison.seconds is not None:
         yield "took", duration(comparison.seconds)
     for room, values in (
@@ -26,25 +26,32 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
         ("hardware", comparison.hardware),
         ("text", comparison.text),
     ):
-        yield from ((f"{room}: {key}", value) for key, value in values.items())
+        yield from ((f"{room}: {key.replace('_', ' ')}", value) for key, value in values.items())
     if comparison.noise_floor is not None:
         yield "noise floor, nats", with_error(comparison.noise_floor)
 
 
 def provenance(comparison: Comparison) -> Markup:
     listed = joined(element("dt", key) + element("dd", value) for key, value in facts(comparison))
-    rows = [_file(each) for each in comparison.variants]
-    return element("dl", listed) + table(
-        ["file", "digest", "settings", "what it contains"], rows, class_="files"
-    )
+    heads = ["file", "digest", "what it contains"]
+    if any(each.settings for each in comparison.variants):
+        heads.append("settings")
+    rows = [_file(each)[: len(heads)] for each in comparison.variants]
+    return element("dl", listed) + table(heads, rows, class_="files")
 
 
 def _file(variant: VariantResult) -> list[Markup]:
-    total = sum(variant.types.values()) or 1
-    largest_first = sorted(variant.types.items(), key=lambda item: -item[1])
     return [
         element("th", variant.name, scope="row"),
         element("td", element("code", variant.digest)),
+        element("td", ", ".join(_contents(variant))),
         element("td", ", ".join(f"{key} {value}" for key, value in variant.settings.items())),
-        element("td", ", ".join(f"{name} {size / total:.0%}" for name, size in largest_first)),
     ]
+
+
+def _contents(variant: VariantResult) -> Iterator[str]:
+    """ "Q4_K 61 %", the largest share first."""
+    total = sum(variant.types.values()) or 1
+    for name, size_bytes in sorted(variant.types.items(), key=lambda item: -item[1]):
+        share = size_bytes / total
+        yield f"{name} {percent(share) if share >= 0.005 else '< 1 %'}"

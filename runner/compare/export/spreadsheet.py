@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 
 from runner.compare.export.columns import columns
 from runner.wire.compare import Comparison, VariantResult
 
-_PARTS = ("", "_error", "_low", "_high")
+_PARTS = {"": "value", "_error": "error", "_low": "low", "_high": "high"}
+"""Endings of heads, and fields of `Estimate`."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """First characters that a spreadsheet program would take for the start of a formula."""
 
@@ -24,24 +24,19 @@ def spreadsheet(comparison: Comparison) -> str:
     writer.writerow(["model", "reference", "context", "variant", "digest", "tier", *heads,
                      *(_text(f"kld_mean_{domain}") for domain in domains)])  # fmt: skip
     for variant in comparison.variants:
-        values = [getattr(column.figure(variant), part.lstrip("_") or "value", None)
-                  for column in figures for part in _PARTS]  # fmt: skip
-        writer.writerow([*_facts(comparison, variant), *values, *_domains(variant, domains)])
+        values = [getattr(column.figure(variant), field, None)
+                  for column in figures for field in _PARTS.values()]  # fmt: skip
+        by_domain = [variant.domains[name].kld_mean.value if name in variant.domains else None
+                     for name in domains]  # fmt: skip
+        writer.writerow([*_facts(comparison, variant), *values, *by_domain])
     return stream.getvalue()
 
 
-def _facts(comparison: Comparison, variant: VariantResult) -> Iterator[str | int]:
-    yield _text(comparison.model)
-    yield _text(comparison.reference)
-    yield comparison.context
-    yield _text(variant.name)
-    yield _text(variant.digest)
-    yield (variant.quality.tier if variant.quality else None) or ""
-
-
-def _domains(variant: VariantResult, domains: list[str]) -> list[float | None]:
-    found = (variant.domains.get(domain) for domain in domains)
-    return [each.kld_mean.value if each else None for each in found]
+def _facts(comparison: Comparison, variant: VariantResult) -> list[str | int]:
+    tier = variant.quality.tier if variant.quality else None
+    texts = map(_text, (comparison.model, comparison.reference, variant.name, variant.digest))
+    model, reference, name, digest = texts
+    return [model, reference, comparison.context, name, digest, tier or ""]
 
 
 def _text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of a report: all figures, energy, memory, and kinds of text as a heat map."""
+"""Tables of a report: all figures, energy, tasks, memory, and kinds of text as a heat map."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 from runner.compare.export.columns import Column, columns, contexts, main_columns, memory_parts
 from runner.compare.export.markup import element, table
-from runner.compare.export.words import context, note, size, with_error
+from runner.compare.export.words import context, note
 from runner.readout.course import Course
-from runner.readout.numbers import UNKNOWN, rounded
-from runner.wire.compare import Comparison, DomainQuality, VariantResult
+from runner.readout.numbers import UNKNOWN, bytes_text, figure, rounded
+from runner.wire.compare import Comparison, DomainQuality, Estimate, TaskScore, VariantResult
 
 _HEAT_STEPS = (0.002, 0.006, 0.02, 0.05, 0.12, 0.3)
 """Where heat gets a step stronger, in nats: near the limits of the tiers."""
@@ -23,14 +23,20 @@ def heat(kld: float) -> str:
     return f"h{sum(kld > step for step in _HEAT_STEPS)}"
 
 
+def figure_cell(estimate: Estimate | None, scale: float = 1.0) -> Markup:
+    """A figure, its error below it, and what stands behind it as a tooltip."""
+    shown = figure(estimate, scale)
+    plus_minus = element("small", f" ± {shown.error}") if shown.error else None
+    return element("td", shown.value, plus_minus, title=note(estimate, scale))
+
+
 def main_table(comparison: Comparison) -> Markup:
     """What decides, one row a variant, in words at the end."""
-    shown, course = main_columns(comparison), Course.of(comparison)
-    rows = [
-        [_name(course, each), *(_cell(column, each) for column in shown), _verdict(course, each)]
-        for each in comparison.variants
-    ]
-    return table(["variant", *(column.title for column in shown), "verdict"], rows, class_="main")
+    return _figures(comparison, main_columns(comparison), with_verdict=True)
+
+
+def energy_table(comparison: Comparison) -> Markup:
+    return _figures(comparison, [each for each in columns(comparison) if "joules" in each.key])
 
 
 def full_table(comparison: Comparison) -> Markup:
@@ -43,21 +49,24 @@ def full_table(comparison: Comparison) -> Markup:
     return table(["", *names], rows)
 
 
-def energy_table(comparison: Comparison) -> Markup:
-    shown, course = [each for each in columns(comparison) if "joules" in each.key], Course.of(comparison)
-    rows = [[_name(course, each), *(_cell(column, each) for column in shown)] for each in comparison.variants]
-    return table(["variant", *(column.title for column in shown)], rows, class_="main")
-
-
 def domain_table(comparison: Comparison) -> Markup | None:
     """Kinds of text by variants: mean KL divergence as heat; a warning only where the difference is sure."""
-    course, shown = Course.of(comparison), [each for each in comparison.variants if each.domains]
+    course = Course.of(comparison)
+    shown = [each for each in comparison.variants if each.domains and not each.is_reference]
     domains = list(dict.fromkeys(domain for each in shown for domain in each.domains))
     rows = [
         [_name(course, each), *(_domain_cell(each.domains.get(domain)) for domain in domains)]
         for each in shown
     ]
     return table(["variant", *domains], rows, class_="map") if domains else None
+
+
+def task_table(comparison: Comparison) -> Markup | None:
+    """How many answers are right, and how many the reference had right instead; None if no tasks were set."""
+    course, shown = Course.of(comparison), [each for each in comparison.variants if each.tasks]
+    parts = list(dict.fromkeys(part for each in shown for part in each.tasks))
+    rows = [[_name(course, each), *(_task_cell(each.tasks.get(part)) for part in parts)] for each in shown]
+    return table(["right", *parts], rows) if rows else None
 
 
 def memory_table(comparison: Comparison) -> Markup:
@@ -72,6 +81,17 @@ def memory_table(comparison: Comparison) -> Markup:
     return table(["variant", "context", "weights", "KV cache", "compute", "spare"], rows)
 
 
+def _figures(comparison: Comparison, shown: Sequence[Column], *, with_verdict: bool = False) -> Markup:
+    course = Course.of(comparison)
+    rows = [[_name(course, each), *(_cell(column, each) for column in shown)] for each in comparison.variants]
+    heads = ["variant", *(column.title for column in shown)]
+    if with_verdict:
+        heads.append("verdict")
+        for row, each in zip(rows, comparison.variants, strict=True):
+            row.append(_verdict(course, each))
+    return table(heads, rows, class_="main")
+
+
 def _name(course: Course, variant: VariantResult) -> Markup:
     mark = element("span", course.letters[variant.name], class_="letter")
     is_choice = variant.name == course.choice
@@ -79,10 +99,7 @@ def _name(course: Course, variant: VariantResult) -> Markup:
 
 
 def _cell(column: Column, variant: VariantResult) -> Markup:
-    figure = column.figure(variant)
-    value, _, error = with_error(figure, column.scale).partition(" ± ")
-    plus_minus = element("small", f" ± {error}") if error else None
-    return element("td", value, plus_minus, title=note(figure, column.scale))
+    return figure_cell(column.shown(variant), column.scale)
 
 
 def _verdict(course: Course, variant: VariantResult) -> Markup:
@@ -103,8 +120,17 @@ def _domain_cell(domain: DomainQuality | None) -> Markup:
     return element("td", rounded(kld.value), warning, class_=heat(kld.value), title=note(kld))
 
 
+def _task_cell(score: TaskScore | None) -> Markup:
+    if score is None:
+        return element("td", UNKNOWN)
+    flips = f" −{score.lost} +{score.gained}, p = {score.p_value:.2g}"
+    small = element("small", flips) if score.lost or score.gained else None
+    right = f"{sum(score.outcomes)} of {len(score.outcomes)}"
+    return element("td", right, small, title=note(score.right, 100.0))
+
+
 def _memory_cells(comparison: Comparison, parts: Sequence[int]) -> list[str]:
     limit = comparison.memory_limit_bytes
     spare = None if limit is None else limit - sum(parts)
-    last = UNKNOWN if spare is None else size(spare) if spare >= 0 else f"{size(-spare)} too much"
-    return [*(size(part) for part in parts), last]
+    over = UNKNOWN if spare is None else bytes_text(spare) if spare >= 0 else f"{bytes_text(-spare)} too much"
+    return [*map(bytes_text, parts), over]

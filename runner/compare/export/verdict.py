@@ -2,52 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from markupsafe import Markup
 
-from runner.compare.export.columns import at_depth_zero
-from runner.compare.export.markup import Content, element
-from runner.compare.export.words import context, size, with_error
+from runner.compare.export.markup import element, joined
+from runner.compare.export.words import context, with_error
 from runner.readout.course import Course
-from runner.readout.numbers import percent
+from runner.readout.numbers import bytes_text
 from runner.readout.span import plain
-from runner.readout.table import memory_bytes
-from runner.readout.verdict import notes
-from runner.wire.compare import Comparison, Recommendation, VariantResult
+from runner.readout.table import PROBLEM_MARK, memory_bytes, speed_of
+from runner.readout.verdict import notes, recommendation
+from runner.wire.compare import Comparison, VariantResult
 
 
 def verdict(comparison: Comparison) -> Markup:
     found, course = comparison.recommendation, Course.of(comparison)
-    about = element("p", f"{comparison.model} · {context(comparison.context)} context", class_="eyebrow")
     chosen = next((each for each in comparison.variants if each.name == course.choice), None)
     headline = f"Run {chosen.name}" if chosen else "None of these" if found else "No recommendation"
-    remarks = [element("li", plain(line)) for line in notes(course)]
-    content: list[Content] = [about, element("h1", headline), *(_sentences(found) if found else ())]
-    content += [_tiles(chosen) if chosen else None, element("ul", *remarks, class_="notes")]
-    return element("header", *content)
+    _, *sentences = recommendation(found) if found else [()]
+    classes = ["lead", *[None] * (len(sentences) - 2), "muted"]
+    return element(
+        "header",
+        element("p", f"{comparison.model} · {context(comparison.context)} context", class_="eyebrow"),
+        element("h1", headline),
+        *(element("p", plain(line), class_=name) for line, name in zip(sentences, classes, strict=False)),
+        _tiles(chosen) if chosen else None,
+        element("ul", *(_note(plain(line)) for line in notes(course)), class_="notes"),
+    )
 
 
-def _sentences(found: Recommendation) -> Iterator[Markup]:
-    yield element("p", found.reason, class_="lead")
-    if found.would_change:
-        yield element("p", found.would_change)
-    sure = [f"Intent: {found.intent}"]
-    if found.confidence is not None:
-        sure.append(f"the same choice in {percent(found.confidence)} of resamplings")
-    if found.runner_up is not None:
-        sure.append(f"runner-up {found.runner_up}")
-    yield element("p", "; ".join(sure) + ".", class_="muted")
+def _note(text: str) -> Markup:
+    """What is a problem in the terminal stands out here too, without its sign."""
+    without = text.removeprefix(f"{PROBLEM_MARK} ")
+    return element("li", without, class_=None if without == text else "problem")
 
 
 def _tiles(chosen: VariantResult) -> Markup:
     """The four figures that people ask for first."""
-    start, quality = at_depth_zero(chosen), chosen.quality
+    decode, quality = speed_of(chosen, "decode_tps"), chosen.quality
     figures = (
-        ("memory", size(memory_bytes(chosen)) if chosen.memory else None),
-        ("decode, tok/s", with_error(start.decode_tps) if start else None),
+        ("memory", bytes_text(memory_bytes(chosen)) if chosen.memory else None),
+        ("decode, tok/s", with_error(decode) if decode else None),
         ("KL divergence, nats", with_error(quality.kld_mean) if quality else None),
         ("same first choice, %", with_error(quality.same_top, 100) if quality else None),
     )
     tiles = (element("dt", name) + element("dd", figure) for name, figure in figures if figure is not None)
-    return element("dl", *(element("div", tile) for tile in tiles), class_="tiles")
+    return element("dl", joined(element("div", tile) for tile in tiles), class_="tiles")

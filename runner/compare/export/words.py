@@ -29,12 +29,6 @@ def unit(comparison: Comparison) -> ByteUnit:
     return byte_unit(chain.from_iterable(sizes))
 
 
-def size(size_bytes: int) -> str:
-    """ "612 MB", "4.92 GB": decimal."""
-    own = byte_unit([size_bytes])
-    return f"{own.of(size_bytes)} {own.name}"
-
-
 def context(tokens: int) -> str:
     """ "4k", "1,000"."""
     return f"{tokens // 1024}k" if tokens and tokens % 1024 == 0 else f"{tokens:,}"

@@ -87,7 +87,7 @@ def test_the_report_has_every_section_and_figure(report: str) -> None:
         "The answers themselves", "Provenance",
     ]  # fmt: skip
     pictures = re.findall(r'<svg viewBox="[\d. ]+" role="img" aria-label="([^"]+)"', report)
-    assert len(pictures) == 9, "three of them twice: for wide and for narrow screens"
+    assert len(pictures) == 12, "six, each for wide and for narrow screens"
     text = " ".join(page.texts)
     for word in (*DOMAINS, "does not fit", "practically the original", "4k context", "32k context", "p99.9",
                  "RAPL package-0 covers: CPU package.", "harmless tie", "real change", "sha256:" + "5e" * 32,

@@ -9,49 +9,66 @@ from runner.compare.export.drawing import as_svg, color, figure, plain_log
 from runner.compare.export.plots.rows import height, prepare
 from runner.wire.compare import Comparison, Estimate, Quality
 
-_RUNGS = (
-    ("median", "kld_median", "c2", "o"), ("p90", "kld_p90", "c5", "s"), ("p99", "kld_p99", "c4", "D"),
-    ("p99.9", "kld_p999", "c1", "^"), ("mean", "kld_mean", "ink", "|"),
-)  # fmt: skip
-"""Name, field, role of the colour, and marker."""
+_RUNGS = {
+    "median": ("kld_median", "c2", "o"),
+    "p90": ("kld_p90", "c5", "s"),
+    "p99": ("kld_p99", "c4", "D"),
+    "p99.9": ("kld_p999", "c1", "^"),
+    "mean": ("kld_mean", "ink", "|"),
+}
+"""Field, role of the colour, and marker."""
 
 
-def ladder(comparison: Comparison, *, is_narrow: bool = False) -> Markup | None:
+def ladder(comparison: Comparison, width: int) -> Markup | None:
     """Median, p90, p99, p99.9 and the mean, each with its 95 % interval."""
-    shown = [(each, each.quality) for each in comparison.variants if each.quality and _positive(each.quality)]
+    found = [(each, _positive(each.quality)) for each in comparison.variants if each.quality]
+    shown = [(variant, rungs) for variant, rungs in found if rungs]
     if not shown:
         return None
-    with figure(400 if is_narrow else 1080, height(len(shown), 96)) as drawing:
+    with figure(width, height(len(shown), 96)) as drawing:
         axes = drawing.add_subplot()
         prepare(axes, comparison, [variant for variant, _ in shown])
-        for row, (_, quality) in enumerate(shown):
-            _rungs(axes, row, quality)
+        axes.grid(axis="x", linewidth=1)
+        for row, (_, rungs) in enumerate(shown):
+            _draw(axes, row, rungs)
         plain_log("x", axes)
-        axes.set_title("KL divergence per token, nats", color=color("muted"))
-        used = {marker for _, quality in shown for *_, marker in _positive(quality)}
-        handles = [axes.plot([], [], marker, color=color(role), markersize=8, label=name)[0]
-                   for name, _, role, marker in _RUNGS if marker in used]  # fmt: skip
+        axes.set_title("KL divergence per token, nats (logarithmic)", color=color("muted"))
+        used = [name for name in _RUNGS if any(name in rungs for _, rungs in shown)]
+        handles = [axes.plot([], [], _RUNGS[name][2], color=color(_RUNGS[name][1]), markersize=8,
+                             markeredgewidth=2 if name == "mean" else 0, label=name)[0]
+                   for name in used]  # fmt: skip
         drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2,
                        handletextpad=0.2)  # fmt: skip
-        name = "ladder-narrow" if is_narrow else "ladder"
-        return as_svg(drawing, name, "Percentiles of KL divergence for each variant")
+        return as_svg(drawing, "ladder", "Percentiles of KL divergence for each variant")
 
 
-def _positive(quality: Quality) -> list[tuple[Estimate, float, str, str]]:
-    """Figures that a logarithmic axis can show."""
-    figures = ((getattr(quality, field), role, marker) for _, field, role, marker in _RUNGS)
-    return [
-        (each, each.value, role, marker) for each, role, marker in figures if each.value and each.value > 0
-    ]
+def missing(comparison: Comparison) -> str:
+    """Why there are rungs that no variant has; "" if there are none such."""
+    all_qualities = [each.quality for each in comparison.variants if each.quality]
+    sentences = []
+    for name, (field, _, _) in _RUNGS.items():
+        estimates: list[Estimate] = [getattr(quality, field) for quality in all_qualities]
+        reasons = dict.fromkeys(each.reason for each in estimates if each.reason)
+        if reasons and all(each.value is None for each in estimates):
+            sentences.append(f" No {name}: {'; '.join(filter(None, reasons))}.")
+    return "".join(sentences)
 
 
-def _rungs(axes: Axes, row: int, quality: Quality) -> None:
-    figures = _positive(quality)
-    values = [value for _, value, _, _ in figures]
-    axes.plot([min(values), max(values)], [row, row], color=color("line"), linewidth=5, zorder=1)
-    for each, value, role, marker in figures:
+def _positive(quality: Quality) -> dict[str, Estimate]:
+    """Rungs that a logarithmic axis can show, by name."""
+    rungs = {name: getattr(quality, field) for name, (field, _, _) in _RUNGS.items()}
+    return {name: each for name, each in rungs.items() if each.value and each.value > 0}
+
+
+def _draw(axes: Axes, row: int, rungs: dict[str, Estimate]) -> None:
+    values = {name: each.value or 0.0 for name, each in rungs.items()}
+    ends = [min(values.values()), max(values.values())]
+    axes.plot(ends, [row, row], color=color("line"), linewidth=5, zorder=1)
+    for name, each in rungs.items():
+        _, role, marker = _RUNGS[name]
         if each.low is not None and each.high is not None:
-            ends = [max(each.low, value / 10), each.high]
-            axes.plot(ends, [row, row], color=color(role), linewidth=2, zorder=2)
-        size, width = (19, 2.5) if marker == "|" else (8, 0)
-        axes.plot(value, row, marker, markersize=size, markeredgewidth=width, color=color(role), zorder=4)
+            interval = [max(each.low, values[name] / 10), each.high]
+            axes.plot(interval, [row, row], color=color(role), linewidth=2, zorder=2)
+        size, edge = (19, 2.5) if marker == "|" else (8, 0)
+        axes.plot(values[name], row, marker, markersize=size, markeredgewidth=edge, color=color(role),
+                  zorder=4)  # fmt: skip

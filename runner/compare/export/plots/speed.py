@@ -1,62 +1,67 @@
-"""Prefill and decode, and what is left of them behind long texts."""
+"""Prefill and decode, and what is left of decode behind long texts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from runner.compare.export.columns import at_depth_zero, is_known
-from runner.compare.export.drawing import as_svg, bare, color, figure, series
-from runner.compare.export.plots.rows import WIDTH, bars, height, prepare
+from runner.compare.export.columns import is_known
+from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, series
+from runner.compare.export.plots.rows import bars, height, prepare
 from runner.compare.export.words import context
 from runner.readout.course import Course
 from runner.readout.numbers import half_width
+from runner.readout.table import speed_of
 from runner.wire.compare import Comparison, VariantResult
 
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+_LINE_HEIGHT = 14.5
 
-_LINE_HEIGHT = 13.5
 
-
-def speed_bars(comparison: Comparison) -> Markup | None:
-    shown = [each for each in comparison.variants if at_depth_zero(each)]
+def speed_bars(comparison: Comparison, width: int) -> Markup | None:
+    """Beside each other, or one below the other where there is little room."""
+    shown = [each for each in comparison.variants if speed_of(each, "decode_tps")]
     if not shown:
         return None
-    starts = [at_depth_zero(each) for each in shown]
-    with figure(WIDTH, height(len(shown), 30)) as drawing:
-        left, right = drawing.subplots(1, 2, sharey=True)
-        prepare(left, comparison, shown, grid=None)
-        bare(right)
-        right.tick_params(labelleft=False)
-        bars(left, [each.prefill_tps if each else None for each in starts], "c5")
-        bars(right, [each.decode_tps if each else None for each in starts], "c0")
-        left.set_title("prefill, tok/s", color=color("muted"))
-        right.set_title("decode, tok/s", color=color("muted"))
+    rows, columns = (2, 1) if width == NARROW else (1, 2)
+    with figure(width, height(len(shown), 30) * rows) as drawing:
+        first, second = drawing.subplots(rows, columns)
+        prepare(first, comparison, shown)
+        prepare(second, comparison, shown)
+        second.tick_params(labelleft=columns == 1)
+        bars(first, [speed_of(each, "prefill_tps") for each in shown], "c5")
+        bars(second, [speed_of(each, "decode_tps") for each in shown], "c0")
+        first.set_title("prefill, tok/s", color=color("muted"))
+        second.set_title("decode, tok/s", color=color("muted"))
         return as_svg(drawing, "speed", "Prefill and decode in tokens a second for each variant")
 
 
-def depth_curve(comparison: Comparison) -> Markup | None:
+def depth_curve(comparison: Comparison, width: int) -> Markup | None:
     """None unless decode was measured behind more than one depth."""
     letters = Course.of(comparison).letters
-    shown = [(index, each) for index, each in enumerate(comparison.variants) if len(_decode(each)) > 1]
-    if not shown:
+    shown = {index: _decode(each) for index, each in enumerate(comparison.variants)}
+    lines = {index: points for index, points in shown.items() if len(points) > 1}
+    if not lines:
         return None
-    with figure(WIDTH, max(260, height(len(shown), 64))) as drawing:
+    with figure(width, max(260, height(len(lines), 64))) as drawing:
         axes = drawing.add_subplot()
         bare(axes, grid="y")
-        for index, variant in shown:
-            _line(axes, index, _decode(variant))
-        depths = sorted({depth for _, each in shown for depth, _, _ in _decode(each)})
+        for index, points in lines.items():
+            _line(axes, index, points)
+        depths = sorted({depth for points in lines.values() for depth, _, _ in points})
         axes.set_xticks(depths, [context(depth) for depth in depths])
-        axes.set_xlim(-0.02 * depths[-1], depths[-1] * 1.06)
+        axes.set_xlim(-0.02 * depths[-1], depths[-1] * 1.08)
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         axes.tick_params(axis="y", labelcolor=color("muted"))
         axes.set_xlabel("tokens already there")
         axes.set_title("decode, tok/s", color=color("muted"))
         drawing.draw_without_rendering()
-        ends = {index: _decode(variant)[-1][:2] for index, variant in shown}
+        ends = {index: points[-1][:2] for index, points in lines.items()}
         _letters(axes, ends, [letters[each.name] for each in comparison.variants])
         return as_svg(drawing, "depth", "Decode in tokens a second behind growing depths")
 
@@ -76,10 +81,25 @@ def _line(axes: Axes, index: int, points: Sequence[tuple[int, float, float]]) ->
 
 
 def _letters(axes: Axes, ends: Mapping[int, tuple[int, float]], letters: Sequence[str]) -> None:
-    """Letters at the ends of lines, pushed apart where the lines meet."""
-    below = float("-inf")
-    for index, end in sorted(ends.items(), key=lambda item: item[1][1]):
-        x, y = axes.transData.transform(end)
-        below = max(y, below + _LINE_HEIGHT)
-        axes.annotate(letters[index], (x + 14, below), xycoords="figure pixels", ha="center", va="center",
-                      fontsize=11, weight="bold", color=series(index), annotation_clip=False)  # fmt: skip
+    """Letters beside the ends of lines, pushed apart where the lines meet."""
+    places = {index: axes.transData.transform(end) for index, end in ends.items()}
+    ordered = sorted(places, key=lambda index: places[index][1])
+    heights = _apart([places[index][1] for index in ordered])
+    for index, y in zip(ordered, heights, strict=True):
+        x = places[index][0] + 14
+        axes.annotate(letters[index], (x, y), xycoords="figure pixels", ha="center", va="center", fontsize=12,
+                      weight="bold", color=series(index), annotation_clip=False)  # fmt: skip
+
+
+def _apart(wanted: Sequence[float]) -> list[float]:
+    """`wanted`, ascending, moved as little as possible so that lines of text do not touch: without the room
+    that each line takes it is the isotonic regression, by pooling neighbours that are out of order."""
+    pools: list[list[float]] = []
+    for number, y in enumerate(wanted):
+        pools.append([y - number * _LINE_HEIGHT])
+        while len(pools) > 1 and fmean(pools[-2]) > fmean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    return [
+        fmean(pool) + number * _LINE_HEIGHT
+        for number, pool in enumerate(pool for pool in pools for _ in pool)
+    ]

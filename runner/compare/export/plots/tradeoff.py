@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from runner.compare.export.drawing import as_svg, bare, color, figure, plain_log
+from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, plain_log
 from runner.compare.export.plots.labels import place
 from runner.compare.export.words import context, shortened, unit
 from runner.compare.tiers import TIERS
 from runner.readout.course import Course
-from runner.readout.numbers import rounded
+from runner.readout.numbers import bytes_text
 from runner.readout.table import memory_bytes
 from runner.wire.compare import Comparison
 
@@ -34,12 +34,12 @@ class _Point:
     fits: bool
 
 
-def tradeoff(comparison: Comparison, *, is_narrow: bool = False, css: str = "") -> Markup | None:
+def tradeoff(comparison: Comparison, width: int, css: str = "") -> Markup | None:
     """KL divergence (logarithmic, with 95 % intervals) against memory; None without two measured figures."""
     points = _points(comparison)
     if not points:
         return None
-    with figure(*((400, 440) if is_narrow else (860, 470))) as drawing:
+    with figure(width, 400 if width == NARROW else 500) as drawing:
         axes = drawing.add_subplot()
         bare(axes, grid="y")
         _frame(axes, comparison, points)
@@ -47,14 +47,13 @@ def tradeoff(comparison: Comparison, *, is_narrow: bool = False, css: str = "") 
         _pareto(axes, comparison, points)
         for point in points:
             _mark(axes, point)
-        if not is_narrow:
+        if width != NARROW:
             _tiers(axes)
         drawing.draw_without_rendering()
         labels = [(p.memory, p.kld, shortened(p.name, _NAME_CHARACTERS), p.role) for p in points]
         place(axes, labels, _RADIUS + 3)
-        name = "tradeoff-narrow" if is_narrow else "tradeoff"
         label = "KL divergence against memory of each variant; the table has the same figures"
-        return as_svg(drawing, name, label, css)
+        return as_svg(drawing, "tradeoff", label, css)
 
 
 def _points(comparison: Comparison) -> list[_Point]:
@@ -84,26 +83,37 @@ def _frame(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None
     axes.set_ylim(min(p.low for p in points) / 1.6, max(p.high for p in points) * 1.7)
     plain_log("y", axes)
     axes.set_xlabel(f"memory with {context(comparison.context)} context, {in_unit.name}")
-    axes.set_title("KL divergence from the reference, nats (lower is better)", color=color("muted"), pad=10)
-    if (floor := _noise_kld(comparison)) > axes.get_ylim()[0]:
-        axes.axhspan(axes.get_ylim()[0], floor, facecolor=color("muted"), alpha=0.13, linewidth=0)
-    limit = (comparison.memory_limit_bytes or 0) / in_unit.scale
-    if 0 < limit < right + 3 * room:
-        right = max(right, limit + room)
-        _limit(axes, limit, right, f"does not fit: {rounded(limit)} {in_unit.name} are there")
+    axes.set_title("KL divergence, nats (logarithmic; lower is better)", color=color("muted"), pad=10)
+    _noise(axes, comparison)
+    limit = comparison.memory_limit_bytes
+    if limit is not None:
+        at, text = limit / in_unit.scale, bytes_text(limit)
+        right = max(right, at + room) if at < right + 3 * room else right
+        _limit(axes, at, right, text)
     axes.set_xlim(left, right)
 
 
-def _noise_kld(comparison: Comparison) -> float:
-    """Below it, differences may be the machine's own: three times the reference against itself."""
-    return 3 * ((comparison.noise_floor and comparison.noise_floor.value) or 0.0)
+def _noise(axes: Axes, comparison: Comparison) -> None:
+    """Shades what may be the machine's own: three times the reference against itself."""
+    low, high = axes.get_ylim()
+    top = 3 * ((comparison.noise_floor and comparison.noise_floor.value) or 0.0)
+    if top > low:
+        axes.axhspan(low, min(top, high), facecolor=color("muted"), alpha=0.13, linewidth=0)
+        axes.annotate("noise of this machine", (0, low), xycoords=("axes fraction", "data"), xytext=(4, 4),
+                      textcoords="offset points", color=color("muted"), fontsize=12)  # fmt: skip
 
 
 def _limit(axes: Axes, at: float, right: float, text: str) -> None:
+    """Shades what does not fit; says so where all that is in the picture does."""
+    if at >= right:
+        axes.annotate(f"all of this fits: {text} are there", (0.995, 0.98), ha="right", va="top",
+                      xycoords="axes fraction", color=color("muted"), fontsize=12)  # fmt: skip
+        return
     axes.axvspan(at, right * 2, facecolor=color("muted"), alpha=0.13, linewidth=0)
     axes.axvline(at, color=color("muted"), linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.annotate(text, (at, 0.98), xycoords=("data", "axes fraction"), xytext=(4, 0), rotation=270, va="top",
-                  textcoords="offset points", color=color("muted"), fontsize=11)  # fmt: skip
+    axes.annotate(f"does not fit: {text} are there", (at, 0.98), xycoords=("data", "axes fraction"),
+                  xytext=(4, 0), rotation=270, va="top", textcoords="offset points", color=color("muted"),
+                  fontsize=12)  # fmt: skip
 
 
 def _tiers(axes: Axes) -> None:
@@ -118,7 +128,7 @@ def _tiers(axes: Axes) -> None:
             axes.axhline(start, color=color("muted"), linewidth=0.9, linestyle=(0, (1, 3)))
         middle = (bottom * top) ** 0.5
         axes.annotate(word, (1.0, middle), xycoords=("axes fraction", "data"), xytext=(8, 0), va="center",
-                      textcoords="offset points", fontsize=11, color=color("muted"))  # fmt: skip
+                      textcoords="offset points", fontsize=12, color=color("muted"))  # fmt: skip
 
 
 def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
@@ -142,7 +152,7 @@ def _mark(axes: Axes, point: _Point) -> None:
     low, high = point.kld - point.low, point.high - point.kld
     axes.errorbar(
         point.memory, point.kld, yerr=[[low], [high]], fmt="o", color=shade, markersize=2 * _RADIUS, zorder=4,
-        markerfacecolor=shade if point.fits else color("paper"), elinewidth=1.6, capsize=4.5, capthick=1.6,
+        markerfacecolor=shade if point.fits else color("card"), elinewidth=1.6, capsize=4.5, capthick=1.6,
     )  # fmt: skip
     if point.role == "accent":
         axes.plot(point.memory, point.kld, "o", markersize=2 * _RADIUS + 9, markerfacecolor="none",
