@@ -24,10 +24,12 @@ def heat(kld: float) -> str:
 
 
 def figure_cell(estimate: Estimate | None, scale: float = 1.0) -> Markup:
-    """A figure, its error below it, and what stands behind it as a tooltip."""
+    """A figure, below it its error or bound, and what stands behind it as a tooltip."""
     shown = figure(estimate, scale)
-    plus_minus = element("small", f" ± {shown.error}") if shown.error else None
-    return element("td", shown.value, plus_minus, title=note(estimate, scale))
+    value, below = shown.value, shown.error and f" ± {shown.error}"
+    if estimate and estimate.value is not None and value.startswith(("≤", "≥")):
+        value, below = rounded(estimate.value * scale), f" {value}"
+    return element("td", value, element("small", below) if below else None, title=note(estimate, scale))
 
 
 def main_table(comparison: Comparison) -> Markup:

@@ -32,12 +32,12 @@ def ladder(comparison: Comparison, width: int) -> Markup | None:
         for row, (_, rungs) in enumerate(shown):
             _draw(axes, row, rungs)
         plain_log("x", axes)
-        axes.set_title("KL divergence per token, nats (logarithmic)", color=color("muted"))
+        axes.set_title("KL divergence, nats (logarithmic)", color=color("muted"))
         used = [name for name in _RUNGS if any(name in rungs for _, rungs in shown)]
         handles = [axes.plot([], [], _RUNGS[name][2], color=color(_RUNGS[name][1]), markersize=8,
                              markeredgewidth=2 if name == "mean" else 0, label=name)[0]
                    for name in used]  # fmt: skip
-        drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=1.2,
+        drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), columnspacing=0.8,
                        handletextpad=0.2)  # fmt: skip
         return as_svg(drawing, "ladder", "Percentiles of KL divergence for each variant")
 
