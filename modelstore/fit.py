@@ -1,7 +1,7 @@
 """How much memory a model needs, from its header alone: arithmetic, so that it works before a download.
 
-It follows what llama.cpp allocates with one KV stream per slot and flash attention. Where a header leaves
-room for doubt the result is too large rather than too small.
+It follows what llama.cpp allocates with one KV stream per slot. Where a header leaves room for doubt the
+result is too large rather than too small.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ def memory_need(
     slots: int,
     batch_tokens: int = BATCH_TOKENS,
     kv: KvTypes = F16,
+    flash_attention: bool = True,
 ) -> MemoryNeed:
     """Memory of a loaded model with `slots` sequences of `context_length` tokens each."""
     if header.is_encoder:
@@ -57,7 +58,7 @@ def memory_need(
     return MemoryNeed(
         header.weights_bytes,
         kv_cache_bytes(header, context_length, slots, kv, batch_tokens),
-        _compute_bytes(header, context_length, slots, batch_tokens),
+        _compute_bytes(header, context_length, slots, batch_tokens, flash_attention),
     )
 
 
@@ -175,13 +176,18 @@ def _cells(header: Header, context_length: int, batch_tokens: int) -> tuple[int,
     return full_cells, min(full_cells, _padded(window + batch_tokens)) if window else full_cells
 
 
-def _compute_bytes(header: Header, context_length: int, slots: int, batch_tokens: int) -> int:
+def _compute_bytes(
+    header: Header, context_length: int, slots: int, batch_tokens: int, flash_attention: bool = True
+) -> int:
     """Buffers of one step: a layer's inner values and the attention masks for each token of the batch, or
-    logits for each slot if these are more; and the logits once more, as they are handed out."""
+    logits for each slot if these are more; and the logits once more, as they are handed out. Without flash
+    attention masks are of floats, and the scores of all heads are there at once."""
     vocabulary, embedding = header.vocabulary_size or 0, header.embedding_length or 0
     full_cells, window_cells = _cells(header, context_length, batch_tokens)
     mask_cells = full_cells + (window_cells if any(_sliding_layers(header)) else 0)
     layer = _MASK_BYTES * mask_cells + _FLOAT_BYTES * (3 * _inner_width(header) + 4 * embedding)
+    if not flash_attention:
+        layer += _MASK_BYTES * mask_cells + _FLOAT_BYTES * (header.head_count or 0) * full_cells
     logits = slots * vocabulary * _FLOAT_BYTES
     return max(batch_tokens * layer, logits) + logits
 

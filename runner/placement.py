@@ -76,7 +76,11 @@ class Demand:
             need = embedding_need(self.header, context_length, slots)
             return replace(need, compute_bytes=need.compute_bytes + self.surplus_bytes)
         headers = [self.header] if self.draft is None else [self.header, self.draft]
-        needs = [memory_need(each, context_length, slots, kv=self.wish.kv) for each in headers]
+        flash_attention = self.wish.flash_attention != "off"
+        needs = [
+            memory_need(each, context_length, slots, kv=self.wish.kv, flash_attention=flash_attention)
+            for each in headers
+        ]
         return MemoryNeed(
             weights_bytes=sum(need.weights_bytes for need in needs),
             kv_bytes=sum(need.kv_bytes for need in needs)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from threading import Event
 
 from modelstore.blobs import open_regular
-from modelstore.fit import BATCH_TOKENS, MemoryNeed, memory_need
+from modelstore.fit import MemoryNeed, memory_need
 from modelstore.gguf import read_header
 from modelstore.header import Header
 from modelstore.kv_types import KvTypes
@@ -19,7 +18,6 @@ from runner.wire.compare import Memory
 _CONTEXTS = (4096, 8192, 32768)
 # Fills the buffers that one step needs.
 _STEP = Test(512, 0, 0)
-_SCORE_BYTES = 4
 _METAL = "MTL"
 
 
@@ -46,15 +44,15 @@ def predicted(header: Header, engine: Engine) -> Memory:
     """Without anything measured. Other contexts are those that the model was trained for."""
     need = _need(header, engine, engine.context_length)
     longest = header.context_length or engine.context_length
+    others = {tokens: _need(header, engine, tokens) for tokens in _CONTEXTS if tokens <= longest}
     return Memory(
         weights_bytes=need.weights_bytes,
         kv_bytes=need.kv_bytes,
         compute_bytes=need.compute_bytes,
         total_bytes=need.total_bytes,
         reason="not loaded",
-        at_context={
-            tokens: _need(header, engine, tokens).total_bytes for tokens in _CONTEXTS if tokens <= longest
-        },
+        at_context={tokens: other.total_bytes for tokens, other in others.items()},
+        compute_at_context={tokens: other.compute_bytes for tokens, other in others.items()},
     )
 
 
@@ -81,9 +79,5 @@ def with_measured(memory: Memory, engine: TimedEngine) -> Memory:
 
 def _need(header: Header, engine: Engine, context_length: int) -> MemoryNeed:
     kv = KvTypes(engine.kv_type_k, engine.kv_type_v)
-    need = memory_need(header, context_length, slots=1, kv=kv)
-    if engine.flash_attention is not False:
-        return need
-    # Without it the scores of a whole step are kept, for every head and every token of the context.
-    scores = (header.head_count or 0) * context_length * BATCH_TOKENS * _SCORE_BYTES
-    return replace(need, compute_bytes=need.compute_bytes + scores)
+    flash_attention = engine.flash_attention is not False
+    return memory_need(header, context_length, slots=1, kv=kv, flash_attention=flash_attention)

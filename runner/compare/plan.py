@@ -83,7 +83,8 @@ def for_scoring(variant: Variant) -> Variant:
 def scoring_bytes(header: Header, engine: Engine) -> int:
     """Memory of one model while blocks are scored."""
     kv = KvTypes(engine.kv_type_k, engine.kv_type_v)
-    need = memory_need(header, SCORING_CONTEXT, slots=1, kv=kv)
+    flash_attention = engine.flash_attention is not False
+    need = memory_need(header, SCORING_CONTEXT, slots=1, kv=kv, flash_attention=flash_attention)
     return need.total_bytes + _LOGITS_TOKENS * (header.vocabulary_size or 0) * _FLOAT_BYTES
 
 

@@ -65,6 +65,8 @@ class Memory(Wire):
     reason: str | None = None
     at_context: dict[int, int] = Field(default_factory=dict)
     """Predicted total at other contexts (4096, 8192, 32768), in bytes by tokens."""
+    compute_at_context: dict[int, int] = Field(default_factory=dict)
+    """What of these is compute: without flash attention it grows with the context."""
 
 
 class SpeedAt(Wire):

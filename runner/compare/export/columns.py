@@ -59,9 +59,9 @@ _MAIN = (
 
 
 def memory_parts(of: Memory, tokens: int) -> tuple[int, int, int]:
-    """Bytes of weights, KV cache and compute with so many tokens. Compute is taken as the same at every
-    context: nearly true with flash attention, and small without."""
-    total, compute = of.at_context.get(tokens, of.total_bytes), of.compute_bytes or 0
+    """Bytes of weights, KV cache and compute with so many tokens."""
+    total = of.at_context.get(tokens, of.total_bytes)
+    compute = of.compute_at_context.get(tokens, of.compute_bytes or 0)
     return of.weights_bytes, max(0, total - of.weights_bytes - compute), compute
 
 

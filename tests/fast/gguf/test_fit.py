@@ -25,6 +25,12 @@ def test_agrees_with_llama_cpp(tiny_model: Path, context_length: int, slots: int
     assert need.compute_bytes == pytest.approx(measured.compute_bytes, rel=0.03)
 
 
+def test_counts_attention_scores_where_flash_attention_is_off(tiny_model: Path) -> None:
+    measured = measured_memory(tiny_model, 8192, 1, 512, flash_attention=False)
+    need = memory_need(header_of(tiny_model), 8192, 1, 512, flash_attention=False)
+    assert measured.compute_bytes <= need.compute_bytes < 1.1 * measured.compute_bytes
+
+
 def test_agrees_with_llama_cpp_on_a_written_model(tmp_path: Path) -> None:
     path = write_model(tmp_path / "tiny.gguf", Shape(layers=3, heads=8, heads_kv=1))
     measured, need = measured_memory(path, 512, 2, 64), memory_need(header_of(path), 512, 2, 64)
