@@ -21,7 +21,7 @@ from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
 from modelstore.progress import Cancelled
 from runner.compare.fit.mixture import Mixing
-from runner.compare.fit.order import Order, plan_of
+from runner.compare.fit.order import PLANS, Order
 from runner.compare.fit.pruning import prune
 from runner.compare.fit.recipe import recipe, sentences
 from runner.compare.fit.workshop import Workshop
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _made(shop: Workshop) -> dict[str, Any]:
-    order, plan = shop.order, plan_of(shop.order.effort)
+    order, plan = shop.order, PLANS[shop.order.effort]
     if order.budget_bytes is None:
         name, notes = prune(shop, plan)
         (order.work / name).replace(order.destination)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import statistics
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ _ALIGNMENT = 32
 _METADATA_BYTES = 4096
 """More than llama.cpp adds to the header of a file that it quantizes."""
 _LEAST_SENSITIVITY = 0.05
-_STEPS = 24
+_DOUBLINGS, _STEPS = 48, 32
+"""How far the price of time goes, and in how many steps for each doubling."""
 
 Errors = Mapping[str, Mapping[str, float]]
 """Relative error by matrix and type."""
@@ -94,28 +96,19 @@ class Problem:
         Raises UserError if not even the smallest types fit.
         """
         chosen = self._solved(0.0)
-        if most_s is None or self._takes_s(chosen) <= most_s:
+        takes_s = self._takes_s(chosen)
+        if most_s is None or takes_s <= most_s:
             return chosen
-        # A price on time, doubled until the floor is met and then halved towards it (Lagrange).
-        low, high = 0.0, self._price()
-        for _ in range(_STEPS):
-            tried = self._solved(high)
-            if self._takes_s(tried) <= most_s:
-                break
-            low, high = high, 4 * high
-        else:
+        # A price on time, the least at which the floor is met (Lagrange).
+        least = max(self.cost(chosen), 1e-9) / max(takes_s, 1e-9) / 64
+        prices = [least * 2 ** (step / _STEPS) for step in range(_DOUBLINGS * _STEPS)]
+        index = bisect_left(prices, True, key=lambda price: self._takes_s(self._solved(price)) <= most_s)
+        if index == len(prices):
             raise UserError(
                 "no mixture of this size is as fast as that",
                 hint="Allow less with --min-tps, or fewer bytes with --fit.",
             )
-        for _ in range(_STEPS // 2):
-            middle = (low + high) / 2
-            chosen = self._solved(middle)
-            if self._takes_s(chosen) <= most_s:
-                tried, high = chosen, middle
-            else:
-                low = middle
-        return tried
+        return self._solved(prices[index])
 
     def cost(self, kinds: Mapping[str, str]) -> float:
         """The KL divergence that is expected."""
@@ -124,13 +117,17 @@ class Problem:
     def _takes_s(self, kinds: Mapping[str, str]) -> float:
         return sum(self.seconds[name][kind] for name, kind in kinds.items())
 
-    def _price(self) -> float:
-        return max(self.cost(self._solved(0.0)), 1e-9) / max(self._takes_s(self._solved(0.0)), 1e-9) / 64
-
     def _solved(self, price: float) -> dict[str, str]:
+        """Least cost where a second of a token's time costs `price`."""
+
+        def option(matrix: Matrix, kind: str) -> Option:
+            cost = self.costs[matrix.name][kind]
+            in_time = price * self.seconds[matrix.name][kind] if price else 0.0
+            return Option(_padded(matrix.size_bytes(kind)), cost + in_time)
+
         kinds = [list(self.costs[each.name]) for each in self.matrices]
         items = [
-            [Option(_padded(each.size_bytes(kind)), self._value(each.name, kind, price)) for kind in options]
+            [option(each, kind) for kind in options]
             for each, options in zip(self.matrices, kinds, strict=True)
         ]
         found = allocate(items, self.room_bytes)
@@ -144,9 +141,6 @@ class Problem:
             each.name: options[index]
             for each, options, index in zip(self.matrices, kinds, found, strict=True)
         }
-
-    def _value(self, name: str, kind: str, price: float) -> float:
-        return self.costs[name][kind] + (price * self.seconds[name][kind] if price else 0.0)
 
 
 def label_of(matrices: Sequence[Matrix], kinds: Mapping[str, str]) -> str:

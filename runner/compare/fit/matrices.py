@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from modelstore.gguf_types import TENSOR_TYPES, TensorType
+from modelstore.gguf_types import TENSOR_TYPES
 from modelstore.header import Header, Tensor
 
 TYPES = {kind.name: kind for kind in TENSOR_TYPES.values()}
-_NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}
+NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}
+"""ggml's, by name of the type."""
 
 # By rising size.
 CANDIDATES = (
@@ -51,20 +52,10 @@ class Matrix:
 
     def numbers(self) -> list[int]:
         """ggml's of the types."""
-        return [_NUMBERS[kind] for kind in self.types]
+        return [NUMBERS[kind] for kind in self.types]
 
 
-def number(kind: str) -> int:
-    """ggml's number of a type."""
-    return _NUMBERS[kind]
-
-
-def matrices(
-    header: Header,
-    stock: Mapping[str, str],
-    allowed: Collection[str],
-    parts: int,
-) -> list[Matrix]:
+def matrices(header: Header, stock: Mapping[str, str], allowed: Collection[str], parts: int) -> list[Matrix]:
     """All that llama.cpp would quantize (`stock`: the type that it would give each). `allowed` are the types
     to choose from; layers are grouped in `parts` by depth."""
     layers = header.block_count or 1
@@ -79,14 +70,12 @@ def _types(tensor: Tensor, allowed: Collection[str]) -> tuple[str, ...]:
     """None larger than what the source has, which would add bytes and nothing else."""
     source = TYPES[tensor.type].bits_per_weight
     return tuple(
-        kind
-        for kind in CANDIDATES
-        if kind in allowed and _fits(tensor, TYPES[kind]) and TYPES[kind].bits_per_weight <= source
+        name
+        for name in CANDIDATES
+        if name in allowed
+        and (kind := TYPES[name]).bits_per_weight <= source
+        and tensor.shape[0] % kind.block_weights == 0
     )
-
-
-def _fits(tensor: Tensor, kind: TensorType) -> bool:
-    return tensor.shape[0] % kind.block_weights == 0
 
 
 def _group(name: str, layers: int, parts: int) -> str:

@@ -12,12 +12,12 @@ from modelstore.blobs import megabytes
 from modelstore.conversion import Recipe
 from modelstore.errors import Unusable, UserError
 from modelstore.gguf import read_header
-from runner.compare.block import Block, CandidateScores
+from runner.compare.block import Block
 from runner.compare.fit import allocation, pace
 from runner.compare.fit.matrices import TYPES, Matrix, matrices
 from runner.compare.fit.order import Plan
 from runner.compare.fit.passages import Passages
-from runner.compare.fit.verdict import Verdict, kld, verdict
+from runner.compare.fit.verdict import Scores, Verdict, kld, verdict
 from runner.compare.fit.workshop import Workshop
 
 _FINE = "Q8_0"
@@ -27,8 +27,6 @@ _STOCK = (
     "Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q4_K_M", "Q4_K_S", "IQ4_NL", "IQ4_XS", "Q3_K_L", "Q3_K_M", "IQ3_M",
     "Q3_K_S", "IQ3_XS", "IQ3_XXS", "Q2_K", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS",
 )  # fmt: skip
-
-Scores = Mapping[str, Sequence[CandidateScores]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,19 @@ class Mixing:
         ]
         best_stock = min(tried[1:], key=lambda each: each.kld)
         decision = verdict(tried[0].scores, best_stock.scores)
-        kept = tried[0] if decision.keeps_mixture else best_stock
-        decode_tps = pace.decode_tps(self._shop, kept.file) if self._floor_tps else None
+        better = tried[0] if decision.keeps_mixture else best_stock
+        kept, decode_tps = self._fast_enough(better, tried[0])
         return Mixed(kept, tried, decision, factors, problem.cost(kinds), kinds, decode_tps)
+
+    def _fast_enough(self, better: Tried, mixture: Tried) -> tuple[Tried, float | None]:
+        """`better` with its speed, or the mixture if only that is as fast as was asked for."""
+        if self._floor_tps is None:
+            return better, None
+        better_tps = pace.decode_tps(self._shop, better.file)
+        if better_tps >= self._floor_tps or better is mixture:
+            return better, better_tps
+        mixture_tps = pace.decode_tps(self._shop, mixture.file)
+        return (mixture, mixture_tps) if mixture_tps >= self._floor_tps else (better, better_tps)
 
     @property
     def _floor_tps(self) -> float | None:
@@ -159,7 +167,7 @@ class Mixing:
             file = self._shop.make("probe", Recipe(_FINE, imatrix, types), source)
             value = kld(self._shop.scores(group, file, blocks)).value or 0.0
             probes.append(allocation.Probe(group, kinds, value))
-        self._shop.drop(fine)
+        fine.unlink()
         return allocation.sensitivities(probes, floor, errors)
 
     def _problem(

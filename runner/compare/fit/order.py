@@ -26,15 +26,11 @@ class Plan:
 
 # Trying the types that search (IQ2, IQ3) costs most of the time.
 _FAST_TYPES = tuple(kind for kind in CANDIDATES if not kind.startswith(("IQ2", "IQ3")))
-_PLANS = {
+PLANS: dict[Effort, Plan] = {
     "quick": Plan(chunks=16, probe_blocks=4, parts=1, rows=32, types=_FAST_TYPES),
     "standard": Plan(chunks=32, probe_blocks=12, parts=3, rows=64),
     "deep": Plan(chunks=128, probe_blocks=32, parts=3, rows=256),
 }
-
-
-def plan_of(effort: Effort) -> Plan:
-    return _PLANS[effort]
 
 
 @dataclass(frozen=True, slots=True)

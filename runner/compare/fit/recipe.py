@@ -40,20 +40,20 @@ def sentences(order: Order, mixed: Mixed) -> list[str]:
     """For people: a line for each file that was tried, and the decision with its reason."""
     lines = [_line(each) for each in mixed.tried]
     z = ", ".join(f"z = {value:.1f} on {kind}" for kind, value in mixed.verdict.z.items())
-    gain = f"{abs(mixed.verdict.gain):.0%}"
+    gain, kept = f"{abs(mixed.verdict.gain):.0%}", f"{mixed.kept.name} is kept"
     if mixed.verdict.keeps_mixture:
         counted = Counter(mixed.kinds.values())
         types = ", ".join(f"{count} × {kind}" for kind, count in counted.most_common())
         lines.append(f"The mixture is kept: {gain} less KL divergence than stock ({z}). It has {types}.")
-    elif mixed.verdict.gain > 0:
-        lines.append(
-            f"Stock is as good: the mixture has {gain} less KL divergence, but {z}. "
-            f"{mixed.kept.name} is kept."
-        )
     else:
-        lines.append(
-            f"Stock is better: the mixture has {gain} more KL divergence ({z}). {mixed.kept.name} is kept."
+        if mixed.kept is mixed.tried[0]:
+            kept += ", since only it is fast enough"
+        reason = (
+            f"Stock is as good: the mixture has {gain} less KL divergence, but {z}."
+            if mixed.verdict.gain > 0
+            else f"Stock is better: the mixture has {gain} more KL divergence ({z})."
         )
+        lines.append(f"{reason} {kept[0].upper()}{kept[1:]}.")
     if mixed.decode_tps is not None:
         is_reached = order.min_tps is not None and mixed.decode_tps >= order.min_tps
         how = "" if is_reached else f", which is less than the {order.min_tps:g} that were asked for"

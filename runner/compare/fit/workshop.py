@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -16,7 +16,7 @@ from modelstore.header import Header
 from modelstore.imatrix import Reading, collect
 from modelstore.progress import Progress, check
 from runner.compare.block import Block, CandidateScores
-from runner.compare.fit.matrices import IMPORTANT_ONLY, Matrix, number
+from runner.compare.fit.matrices import IMPORTANT_ONLY, NUMBERS, Matrix
 from runner.compare.fit.order import Order
 from runner.compare.fit.passages import Passages, gather
 from runner.compare.scoring import Scorer
@@ -107,17 +107,11 @@ class Workshop:
         conversion.run(lambda _progress: None, self._ensure_free, self.cancelled)
         return conversion.destination
 
-    def drop(self, file: Path) -> None:
-        with suppress(FileNotFoundError):
-            file.unlink()
-
     def _conversion(self, name: str, recipe: Recipe, source: tuple[Path, Header] | None) -> Conversion:
         path, header = source or (self.order.source, self.header)
         return Conversion(path, header, self.order.work / f"{name}.gguf", recipe)
 
     def _ensure_free(self, needed_bytes: int) -> None:
-        import shutil
-
         free_bytes = shutil.disk_usage(self.order.work).free
         if needed_bytes > free_bytes:
             raise StorageFull(
@@ -133,13 +127,13 @@ class Workshop:
     def errors(self, matrices: Sequence[Matrix], imatrix: Path, rows: int) -> dict[str, dict[str, float]]:
         """Relative error by matrix and type, from `native.roundtrip`. Raises Unusable."""
         wanted = {each.name: {"columns": each.columns, "types": each.numbers()} for each in matrices}
-        order: dict[str, Any] = {
+        order = {
             "path": str(self.order.source),
             "imatrix": str(imatrix),
             "rows": rows,
             "tensors": wanted,
+            "important_only": [NUMBERS[kind] for kind in IMPORTANT_ONLY],
         }
-        order["important_only"] = [number(kind) for kind in IMPORTANT_ONLY]
         found: dict[str, dict[str, float]] = {}
         with running("native.roundtrip", self.cancelled) as child:
             child.send(order)
