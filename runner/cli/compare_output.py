@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runner.cli import output
 from runner.readout.course import Course
 from runner.readout.plot import plot
-from runner.readout.span import Line, Role, plain
+from runner.readout.span import Line, Role, Span, plain
 from runner.readout.table import LEGEND, table
 from runner.readout.verdict import notes, progress_share, progress_words, recommendation
 
@@ -89,7 +89,7 @@ def _moving(course: Course, console: Console) -> Group:
     share = progress_share(course)
     full = round((share or 0.0) * _BAR_CELLS)
     bar = "" if share is None else "━" * full + "╌" * (_BAR_CELLS - full) + "  "
-    lines = [*table(course, console.width), (), *_plain_lines(bar + progress_words(course)), *notes(course)]
+    lines = [*table(course, console.width), (), _dim(bar + progress_words(course)), *notes(course)]
     left = console.height - len(lines) - 2
     drawn = plot(course, min(console.width, _PLOT_WIDTH), min(left, _PLOT_HEIGHT))
     return Group(*map(_painted, [*lines, *([()] if drawn else []), *drawn]))
@@ -104,12 +104,7 @@ def write_result(comparison: Comparison) -> None:
     width = console.width if console.is_terminal else _PIPE_WIDTH
     found = recommendation(comparison.recommendation) if comparison.recommendation else []
     drawn = plot(course, min(width, _PLOT_WIDTH), _PLOT_HEIGHT)
-    blocks = [
-        [*table(course, width), *_plain_lines(LEGEND)],
-        notes(course),
-        drawn,
-        found,
-    ]
+    blocks = [[*table(course, width), _dim(LEGEND)], notes(course), drawn, found]
     for number, block in enumerate(block for block in blocks if block):
         _write([(), *block] if number else block, console)
 
@@ -128,7 +123,5 @@ def _painted(line: Line) -> Text:
     return Text.assemble(*((span.text, _COLORS[span.role]) for span in line))
 
 
-def _plain_lines(text: str) -> list[Line]:
-    from runner.readout.span import Span
-
-    return [(Span(text, "dim"),)]
+def _dim(text: str) -> Line:
+    return (Span(text, "dim"),)

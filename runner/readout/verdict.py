@@ -106,22 +106,17 @@ def _domains(variants: Iterable[VariantResult]) -> Iterator[Line]:
 
 def _problems(course: Course) -> Iterator[Line]:
     """Each once, with the variants that have it."""
-    problems: dict[str, list[str]] = {}
-    warnings: dict[str, list[str]] = {}
-    for variant in course.variants:
-        for problem in variant.problems:
-            problems.setdefault(clean_name(problem), []).append(clean_name(variant.name))
-        for warning in variant.speed.warnings if variant.speed else ():
-            warnings.setdefault(clean_name(warning), []).append(clean_name(variant.name))
-    yield from (_warned(names, text, "error") for text, names in problems.items())
-    yield from (_warned(names, text, "warning") for text, names in warnings.items())
+    problems: dict[tuple[Role, str], list[str]] = {}
+    for role in ("error", "warning"):
+        for variant in course.variants:
+            warnings = variant.speed.warnings if variant.speed else []
+            for text in variant.problems if role == "error" else warnings:
+                problems.setdefault((role, clean_name(text)), []).append(clean_name(variant.name))
+    for (role, text), names in problems.items():
+        yield (Span(f"{PROBLEM_MARK} {', '.join(names)}: {text}", role),)
     found = course.comparison.recommendation if course.comparison else None
     for name, reason in found.refused.items() if found else ():
         yield (Span(f"Left out {clean_name(name)}: {clean_name(reason)}", "dim"),)
-
-
-def _warned(names: list[str], problem: str, role: Role) -> Line:
-    return (Span(f"{PROBLEM_MARK} {', '.join(names)}: {problem}", role),)
 
 
 def _gaps(variants: Iterable[VariantResult]) -> Iterator[Line]:
