@@ -15,7 +15,9 @@ _LETTER_WIDTH, _LINE_HEIGHT = 8.0, 15.0
 
 
 def place(axes: Axes, points: Sequence[tuple[float, float, str, str]], radius: float) -> None:
-    """Writes the name of each (x, y, name, role) where most of it is free: right, left, above or below."""
+    """Writes the name of each (x, y, name, role) where most of it is free: right, left, above or below. The
+    last from left to right is the first to choose: of two that touch, names are on their own sides."""
+    points = sorted(points, reverse=True)
     centers = [axes.transData.transform((x, y)) for x, y, _, _ in points]
     taken = [Bbox.from_extents(x - radius, y - radius, x + radius, y + radius) for x, y in centers]
     for (x, y), (_, _, name, role) in zip(centers, points, strict=True):
