@@ -1,9 +1,17 @@
-"""llama-server beside a nybble daemon, on the same file. Both use flash attention, as llama-server does."""
+"""llama-server beside a nybble daemon, on the same file.
+
+nybble has measured flash attention, as it does when nobody waits for an answer, and loaded the model again:
+what its users have from the second load on.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import subprocess
+import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 
+from tests.bench.stream import complete
 from tests.daemons import Daemon
 
 MODEL = "bench"
@@ -35,18 +44,33 @@ def settings(setup: Setup) -> dict[str, str]:
         "NYBBLE_CONTEXT_LENGTH": str(setup.context_length),
         "NYBBLE_KEEP_ALIVE": "1h",
         "NYBBLE_SPECULATION": "false",
+        "NYBBLE_FLASH_ATTENTION": "auto",
     }
 
 
 @contextmanager
 def nybble(setup: Setup, more: Mapping[str, str] | None = None) -> Iterator[Daemon]:
     """A daemon with a home of its own that has the model in its store."""
+    environment = settings(setup) | dict(more or {})
     with (
         tempfile.TemporaryDirectory(prefix="nybble-bench-") as home,
-        Daemon(Path(home), settings(setup) | dict(more or {})) as daemon,
+        Daemon(Path(home), environment) as daemon,
     ):
         daemon.add_model(setup.model, MODEL)
+        if environment["NYBBLE_FLASH_ATTENTION"] == "auto":
+            _let_it_measure(daemon)
         yield daemon
+
+
+def _let_it_measure(daemon: Daemon) -> None:
+    asyncio.run(complete(daemon.address, MODEL, "Hello", 4))
+    while not (found := list(daemon.home.rglob("flash-attention-*.json"))):
+        time.sleep(0.1)
+    verdict = json.loads(found[0].read_text("utf-8"))
+    sys.stdout.write(
+        f"flash attention: a turn takes {verdict['on_s']:.2f} s, {verdict['off_s']:.2f} s without\n"
+    )
+    asyncio.run(daemon.client().stop(MODEL))
 
 
 @contextmanager
@@ -57,13 +81,16 @@ def llama_server(binary: Path, setup: Setup, flags: Sequence[str] = ()) -> Itera
     command = [str(part) for part in (binary, "-m", setup.model, "--port", 0, *shape, *flags)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:
         assert server.stderr
+        # A full pipe would stop it: somebody has to read on.
+        reader = Thread(target=deque, args=(server.stderr, 0))
         try:
             # It says so once the model is loaded.
             said = next((line for line in server.stderr if _LISTENS in line), None)
             if said is None:
                 raise RuntimeError(f"llama-server did not start (status {server.wait()})")
-            # A full pipe would stop it: somebody has to read on.
-            Thread(target=deque, args=(server.stderr, 0)).start()
+            reader.start()
             yield said.partition(_LISTENS)[2].strip().decode()
         finally:
             server.terminate()
+            if reader.ident:
+                reader.join()
