@@ -13,15 +13,12 @@ End of file on stdin means that nobody waits any more: the process ends at once.
 from __future__ import annotations
 
 import json
-import os
-import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from native import importance
+from native import importance, stdio
 from native.batch import Batch
 from native.binding import api
 from native.collector import Collector
@@ -99,14 +96,11 @@ def chunks_of(model: Model, order: Order) -> list[list[int]]:
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    requests = os.fdopen(os.dup(0), "rb")
+    answer, requests = stdio.answers(), stdio.take_stdin()
     order = Order(**json.loads(requests.readline()))
-    threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
-    for answer in _answers(order):
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    stdio.end_with_parent(requests)
+    for fields in _answers(order):
+        answer(fields)
 
 
 def _answers(order: Order) -> Iterator[dict[str, Any]]:
@@ -123,12 +117,6 @@ def _answers(order: Order) -> Iterator[dict[str, Any]]:
         yield {"done": True, "tensors": len(entries), "chunks": len(chunks)}
     except LlamaError as error:
         yield {"error": str(error)}
-
-
-def _end_with_parent(requests: BinaryIO) -> None:
-    requests.read()
-    sys.stderr.flush()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from importlib import metadata
 
 from native.snapshot import HardwareSnapshot
+from native.stdio import take_stdout
 
 
 def take_snapshot() -> HardwareSnapshot:
@@ -27,11 +27,9 @@ def take_snapshot() -> HardwareSnapshot:
 
 
 def main() -> None:
-    # Back ends print to fd 1 when they start; the snapshot has the real stdout to itself.
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    with answer:
-        answer.write(take_snapshot().to_json() + "\n")
+    # Before it is taken: back ends print when they start.
+    with take_stdout() as answer:
+        answer.write(take_snapshot().to_json().encode() + b"\n")
 
 
 if __name__ == "__main__":

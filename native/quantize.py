@@ -17,16 +17,13 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
 import re
-import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from native import importance, topology
+from native import importance, stdio, topology
 from native.binding import api
 from native.errors import LlamaError
 from native.log import Log
@@ -83,14 +80,11 @@ class QuantizeLog(Log):
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    requests = os.fdopen(os.dup(0), "rb")
+    say, requests = stdio.answers(), stdio.take_stdin()
     job = Job(**json.loads(requests.readline()))
 
     def answer(**fields: object) -> None:
-        answers.write(json.dumps(fields) + "\n")
-        answers.flush()
+        say(fields)
 
     try:
         options = Options(job)
@@ -101,7 +95,7 @@ def main() -> None:
         answer(planned_bytes=plan.planned_bytes, types=plan.types)
         if not requests.readline():
             return
-        threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
+        stdio.end_with_parent(requests)
         work = QuantizeLog(lambda name: answer(tensor=name))
         if options.run(dry_run=False):
             answer(done=True)
@@ -172,12 +166,6 @@ def _override(key: str, value: int | str) -> Any:
 def _file_type(name: str) -> int:
     prefix = "ALL" if name == "F32" else "MOSTLY"
     return int(getattr(api, f"LLAMA_FTYPE_{prefix}_{name}"))
-
-
-def _end_with_parent(requests: BinaryIO) -> None:
-    requests.read()
-    sys.stderr.flush()
-    os._exit(1)
 
 
 if __name__ == "__main__":

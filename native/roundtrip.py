@@ -16,17 +16,14 @@ from __future__ import annotations
 
 import ctypes
 import json
-import os
-import sys
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from native import importance
+from native import importance, stdio
 from native.errors import LlamaError
 from native.ggml import F32, function
 from native.gguf_file import GgufFile
@@ -117,14 +114,11 @@ def errors(samples: Samples, name: str, columns: int, kinds: list[int]) -> dict[
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    requests = os.fdopen(os.dup(0), "rb")
+    answer, requests = stdio.answers(), stdio.take_stdin()
     order = json.loads(requests.readline())
-    threading.Thread(target=_end_with_parent, args=(requests,), daemon=True).start()
-    for answer in _answers(order):
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    stdio.end_with_parent(requests)
+    for fields in _answers(order):
+        answer(fields)
 
 
 def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -139,12 +133,6 @@ def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"done": True}
     except LlamaError as failure:
         yield {"error": str(failure)}
-
-
-def _end_with_parent(requests: BinaryIO) -> None:
-    requests.read()
-    sys.stderr.flush()
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,6 @@ anything was loaded. An {"error": "…"} is the last answer. End of file on stdi
 from __future__ import annotations
 
 import json
-import os
 import random
 import sys
 import time
@@ -35,6 +34,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from native import stdio
 from native.binding import api
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
@@ -155,12 +155,9 @@ class Bench:
 
 
 def main() -> None:
-    # Back ends print to fd 1; the answers have the real stdout to themselves.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    for answer in _answers():
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    answer = stdio.answers()
+    for fields in _answers():
+        answer(fields)
 
 
 def _answers() -> Iterator[dict[str, Any]]:

@@ -27,20 +27,14 @@ import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from native import stdio
+
 # Before numpy: we multiply no matrices with it, and its threads would stand in llama.cpp's way.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def main() -> None:
-    # Back ends print to fd 1; the answers have the real stdout to themselves.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    orders = _orders(os.fdopen(os.dup(0), "rb"))
-
-    def answer(fields: dict[str, Any]) -> None:
-        answers.write(json.dumps(fields) + "\n")
-        answers.flush()
-
+    answer, orders = stdio.answers(), _orders(stdio.take_stdin())
     from native.score.session import Failed, Session
 
     try:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 import threading
 from typing import BinaryIO
 
 from modelstore.errors import NybbleError
 from modelstore.progress import Cancelled
+from native.stdio import take_stdin, take_stdout
 from runner.compare.order import Order, Talk
 from runner.wire.base import ErrorBody
 from runner.wire.compare import CompareEvent
@@ -24,10 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    # Nothing that a library prints may get between the events.
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    orders = os.fdopen(os.dup(0), "rb")
+    events, orders = take_stdout(), take_stdin()
     line = orders.readline()
     if not line:
         return
@@ -36,7 +33,7 @@ def main() -> None:
 
     def say(event: CompareEvent) -> None:
         try:
-            events.write(event.model_dump_json(exclude_none=True) + "\n")
+            events.write(event.model_dump_json(exclude_none=True).encode() + b"\n")
             events.flush()
         except BrokenPipeError:
             # The daemon died: nobody will hear of this, but what was made is still to be removed.

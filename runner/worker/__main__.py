@@ -7,14 +7,15 @@ import threading
 from importlib import import_module
 
 from native.errors import LlamaError
+from native.stdio import take_stdin, take_stdout
 from runner.protocol import Load, LoadFailed
 from runner.worker.loading import load
-from runner.worker.pipes import Inbox, Outbox, take_over_stdin, take_over_stdout
+from runner.worker.pipes import Inbox, Outbox
 
 
 def main() -> int:
-    outbox = Outbox(take_over_stdout())
-    inbox = Inbox(take_over_stdin())
+    outbox = Outbox(take_stdout())
+    inbox = Inbox(take_stdin())
     command = inbox.take(wait=True)
     if not isinstance(command, Load):
         return 2

@@ -11,20 +11,6 @@ from typing import BinaryIO
 from runner.protocol import MAX_LINE_BYTES, Command, Event, decode, encode
 
 
-def take_over_stdout() -> BinaryIO:
-    """The protocol's own copy of stdout. Descriptor 1 then points to stderr, so that native prints cannot
-    get between two messages."""
-    copy = os.dup(1)
-    os.dup2(2, 1)
-    return os.fdopen(copy, "wb", buffering=0)
-
-
-def take_over_stdin() -> BinaryIO:
-    """The protocol's own reader of stdin: the interpreter locks `sys.stdin` when it exits, and would find a
-    thread still reading from it."""
-    return os.fdopen(os.dup(0), "rb")
-
-
 class Inbox:
     """Commands from the daemon, read by a thread of their own. End of file means that the daemon is gone:
     nobody waits for anything any more, so the process ends at once, even in the middle of a decode."""
@@ -75,6 +61,5 @@ class Outbox:
 
     def _write(self) -> None:
         while event := self._events.get():
-            data = memoryview(encode(event))
-            while data:
-                data = data[self._stream.write(data) :]
+            self._stream.write(encode(event))
+            self._stream.flush()

@@ -12,7 +12,6 @@ End of file on stdin means that nobody waits any more: it ends as soon as the ch
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from typing import Any, BinaryIO
 from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
 from modelstore.progress import Cancelled
+from native import stdio
 from runner.compare.fit.mixture import Mixing
 from runner.compare.fit.order import PLANS, Order
 from runner.compare.fit.pruning import prune
@@ -28,24 +28,18 @@ from runner.compare.fit.workshop import Workshop
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    requests = os.fdopen(os.dup(0), "rb")
+    answer, requests = stdio.answers(), stdio.take_stdin()
     order = Order.parse(json.loads(requests.readline()))
     cancelled = threading.Event()
     threading.Thread(target=_end_with_parent, args=(requests, cancelled), daemon=True).start()
 
-    def emit(event: dict[str, Any]) -> None:
-        answers.write(json.dumps(event) + "\n")
-        answers.flush()
-
     try:
         with order.source.open("rb") as stream:
             header = read_header(stream, order.source.stat().st_size)
-        emit({"type": "done", **_made(Workshop(order, header, emit, cancelled))})
+        answer({"type": "done", **_made(Workshop(order, header, answer, cancelled))})
     except NybbleError as error:
         body = {"message": error.message, "hint": error.hint, "code": error.code, "status": error.status}
-        emit({"type": "error", "error": body})
+        answer({"type": "error", "error": body})
     except Cancelled:
         sys.exit(1)
 

@@ -1,0 +1,49 @@
+"""A child's side of the pipes to its parent: JSON lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+Answer = Callable[[dict[str, Any]], None]
+"""Writes one line."""
+
+
+def take_stdin() -> BinaryIO:
+    """Our own reader: the interpreter locks `sys.stdin` when it exits, and would find a thread still reading
+    from it."""
+    return os.fdopen(os.dup(0), "rb")
+
+
+def take_stdout() -> BinaryIO:
+    """Our own copy, to be flushed. Descriptor 1 then points to stderr: what a library prints cannot get
+    between two lines."""
+    copy = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(copy, "wb")
+
+
+def answers() -> Answer:
+    """`take_stdout` for JSON."""
+    stdout = take_stdout()
+
+    def answer(fields: dict[str, Any]) -> None:
+        stdout.write(json.dumps(fields).encode() + b"\n")
+        stdout.flush()
+
+    return answer
+
+
+def end_with_parent(requests: BinaryIO) -> None:
+    """From now on the end of `requests` ends this process at once: nobody waits for it any more."""
+
+    def read() -> None:
+        requests.read()
+        sys.stderr.flush()
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
