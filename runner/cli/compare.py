@@ -42,19 +42,21 @@ app = typer.Typer(
 )
 
 
+_Quants = Annotated[
+    str | None, typer.Option("--quants", metavar="Q,Q", help="Quantizations or local tags: Q8_0,Q4_K_M.")
+]
+_Reference = Annotated[
+    str | None, typer.Option("--reference", metavar="Q", help="What the others are held against: the best.")
+]
+
+
 @app.command(_MEASURE)
 @client_command
 async def measure(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Model as `pull` takes it, local or not.")],
-    quants: Annotated[
-        str | None,
-        typer.Option("--quants", metavar="Q,Q", help="Quantizations or local tags: Q8_0,Q4_K_M."),
-    ] = None,
-    reference: Annotated[
-        str | None,
-        typer.Option("--reference", metavar="Q", help="What the others are held against: the best."),
-    ] = None,
+    quants: _Quants = None,
+    reference: _Reference = None,
     intent: Annotated[
         str, typer.Option("--intent", metavar="WHAT", help="balanced, fast, best or battery.")
     ] = "balanced",
