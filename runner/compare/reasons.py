@@ -69,6 +69,6 @@ def _beside(other: Candidate, choice: Candidate, decision: Decision, lineup: Lin
         differences.append(f"{times:.2g} times the {_RULERS[lineup.ruler]}" if times else "loses nothing")
     if choice.time_s and other.time_s:
         slower = other.time_s.value / choice.time_s.value - 1
-        differences.append(f"answers {abs(slower):.0%} {'slower' if slower > 0 else 'faster'}")
+        differences.append(f"answers {abs(slower) * 100:.0f} % {'slower' if slower > 0 else 'faster'}")
     out = decision.refused.get(other.name)
     return f"{other.name}: {', '.join(differences)}" + (f", but {out}" if out else "")

@@ -75,7 +75,9 @@ def what_would_change(decision: Decision, entered: Lineup, wish: Wish) -> str:
     for kind in _alternatives(entered, wish):
         for words, other in kind:
             choice = decide(entered, other).choice
-            if (choice.name if choice else None) != name:
+            # What another intent asks for may not have been measured: that is no answer to it.
+            is_unknown = choice is None and other.intent != wish.intent
+            if not is_unknown and (choice.name if choice else None) != name:
                 found.append(f"{choice.name if choice else 'nothing'} {words}")
                 break
     if not found:

@@ -150,9 +150,9 @@ def test_reason_names_neighbours_and_what_keeps_them_out() -> None:
     assert found.reason == (
         "Q6_K: 7.45 GB with a context of 4,096 tokens (601 MB to spare), 11.9 tok/s, "
         "KL divergence 0.00545 ± 0.0003. "
-        "Q8_0: 1.94 GB more, 0.25 times the KL divergence, answers 27% slower, "
+        "Q8_0: 1.94 GB more, 0.25 times the KL divergence, answers 27 % slower, "
         "but needs 9.40 GB with a context of 4,096 tokens, and 8.05 GB can be had; "
-        "Q5_K_M: 870 MB less, 2 times the KL divergence, answers 11% faster."
+        "Q5_K_M: 870 MB less, 2 times the KL divergence, answers 11 % faster."
     )
     assert set(found.refused) == {"Q8_0", "Q2_K"}
 
@@ -219,7 +219,7 @@ def test_a_choice_may_be_off_the_front() -> None:
     one, other = variant(Row("A", 4.0, 0.10, 20.0), error=0.12), variant(Row("B", 5.0, 0.11, 15.0))
     found, pareto = recommend([one, other], [], wish("best", 16))
     assert (found.choice, pareto) == ("B", ["A"])
-    assert "25% faster, but KL divergence may be 0.124, more than 0.12" in found.reason
+    assert "25 % faster, but KL divergence may be 0.124, more than 0.12" in found.reason
 
 
 def test_a_broken_file_is_named_and_not_chosen() -> None:
