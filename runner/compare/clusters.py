@@ -118,18 +118,16 @@ def share(flags: NDArray[np.bool_], clusters: Clusters) -> Estimate:
     if plain.value is None or plain.error is None:
         return plain
     effective = _effective_tokens(plain.value, plain.error, clusters)
-    t = student_of(_TWO_SIDED_95, clusters.count - 1)
-    spread = t * t / effective
-    middle = (plain.value + spread / 2) / (1 + spread)
-    variance = plain.value * (1 - plain.value) / effective
-    half = t * math.sqrt(variance + spread / (4 * effective)) / (1 + spread)
+    return wilson(plain.value, effective, student_of(_TWO_SIDED_95, clusters.count - 1), plain.error)
+
+
+def wilson(value: float, draws: float, z: float, error: float = 0.0) -> Estimate:
+    """A share seen in `draws` independent ones, with Wilson's interval of `z` standard errors."""
+    spread = z * z / draws
+    middle = (value + spread / 2) / (1 + spread)
+    half = z * math.sqrt(value * (1 - value) / draws + spread / (4 * draws)) / (1 + spread)
     low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return Estimate(
-        value=plain.value,
-        error=plain.error or half / t,
-        low=min(low, plain.value),
-        high=max(high, plain.value),
-    )
+    return Estimate(value=value, error=error or half / z, low=min(low, value), high=max(high, value))
 
 
 def _effective_tokens(value: float, error: float, clusters: Clusters) -> float:

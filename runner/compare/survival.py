@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from runner.compare.clusters import Clusters, Floats, resampled_weights, share
+from runner.compare.clusters import Floats, resampled_weights, wilson
 from runner.wire.compare import Estimate
 
 _RESAMPLES = 400
+_Z_95 = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def share_of_prompts(flags: Sequence[bool]) -> Estimate:
     """Each prompt counts once and for itself."""
     if not flags:
         return Estimate(reason="no prompt was answered")
-    return share(np.array(flags), Clusters.of([1] * len(flags)))
+    return wilson(sum(flags) / len(flags), len(flags), _Z_95)
 
 
 def ratio_of_sums(numerators: Sequence[int], denominators: Sequence[int]) -> Estimate:

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from runner.compare.forks import Asked, GreedyAnswer, summarize_answers, tokens_in
-from runner.compare.survival import Span, median, ratio_of_sums
+from runner.compare.survival import Span, median, ratio_of_sums, share_of_prompts
 from runner.wire.compare import Answers
 
 END = 0
@@ -139,3 +139,9 @@ def test_tokens_used_are_a_ratio_of_sums() -> None:
     assert found.low is not None
     assert found.high is not None
     assert 1.1 < found.low < 350 / 300 < found.high < 1.2
+
+
+@pytest.mark.parametrize(("right", "prompts", "low", "high"), [(2, 2, 0.342, 1.0), (0, 7, 0.0, 0.354)])
+def test_a_share_of_prompts_has_wilsons_interval(right: int, prompts: int, low: float, high: float) -> None:
+    found = share_of_prompts([True] * right + [False] * (prompts - right))
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-4), pytest.approx(high, abs=5e-4))
