@@ -100,7 +100,7 @@ class DaemonUnreachable(NybbleError):
 class RemoteError(NybbleError):
     """An error as another process reported it, with that process's code and status."""
 
-    def __init__(self, message: str, *, hint: str | None, code: str, status: int) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, code: str, status: int) -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.status = status

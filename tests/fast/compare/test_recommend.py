@@ -69,7 +69,8 @@ def test_coding() -> None:
     variants = [variant(row, faster=2.0) for row in rows]
     code = Wish("fast", 4096, 16 * 2**30, usual_floors("fast", ("code",)), ("code",))
     assert _pick(variants, wish("fast", 16)) == "Q3_K_M"
-    assert _pick([_surely_worse(each) for each in variants], wish("fast", 16)) == "Q4_K_M", "nobody chose a kind"
+    # Nobody chose a kind.
+    assert _pick([_surely_worse(each) for each in variants], wish("fast", 16)) == "Q4_K_M"
     assert _pick(variants, code) == "Q4_K_M"
     assert _pick(variants, replace(code, domains=("prose", "code"))) == "Q4_K_M"
     assert _pick(variants, wish("best", 16)) == "Q8_0"

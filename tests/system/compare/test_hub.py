@@ -28,7 +28,7 @@ async def test_files_of_a_hub_are_listed_then_fetched_and_dropped(home: Path, li
         done = events[-1]
         assert isinstance(done, ComparisonDone)
         by_name = {row.name: row for row in done.comparison.variants}
-        assert by_name["Q3_K_S"].problems == ["the repository has no Q3_K_S"]
+        assert by_name["Q3_K_S"].problems == ["the repository has no Q3_K_S (There is: F16, Q4_K_M, Q8_0.)"]
         assert by_name["Q8_0"].quality and by_name["Q4_K_M"].quality
         fetched = [request.path.rpartition(".gguf")[0].rpartition(".")[2] for request in server.file_requests]
         assert fetched == ["F16", "Q8_0", "Q4_K_M"]
