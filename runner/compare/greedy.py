@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
@@ -82,7 +83,10 @@ class Greedy:
         evidence, keys = self._task.evidence, [self._key(each) for each in models]
         kept = [evidence.pieces(key).get(number) for key in keys]
         if None in kept:
+            started = time.perf_counter()
             answers = scorer.answer(prompt.tokens, prompt.asked.max_tokens)
+            written = sum(len(answer.tokens) for answer in answers)
+            self._task.outlook.took("answering", written, time.perf_counter() - started)
             for key, answer in zip(keys, answers, strict=True):
                 evidence.keep_piece(key, number, json.dumps(asdict(answer)).encode())
             return answers

@@ -39,7 +39,7 @@ class Answering:
 
 
 _ANSWERS: Mapping[Effort, Answering] = {
-    "quick": Answering(4, 64, 3),
+    "quick": Answering(3, 64, 3),
     "standard": Answering(16, 256, 30),
     "deep": Answering(40, 256, 120),
 }

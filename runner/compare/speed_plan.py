@@ -47,12 +47,12 @@ class SpeedPlan:
 
     @property
     def work(self) -> Work:
-        """Of one variant, about, where its time is not up before."""
+        """Of one variant, about, where its time is not up before. What stands in the context before a test is
+        read once."""
         times = self.repetitions + _USUAL_WARM_UPS
-        read = sum(self.prompt_tokens + 2 * depth for depth in self.depths)
         requests = (self.requests + self.loads) * self.prompt_tokens
-        written = len(self.depths) * self.generate_tokens
-        return Work({"reading": times * read + requests, "answering": times * written})
+        read = times * self.prompt_tokens * len(self.depths) + 2 * sum(self.depths) + requests
+        return Work({"reading": read, "answering": times * self.generate_tokens * len(self.depths)})
 
     def within(self, context_length: int) -> SpeedPlan:
         """As much of it as a context of this length has room for: where depths must go, the deepest that is
