@@ -125,6 +125,16 @@ def row_neighbour(bench: Bench) -> None:
         bench.compare(["decode beside one spinning process (tok/s)"], _one_stream)
 
 
+def row_ceiling(bench: Bench) -> None:
+    """What there is to win in `row_neighbour`: a bare loop of one thread."""
+    with neighbours(1), llama_server(bench.binary, bench.setup) as theirs:
+        pairs = [
+            (decode_tps(bench.setup.model, 1, 120), asyncio.run(_one_stream(theirs, number))[0])
+            for number in range(bench.rounds + 1)
+        ]
+    report("a bare loop, 1 thread, beside one spinning process (tok/s)", pairs[1:])
+
+
 def main() -> None:
     rows = {name.removeprefix("row_"): row for name, row in globals().items() if name.startswith("row_")}
     parser = argparse.ArgumentParser()
