@@ -17,7 +17,7 @@ from runner.worker.refused import Refused
 from runner.worker.sampling import build_chain
 
 Probabilities = NDArray[np.float64]
-DRAWS = 1000
+DRAWS = 2000
 PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
 
 

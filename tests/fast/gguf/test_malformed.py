@@ -162,7 +162,7 @@ def _bounded(read: Callable[[], object]) -> None:
     assert peak_bytes < 32 * 1024**2
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, len(VALID) - 8193), st.integers(0, 255)), min_size=1, max_size=8),
     st.integers(0, len(VALID)),
