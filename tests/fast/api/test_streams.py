@@ -320,10 +320,10 @@ async def test_silence_in_prefill_is_filled_with_comments() -> None:
         client.stream("POST", "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
     ):
         lines = response.aiter_lines()
-        seen = [await anext(lines) for _ in range(3)]
+        seen = [await anext(lines) for _ in range(5)]
         quiet.set()
         rest = [line async for line in lines]
-    assert [line for line in seen if line][1:] == [": waiting"]
+    assert [line for line in seen if line][1:] == [": waiting", ": waiting"]
     assert rest[-2:] == ["data: [DONE]", ""]
 
 
