@@ -12,11 +12,13 @@ UNKNOWN = "–"
 _MOST_DECIMALS = 6
 _Z_95 = 1.96
 _MOST_COUNTED = 10_000
+_EVEN = 2 / 3
+"""From here the shorter half of an interval is taken for as long as the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`error` is half of the 95 % interval, empty if it is not known."""
+    """`error` is half of the 95 % interval, empty if it is not known or `value` has the interval in it."""
 
     value: str
     error: str = ""
@@ -27,10 +29,10 @@ def figure(estimate: Estimate | None, factor: float = 1.0) -> Figure:
     if estimate is None or estimate.value is None:
         return Figure(UNKNOWN)
     value, half = estimate.value * factor, half_width(estimate)
-    if half and (bound := _bound(estimate, factor)) is not None:
-        return bound
     if not half:
         return Figure(rounded(value))
+    if (uneven := _bound(estimate, factor) or _interval(estimate, factor)) is not None:
+        return uneven
     decimals = _decimals_of_error(half * factor)
     return Figure(f"{value:.{decimals}f}", f"{half * factor:.{decimals}f}")
 
@@ -42,6 +44,20 @@ def _bound(estimate: Estimate, factor: float) -> Figure | None:
     if estimate.value == estimate.high and estimate.low is not None:
         return Figure(f"≥ {rounded(estimate.low * factor)}")
     return None
+
+
+def _interval(estimate: Estimate, factor: float) -> Figure | None:
+    """`81 (47–95)`: of an interval so uneven that ± would claim what is not so, as a share above 100 %."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return None
+    shorter, longer = sorted((estimate.high - estimate.value, estimate.value - estimate.low))
+    if shorter <= 0 or shorter > longer * _EVEN:
+        return None
+    decimals = _decimals_of_error(shorter * factor)
+    value, low, high = (
+        f"{each * factor:.{decimals}f}" for each in (estimate.value, estimate.low, estimate.high)
+    )
+    return Figure(f"{value} ({low}–{high})")
 
 
 def half_width(estimate: Estimate) -> float | None:

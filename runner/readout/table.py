@@ -47,11 +47,18 @@ class Column:
         return [text.rjust(self.width) for text in (*self.heads, *texts)]
 
     def _cell(self, cell: Figure) -> str:
-        width = max(len(each.error) for each in self.cells)
-        if cell.error:
-            return f"{cell.value} ± {cell.error.ljust(width)}"
-        # Figures stand under figures, words at the right.
-        return cell.value + " " * (width + 3 if width and cell.value[0].isdigit() else 0)
+        """Figures stand under figures, words at the right."""
+        value, rest = _parted(cell)
+        width = max(len(_parted(each)[1]) for each in self.cells)
+        return value + (rest.ljust(width) if value[0].isdigit() else rest)
+
+
+def _parted(cell: Figure) -> tuple[str, str]:
+    """A figure and its uncertainty; words are whole."""
+    if cell.error:
+        return cell.value, f" ± {cell.error}"
+    value, gap, interval = cell.value.partition(" (")
+    return value, gap + interval
 
 
 def table(course: Course, width: int) -> list[Line]:

@@ -45,8 +45,11 @@ def test_digits_follow_the_uncertainty(value: float, error: float, shown: Figure
 def test_what_is_not_known_is_never_zero() -> None:
     assert figure(None) == figure(Estimate(reason="too few tokens")) == Figure("–")
     assert figure(Estimate(value=3.14159)) == Figure("3.14")
-    # The longer half of an interval that is not symmetric.
-    assert figure(Estimate(value=0.5, error=0.01, low=0.45, high=0.52)) == Figure("0.50", "0.05")
+    # The longer half of an interval that is nearly even; both ends of one that is not: 85 ± 59 % is no share.
+    assert figure(Estimate(value=0.5, error=0.01, low=0.45, high=0.54)) == Figure("0.50", "0.05")
+    assert figure(Estimate(value=0.85, low=0.26, high=0.99), 100) == Figure("85 (26–99)")
+    assert figure(Estimate(value=0.04, low=0.003, high=0.68), 100) == Figure("4 (0–68)")
+    assert figure(Estimate(value=0.2, low=0.0, high=0.6)) == Figure("0.2 (0.0–0.6)")
     # A share that is none, or all: what it may be at most, or at least.
     assert figure(Estimate(value=0.0, low=0.0, high=0.0121), 100) == Figure("≤ 1.21")
     assert figure(Estimate(value=1.0, low=0.876, high=1.0), 100) == Figure("≥ 87.6")
