@@ -4,14 +4,15 @@ One JSON line on stdin: `models` (each as `models.Settings`; the reference first
 `temperatures`, and `record` (path or null). For each model {"loaded": {…}} on stdout, then {"ready": true}.
 Without a reference the one candidate is scored against `record`; with one, what it says is added there.
 
-Then orders, one JSON line each, answered by one line each; arrays are base64 of their bytes:
+Then orders, one JSON line each, answered by one line each; arrays are base64 of their bytes. Only `sample`
+says more: each step's tokens (null for an answer that has ended), and null when all have ended:
 
     {"tokenize": {"text": …, "add_special": …, "parse_special": …}}     {"tokens": […]}
     {"pieces": [tokens]}                                                {"pieces": [base64, …]}
     {"score": {"index": 0, "tokens": […], "first_scored": 64}}          {"reference": {…}, "candidates": […]}
     {"noise_floor": as score}                                           {"candidate": {…}}
-    {"sample": {"prompts": […], "max_tokens": …, "seeds": […]}}         {"answers": [[tokens], …]}
-    {"answer": {"prompt": […], "max_tokens": …}}                        {"answers": [{…}, …]}
+    {"sample": {"prompts": […], "max_tokens": …, "seeds": […], "begun": […]}}    {"sampled": […]} …
+    {"answer": {"prompts": […], "limits": […]}}                         {"answers": [[{…}, …] of a model, …]}
 
 {"error": "…", "model": 1 or null, "kind": "load", "memory", "numbers" or "record"} is the last answer. End of
 file on stdin ends the process at once.

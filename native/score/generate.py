@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,58 +28,83 @@ class GreedyAnswer:
 
 
 def sample(
-    model: ScoredModel, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int]
-) -> list[list[int]]:
-    """Answers at temperature 1 from all tokens, the prompts side by side. Raises LlamaError or NotFinite."""
+    model: ScoredModel,
+    prompts: Sequence[Sequence[int]],
+    max_tokens: int,
+    seeds: Sequence[int],
+    begun: Sequence[Sequence[int]],
+) -> Iterator[list[int | None]]:
+    """Answers at temperature 1 from all tokens, the prompts side by side; they go on behind what was `begun`.
+    The next token of each, None for one that has ended. Raises LlamaError or NotFinite."""
     chances = [np.random.default_rng(seed) for seed in seeds]
-    answers: list[list[int]] = [[] for _ in prompts]
-    longest = max(len(prompt) for prompt in prompts) + max_tokens
-    context = model.context(longest, len(prompts))
-    try:
-        for number, logits in _first_steps(context, prompts):
-            answers[number].append(_draw(logits, chances[number]))
-        while writing := [n for n, a in enumerate(answers) if len(a) < max_tokens and not _ended(model, a)]:
+    for chance, tokens in zip(chances, begun, strict=True):
+        chance.random(len(tokens))  # these were drawn before
+    answers = [list(tokens) for tokens in begun]
+    limits = [max_tokens] * len(prompts)
+    for written in _write(model, prompts, answers, limits, lambda at, logits: _draw(logits, chances[at])):
+        yield [answers[at][-1] if at in written else None for at in range(len(prompts))]
+
+
+def answer(
+    model: ScoredModel, prompts: Sequence[Sequence[int]], limits: Sequence[int], threads: int
+) -> list[GreedyAnswer]:
+    """Side by side, each at most as long as its limit. Raises LlamaError or NotFinite."""
+    found = [GreedyAnswer() for _ in prompts]
+
+    def choose(at: int, logits: NDArray[np.float32]) -> int:
+        found[at].top.append(_choices(logits))
+        return found[at].top[-1][0][0]
+
+    for _ in _write(model, prompts, [each.tokens for each in found], limits, choose, threads):
+        pass
+    for each in found:
+        each.ended = _ended(model, each.tokens)
+    return found
+
+
+def _write(
+    model: ScoredModel,
+    prompts: Sequence[Sequence[int]],
+    answers: Sequence[list[int]],
+    limits: Sequence[int],
+    choose: Callable[[int, NDArray[np.float32]], int],
+    threads: int | None = None,
+) -> Iterator[Sequence[int]]:
+    """Adds the chosen tokens to the answers until all have ended or are as long as their limits; says after
+    each step which of them grew."""
+    longest = max(len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True))
+
+    def open_ones() -> list[int]:
+        return [
+            at
+            for at, tokens in enumerate(answers)
+            if len(tokens) < limits[at] and not (tokens and _ended(model, tokens))
+        ]
+
+    with contextlib.closing(model.context(longest, len(prompts))) as context:
+        if threads is not None:
+            context.set_threads(threads, threads)
+        writing = open_ones()
+        for at in writing:
+            answers[at].append(choose(at, _read(context, at, [*prompts[at], *answers[at]])))
+        yield writing
+        while writing := open_ones():
             context.batch.clear()
-            for number in writing:
-                position = len(prompts[number]) + len(answers[number]) - 1
-                context.batch.add(number, position, answers[number][-1:], outputs=1)
+            for at in writing:
+                context.batch.add(at, len(prompts[at]) + len(answers[at]) - 1, answers[at][-1:], outputs=1)
             context.decode()
-            for row, number in enumerate(writing):
-                answers[number].append(_draw(context.logits(row), chances[number]))
-    finally:
-        context.close()
-    return answers
+            for row, at in enumerate(writing):
+                answers[at].append(choose(at, context.logits(row)))
+            yield writing
 
 
-def answer(model: ScoredModel, prompt: Sequence[int], max_tokens: int, threads: int) -> GreedyAnswer:
-    """Raises LlamaError or NotFinite."""
-    reader = model.reader(len(prompt) + max_tokens)
-    reader.use_threads(threads)
-    context = reader.context
-    found = GreedyAnswer()
-    logits = next(logits for _, logits in _first_steps(context, [prompt]))
-    while True:
-        found.top.append(_choices(logits))
-        found.tokens.append(found.top[-1][0][0])
-        found.ended = _ended(model, found.tokens)
-        if found.ended or len(found.tokens) == max_tokens:
-            return found
+def _read(context: Context, sequence: int, tokens: Sequence[int]) -> NDArray[np.float32]:
+    """The logits behind them, valid until the next decode."""
+    for piece in pieces(len(tokens), len(tokens) - 1, TILE_TOKENS):
         context.batch.clear()
-        context.batch.add(0, len(prompt) + len(found.tokens) - 1, found.tokens[-1:], outputs=1)
+        end = context.batch.add(sequence, piece.start, tokens[piece.start : piece.end], piece.outputs)
         context.decode()
-        logits = context.logits(0)
-
-
-def _first_steps(
-    context: Context, prompts: Sequence[Sequence[int]]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Reads the prompts, one after another; logits behind each, valid until the next one."""
-    for number, prompt in enumerate(prompts):
-        for piece in pieces(len(prompt), len(prompt) - 1, TILE_TOKENS):
-            context.batch.clear()
-            end = context.batch.add(number, piece.start, prompt[piece.start : piece.end], piece.outputs)
-            context.decode()
-        yield number, context.logits(end - 1)
+    return context.logits(end - 1)
 
 
 def _draw(logits: NDArray[np.float32], chance: np.random.Generator) -> int:

@@ -40,8 +40,9 @@ class Failed(Exception):
 class Session:
     """Every order raises Failed."""
 
-    def __init__(self, order: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
-        """Says {"loaded": …} of each model to `answer`."""
+    def __init__(self, order: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
+        """Says {"loaded": …} of each model."""
+        self._say = say
         log = Log()
         self._models: list[ScoredModel] = []
         digests = []
@@ -49,7 +50,7 @@ class Session:
             with _failing(number, "load"):
                 self._models.append(ScoredModel(Settings(**settings), log))
             digests.append(self._models[-1].vocabulary_digest())
-            answer({"loaded": _loaded(self._models[-1], digests[-1])})
+            say({"loaded": _loaded(self._models[-1], digests[-1])})
         self._temperatures = tuple(order["temperatures"])
         self._has_reference = order["has_reference"]
         self._workers = Workers(self._models[0].settings.threads, self._models[0].model.vocabulary_size)
@@ -91,13 +92,17 @@ class Session:
         return {"candidate": _arrays(candidate)}
 
     def sample(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Says each step's tokens while it writes."""
         with _failing(0, "memory"):
-            return {"answers": generate.sample(self._models[0], **order)}
+            for tokens in generate.sample(self._models[0], **order):
+                self._say({"sampled": tokens})
+        return {"sampled": None}
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
-        def one(number: int) -> dict[str, Any]:
+        def one(number: int) -> list[dict[str, Any]]:
             with _failing(number, "memory"):
-                return asdict(generate.answer(self._models[number], threads=self._answer_threads, **order))
+                answers = generate.answer(self._models[number], threads=self._answer_threads, **order)
+                return [asdict(each) for each in answers]
 
         return {"answers": list(self._answering.map(one, range(len(self._models))))}
 

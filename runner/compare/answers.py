@@ -14,6 +14,7 @@ from runner.compare import corpus
 from runner.compare.block import Block
 from runner.compare.blocks import Tokenizer, block
 from runner.compare.rendering import Chat, prompt_tokens, rendered
+from runner.compare.scoring import Drafts
 
 Report = Callable[[int, int], None]
 """Tokens written so far, and wanted."""
@@ -33,9 +34,9 @@ _LOOP_LEAST_BYTES = 120
 class Author(Tokenizer, Protocol):
     """The part of a `Scorer` that writes."""
 
-    def sample_together(
-        self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int]
-    ) -> list[list[int]]: ...
+    def sample(
+        self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int], begun: Drafts
+    ) -> Iterator[Drafts]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,21 @@ class Batch:
         return sum(each.scored_tokens for each in self.blocks)
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A batch that is being written: its answers so far, and the seconds that took."""
+
+    seconds: float = 0.0
+    answers: Drafts = ()
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(answer) for answer in self.answers)
+
+
+NOTHING = Draft()
+
+
 class Writer:
     """Writes batch after batch, sampled at temperature 1, domains in turn; only the assistant's tokens are
     scored. It goes on behind `batches` that were written before."""
@@ -99,17 +115,20 @@ class Writer:
         is_all = len(self.batches) * _TOGETHER >= len(self._questions)
         return self.written >= self.plan.tokens or is_late or is_all
 
-    def write(self, author: Author) -> Batch:
-        """Raises Unusable if most of the first answers are empty or go in circles, TemplateFailed as
-        `rendered` does."""
+    def write(self, author: Author, begun: Draft = NOTHING) -> Iterator[Draft]:
+        """Another batch, behind what was `begun` of it; says after each step what is written of it so far.
+        Raises Unusable if most of the first answers are empty or go in circles, TemplateFailed as `rendered`
+        does."""
         if not self._prompts:
             self._prompts = rendered(self._chat, [question for _, question in self._questions])
-        started = time.perf_counter()
+        started = time.perf_counter() - begun.seconds
         first = len(self.batches) * _TOGETHER
         chosen = range(first, min(first + _TOGETHER, len(self._prompts)))
         prompts = [prompt_tokens(author, self._chat, self._prompts[index]) for index in chosen]
         seeds = [self.plan.seed + index for index in chosen]
-        answers = author.sample_together(prompts, self.plan.max_tokens, seeds)
+        answers = begun.answers
+        for answers in author.sample(prompts, self.plan.max_tokens, seeds, begun.answers):
+            yield Draft(time.perf_counter() - started, answers)
         numbers = count(len(self.blocks))
         blocks = [
             block(author, next(numbers), self._questions[index][0], [*prompt, *answer], len(prompt))
@@ -119,14 +138,15 @@ class Writer:
         if first == 0:
             _refuse_if_broken(len(answers), len(blocks))
         self.batches.append(Batch(time.perf_counter() - started, tuple(blocks)))
-        return self.batches[-1]
 
 
 def answer_blocks(author: Author, chat: Chat, plan: AnswerPlan, report: Report) -> Iterator[Block]:
     """All that the plan asks for. Raises what `Writer.write` raises."""
     writer = Writer(chat, plan)
     while not writer.is_done:
-        yield from writer.write(author).blocks
+        for _ in writer.write(author):
+            pass
+        yield from writer.batches[-1].blocks
         report(min(writer.written, plan.tokens), plan.tokens)
 
 

@@ -56,6 +56,19 @@ class Evidence:
             query = "INSERT OR IGNORE INTO piece SELECT id, ?, ? FROM key WHERE text = ?"
             db.execute(query, (number, payload, key.text))
 
+    def keep_draft(self, key: Key, payload: bytes) -> None:
+        """Piece 0, in place of the one before."""
+        with self._database.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO key (text) VALUES (?)", (key.text,))
+            db.execute(
+                "INSERT OR REPLACE INTO piece SELECT id, 0, ? FROM key WHERE text = ?", (payload, key.text)
+            )
+
+    def forget(self, key: Key) -> None:
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM piece WHERE key_id = (SELECT id FROM key WHERE text = ?)", (key.text,))
+            db.execute("DELETE FROM key WHERE text = ?", (key.text,))
+
     def keep(self, comparison: Comparison) -> int:
         """Its id."""
         values = (_info(comparison).model_dump_json(), comparison.model_dump_json(exclude={"id"}))

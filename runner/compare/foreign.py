@@ -15,7 +15,7 @@ from runner.compare.marking import mark
 from runner.compare.memory import header_of
 from runner.compare.passages import Source
 from runner.compare.quality import NO_KLD, summarize_alone
-from runner.compare.questions import exercise_questions, in_chat
+from runner.compare.questions import answer, exercise_questions, in_chat, in_groups
 from runner.compare.reference import Reference, chat_of
 from runner.compare.scoring import Scorer
 from runner.compare.task import Task
@@ -64,7 +64,7 @@ def _blocks(task: Task, scorer: Scorer, reference: Reference) -> Sequence[Block]
     request = task.order.request
     if reference.passages.fixed:
         return corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(request))
-    return Source(request, None, task.evidence, reference.key).passages(scorer).main
+    return Source(request, None, task.evidence, reference.key, reference.report).passages(scorer).main
 
 
 def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
@@ -77,10 +77,10 @@ def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
         prompts = in_chat(scorer, chat, questions)
     except TemplateFailed:
         return []
-    found = []
-    for number, prompt in enumerate(prompts):
+    found: list[str] = []
+    for group in in_groups(prompts):
         progress.check(task.talk.cancelled)
-        task.talk.progress("answering", variant.name, number, len(prompts))
-        (answer,) = scorer.answer(prompt.tokens, prompt.asked.max_tokens)
-        found.append(b"".join(scorer.pieces(spoken(answer))).decode("utf-8", "replace"))
+        task.talk.progress("answering", variant.name, len(found), len(prompts))
+        for (ours,) in answer(scorer, group):
+            found.append(b"".join(scorer.pieces(spoken(ours))).decode("utf-8", "replace"))
     return found

@@ -13,7 +13,7 @@ from runner.compare.forks import GreedyAnswer, summarize_answers, tokens_in
 from runner.compare.keys import Key
 from runner.compare.marking import marked
 from runner.compare.outlook import Work
-from runner.compare.questions import Prompt
+from runner.compare.questions import TOGETHER, Prompt, answer, in_groups
 from runner.compare.reference import Reference
 from runner.compare.scoring import Scorer
 from runner.compare.task import Task
@@ -53,12 +53,14 @@ class Greedy:
     def ask(self, scorer: Scorer, group: Sequence[Variant], has_reference: bool) -> None:
         """`group` are the scorer's candidates."""
         models = [*([self._reference.variant] if has_reference else []), *group]
-        prompts, rows = self._reference.prompts, []
-        for number, prompt in enumerate(prompts):
+        prompts = self._reference.prompts
+        rows: list[Sequence[GreedyAnswer]] = []
+        for group_of_prompts in in_groups(prompts):
             progress.check(self._task.talk.cancelled)
-            remaining_s = self._task.outlook.remaining_s(self.work(len(models), len(prompts) - number))
-            self._task.talk.progress("answering", prompt.asked.domain, number, len(prompts), remaining_s)
-            rows.append(self._row(scorer, models, number, prompt))
+            remaining_s = self._task.outlook.remaining_s(self.work(len(models), len(prompts) - len(rows)))
+            domains = ", ".join(dict.fromkeys(prompt.asked.domain for prompt in group_of_prompts))
+            self._task.talk.progress("answering", domains, len(rows), len(prompts), remaining_s)
+            rows += self._rows(scorer, models, len(rows), group_of_prompts)
         columns = [list(column) for column in zip(*rows, strict=True)]
         control = self._reference.control
         reference = columns.pop(0) if has_reference else control
@@ -76,28 +78,30 @@ class Greedy:
     def _keep(self, variant: Variant, number: int, answers: Answers) -> None:
         self._task.evidence.keep_piece(self._key(variant), number, answers.model_dump_json().encode())
 
-    def _row(
-        self, scorer: Scorer, models: Sequence[Variant], number: int, prompt: Prompt
-    ) -> list[GreedyAnswer]:
-        """Of every model."""
+    def _rows(
+        self, scorer: Scorer, models: Sequence[Variant], first: int, prompts: Sequence[Prompt]
+    ) -> list[Sequence[GreedyAnswer]]:
+        """To each prompt, of every model; they are numbered from `first`."""
         evidence, keys = self._task.evidence, [self._key(each) for each in models]
-        kept = [evidence.pieces(key).get(number) for key in keys]
-        if None in kept:
-            started = time.perf_counter()
-            answers = scorer.answer(prompt.tokens, prompt.asked.max_tokens)
-            written = sum(len(answer.tokens) for answer in answers)
-            self._task.outlook.took("answering", written, time.perf_counter() - started)
-            for key, answer in zip(keys, answers, strict=True):
-                evidence.keep_piece(key, number, json.dumps(asdict(answer)).encode())
-            return answers
-        return [_answer(payload) for payload in kept if payload is not None]
+        kept = [evidence.pieces(key) for key in keys]
+        numbers = range(first, first + len(prompts))
+        if all(number in pieces for number in numbers for pieces in kept):
+            return [[_answer(pieces[number]) for pieces in kept] for number in numbers]
+        started = time.perf_counter()
+        rows: list[Sequence[GreedyAnswer]] = [*answer(scorer, prompts)]
+        written = sum(len(each.tokens) for row in rows for each in row)
+        self._task.outlook.took("answering", written, time.perf_counter() - started)
+        for number, row in zip(numbers, rows, strict=True):
+            for key, each in zip(keys, row, strict=True):
+                evidence.keep_piece(key, number, json.dumps(asdict(each)).encode())
+        return rows
 
     def _key(self, candidate: Variant) -> Key:
         prompts = [(each.tokens, each.asked.max_tokens) for each in self._reference.prompts]
         return replace(
             self._reference.key,
             kind="answers",
-            what=hashlib.sha256(repr(prompts).encode()).hexdigest(),
+            what=hashlib.sha256(repr((TOGETHER, prompts)).encode()).hexdigest(),
             candidate=candidate.digest,
             candidate_settings=candidate.engine,
         )

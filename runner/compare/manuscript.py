@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
-from runner.compare.answers import AnswerPlan, Batch, Writer
+from runner.compare.answers import NOTHING, AnswerPlan, Batch, Draft, Report, Writer
 from runner.compare.block import Block
 from runner.compare.evidence import Evidence
 from runner.compare.keys import Key
@@ -38,12 +38,26 @@ class Manuscript:
         """That are still to be written."""
         return 0 if self._writer.is_done else self._writer.plan.tokens - self._writer.written
 
-    def write(self, scorer: Scorer) -> None:
-        """Another batch by the first of the scorer's models, kept at once. Raises as `Writer.write` does."""
-        batch, number = self._writer.write(scorer), len(self._writer.batches) - 1
-        self._evidence.keep_piece(self._key, number, json.dumps(asdict(batch)).encode())
+    def write(self, scorer: Scorer, report: Report) -> None:
+        """Another batch by the first of the scorer's models. It is kept while it is written, a block's worth
+        at a time, and gone on with after a kill. Raises as `Writer.write` does."""
+        writer, number = self._writer, len(self._writer.batches)
+        key = replace(self._key, what=f"{self._key.what}, draft of batch {number}")
+        begun = _draft(self._evidence.pieces(key))
+        kept = begun.tokens
+        for draft in writer.write(scorer, begun):
+            if draft.tokens - kept >= writer.plan.max_tokens:
+                kept = draft.tokens
+                self._evidence.keep_draft(key, json.dumps(asdict(draft)).encode())
+                report(min(writer.written + kept, writer.plan.tokens), writer.plan.tokens)
+        self._evidence.keep_piece(self._key, number, json.dumps(asdict(writer.batches[number])).encode())
+        self._evidence.forget(key)
         # Another comparison may have been first, and scored what it wrote.
-        self._writer.batches[number] = _batch(self._evidence.pieces(self._key)[number])
+        writer.batches[number] = _batch(self._evidence.pieces(self._key)[number])
+
+
+def _draft(pieces: Mapping[int, bytes]) -> Draft:
+    return Draft(**json.loads(pieces[0])) if pieces else NOTHING
 
 
 def _batch(payload: bytes) -> Batch:

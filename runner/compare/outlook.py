@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Literal
 
 Activity = Literal["reading", "sampling", "answering"]
-"""Tokens read many at once, written in many texts at once, and written one after another."""
+"""Tokens read many at once, written in many texts at once, and in few."""
 
 Work = Counter[Activity]
 """Tokens, of one model."""

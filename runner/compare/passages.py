@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from modelstore.errors import Unusable
 from runner.compare import corpus, plan
-from runner.compare.answers import AnswerPlan, Batch
+from runner.compare.answers import AnswerPlan, Batch, Report
 from runner.compare.block import Block
 from runner.compare.blocks import BESIDE, EFFICIENT, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence
@@ -71,10 +71,10 @@ class Passages:
         """Of answers, as they were written."""
         return self._text.batches if isinstance(self._text, Manuscript) else ()
 
-    def grow(self, scorer: Scorer) -> None:
+    def grow(self, scorer: Scorer, report: Report) -> None:
         """The reference, the first of the scorer's models, writes more."""
         if isinstance(self._text, Manuscript):
-            self._text.write(scorer)
+            self._text.write(scorer, report)
 
     def facts(self) -> dict[str, str]:
         """For the result."""
@@ -86,12 +86,13 @@ class Passages:
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where texts come from: the request, the reference's own chat template, and answers that it has written
-    before, which are kept under `key` and what is asked."""
+    before, which are kept under `key` and what is asked; what it writes anew is told to `report`."""
 
     request: CompareRequest
     chat: Chat | None
     evidence: Evidence
     key: Key
+    report: Report
 
     def passages(self, scorer: Scorer) -> Passages:
         """With as much text as scoring can begin with. Raises UserError for a text that is too short,
@@ -113,7 +114,7 @@ class Source:
         key = replace(self.key, kind="texts", what=wanted.batches)
         manuscript = Manuscript(chat, wanted, self.evidence, key)
         if not manuscript.blocks:
-            manuscript.write(scorer)
+            manuscript.write(scorer, self.report)
         fixed = [
             replace(block, domain=FIXED)
             for block in corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(self.request))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,9 +10,13 @@ from runner.compare import corpus
 from runner.compare.block import Block
 from runner.compare.blocks import Tokenizer
 from runner.compare.exercises import exercises
-from runner.compare.forks import Asked
+from runner.compare.forks import Asked, GreedyAnswer
 from runner.compare.plan import EXERCISE_TOKENS, Answering
 from runner.compare.rendering import Chat, prompt_tokens, rendered
+from runner.compare.scoring import Scorer
+
+TOGETHER = 3
+"""Prompts that are answered side by side: three take little longer than one, and a kill loses no more."""
 
 _OPENING_TOKENS = 64
 
@@ -23,6 +27,17 @@ class Prompt:
 
     asked: Asked
     tokens: tuple[int, ...]
+
+
+def in_groups(prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+    """What is answered side by side."""
+    for start in range(0, len(prompts), TOGETHER):
+        yield prompts[start : start + TOGETHER]
+
+
+def answer(scorer: Scorer, group: Sequence[Prompt]) -> list[tuple[GreedyAnswer, ...]]:
+    """To each prompt, of every model."""
+    return scorer.answer([each.tokens for each in group], [each.asked.max_tokens for each in group])
 
 
 def questions(wanted: Answering) -> list[Asked]:

@@ -15,6 +15,7 @@ from runner.compare.clusters import Clusters, mean
 from runner.compare.forks import GreedyAnswer
 from runner.compare.keys import Key
 from runner.compare.passages import Passages, Source
+from runner.compare.questions import TOGETHER, answer, in_groups
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Loaded, Scorer
 from runner.compare.task import Task
@@ -23,7 +24,7 @@ from runner.errors import DoesNotFit
 from runner.wire.compare import Estimate
 
 _NOISE_BLOCKS = 2
-_CONTROL_PROMPTS = 2
+_CONTROL_PROMPTS = TOGETHER
 
 
 class Reference:
@@ -40,7 +41,8 @@ class Reference:
         self._refuse_if_too_large()
         with self._running(None) as scorer:
             self.key = self._key(scorer.loaded[0], header.chat_template)
-            source = Source(task.order.request, chat_of(scorer.loaded[0], header), task.evidence, self.key)
+            chat = chat_of(scorer.loaded[0], header)
+            source = Source(task.order.request, chat, task.evidence, self.key, self.report)
             task.talk.progress("writing answers", variant.name)
             self.passages = source.passages(scorer)
             for batch in self.passages.batches:
@@ -54,9 +56,7 @@ class Reference:
 
     def grow(self, scorer: Scorer) -> None:
         """Write more of what is scored; the first of the scorer's models is this one."""
-        missing = self.passages.missing_tokens
-        self._task.talk.progress("writing answers", self.variant.name, 0, missing)
-        self.passages.grow(scorer)
+        self.passages.grow(scorer, self.report)
         written = self.passages.batches[-1]
         self._task.outlook.took("sampling", written.tokens, written.seconds)
 
@@ -71,6 +71,10 @@ class Reference:
                 self._task.talk.progress("scoring", self.variant.name, number, len(blocks))
                 scorer.score(block)
             self.control = self._answers(scorer, len(self.prompts))
+
+    def report(self, written: int, wanted: int) -> None:
+        """Say how many tokens are written of what is scored."""
+        self._task.talk.progress("writing answers", self.variant.name, written, wanted)
 
     def _running(self, record: Path | None) -> contextlib.AbstractContextManager[Scorer]:
         self._task.talk.progress("loading", self.variant.name)
@@ -110,7 +114,7 @@ class Reference:
     def _answers(self, scorer: Scorer, count: int) -> list[GreedyAnswer]:
         started = time.perf_counter()
         asked = self.prompts[:count]
-        answers = [scorer.answer(each.tokens, each.asked.max_tokens)[0] for each in asked]
+        answers = [ours for group in in_groups(asked) for (ours,) in answer(scorer, group)]
         written = sum(len(each.tokens) for each in answers)
         self._task.outlook.took("answering", written, time.perf_counter() - started)
         return answers

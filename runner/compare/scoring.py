@@ -21,6 +21,9 @@ from runner.compare.variant import Variant
 from runner.errors import DoesNotFit, WorkerFailed
 from runner.text import clean_name
 
+Drafts = Sequence[Sequence[int]]
+"""Tokens of answers that are being written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -104,22 +107,33 @@ class Scorer:
         fault."""
         return _candidate(self._ask({"noise_floor": _order(block)})["candidate"])
 
-    def sample(self, prompt: Sequence[int], max_tokens: int, seed: int) -> list[int]:
-        """What the reference says at temperature 1, nothing cut off; up to `max_tokens`, the last of which is
-        the end token unless the limit came first. The same seed gives the same tokens."""
-        return self.sample_together([prompt], max_tokens, [seed])[0]
-
-    def sample_together(
-        self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int]
-    ) -> list[list[int]]:
-        """`sample` of several prompts at once: eight take about as long as four one after another."""
+    def sample(
+        self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int], begun: Drafts = ()
+    ) -> Iterator[Drafts]:
+        """What the reference says at temperature 1, nothing cut off, to all prompts side by side; up to
+        `max_tokens` each, the last of which is the end token unless the limit came first. The same seed gives
+        the same tokens. Says after each step what is written so far, with what was `begun` before."""
+        answers = [list(tokens) for tokens in begun] or [[] for _ in prompts]
         order = {"prompts": [list(prompt) for prompt in prompts], "max_tokens": max_tokens}
-        return list(self._ask({"sample": {**order, "seeds": list(seeds)}})["answers"])
+        self._child.send({"sample": {**order, "seeds": list(seeds), "begun": answers}})
+        while (step := self._receive()["sampled"]) is not None:
+            for answer, token in zip(answers, step, strict=True):
+                if token is not None:
+                    answer.append(token)
+            yield answers
 
-    def answer(self, prompt: Sequence[int], max_tokens: int) -> list[GreedyAnswer]:
-        """Of every model, the reference first."""
-        answers = self._ask({"answer": {"prompt": list(prompt), "max_tokens": max_tokens}})["answers"]
-        return [_greedy(**fields) for fields in answers]
+    def sampled(self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int]) -> Drafts:
+        """`sample`, once all have ended."""
+        return list(self.sample(prompts, max_tokens, seeds))[-1]
+
+    def answer(
+        self, prompts: Sequence[Sequence[int]], limits: Sequence[int]
+    ) -> list[tuple[GreedyAnswer, ...]]:
+        """To each prompt, at most as long as its limit: of every model, the reference first. Side by side, so
+        the same prompts give the same tokens only together."""
+        order = {"prompts": [list(prompt) for prompt in prompts], "limits": list(limits)}
+        models = self._ask({"answer": order})["answers"]
+        return [tuple(_greedy(**fields) for fields in answers) for answers in zip(*models, strict=True)]
 
     # The child
 

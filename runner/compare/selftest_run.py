@@ -78,7 +78,7 @@ class SelfTest:
         tokens = [token for block in blocks for token in block.tokens]
         starts = range(0, len(tokens), len(tokens) // _ANSWERS)[:_ANSWERS]
         prompts = [tokens[start : start + _PROMPT_TOKENS] for start in starts]
-        answers = scorer.sample_together(prompts, _ANSWER_TOKENS, range(_ANSWERS))
+        answers = scorer.sampled(prompts, _ANSWER_TOKENS, range(_ANSWERS))
         texts = [
             Block(len(blocks) + number, "own", (*prompt, *answer), len(prompt), 0)
             for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))

@@ -83,9 +83,7 @@ def _continued(scorer: Scorer, blocks: Sequence[Block]) -> list[Block]:
         some = blocks[start : start + _TOGETHER]
         leads = [each.tokens[:_LEAD_TOKENS] for each in some]
         seeds = [_SEED + start + index for index in range(len(some))]
-        for each, lead, tokens in zip(
-            some, leads, scorer.sample_together(leads, _OWN_TOKENS, seeds), strict=True
-        ):
+        for each, lead, tokens in zip(some, leads, scorer.sampled(leads, _OWN_TOKENS, seeds), strict=True):
             if tokens:
                 found.append(block(scorer, 0, each.domain, [*lead, *tokens], len(lead)))
     return found

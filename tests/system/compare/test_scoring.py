@@ -39,12 +39,18 @@ def test_sampling_and_answers(tiny_model: Path) -> None:
     with Scorer.running(model, [model], None, Event()) as scorer:
         prompt = scorer.tokenize(TEXT, add_special=True, parse_special=False)
         assert b"".join(scorer.pieces(prompt)).decode() == TEXT
-        first, again, other = (scorer.sample(prompt, 12, seed) for seed in (1, 1, 2))
+        ((first,), (again,), (other,)) = (scorer.sampled([prompt], 12, [seed]) for seed in (1, 1, 2))
         assert first == again != other and len(first) == 12
-        together = scorer.sample_together([prompt, prompt[:9]], 12, [1, 2])
+        together = scorer.sampled([prompt, prompt[:9]], 12, [1, 2])
         assert [len(answer) for answer in together] == [12, 12]
-        reference, candidate = scorer.answer(prompt, 8)
-        assert reference == candidate
+        steps = [[len(answer) for answer in said] for said in scorer.sample([prompt] * 2, 3, [1, 2])]
+        assert steps == [[1, 1], [2, 2], [3, 3]]
+        # Gone on with, it draws what it would have drawn.
+        *_, resumed = scorer.sample([prompt, prompt[:9]], 12, [1, 2], begun=[together[0][:5], together[1]])
+        assert resumed == together
+        ((reference, candidate), short) = scorer.answer([prompt, prompt[:9]], [8, 3])
+        assert reference == candidate and len(reference.tokens) == 8
+        assert [len(answer.tokens) for answer in short] == [3, 3]
         assert list(reference.tokens) == [step[0][0] for step in reference.top]
         assert all(step[0][1] >= step[1][1] >= step[2][1] for step in reference.top)
         # What it wrote greedily is its first choice when it is read, too.
