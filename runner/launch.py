@@ -14,7 +14,7 @@ from modelstore.errors import Conflict, NybbleError
 from runner import daemon_file, exits, system
 from runner.client import Client
 from runner.errors import DaemonUnreachable
-from runner.paths import Paths, make_private
+from runner.paths import Paths, home, make_private
 from runner.settings import Settings
 
 _START_DEADLINE_S = 30.0
@@ -89,6 +89,8 @@ def _spawn(paths: Paths, settings: Settings) -> tuple[subprocess.Popen[bytes], i
     """The starting daemon, and where its output begins in the output file."""
     make_private(paths.state)
     flags = ["--background", "--host", settings.host, "--port", str(settings.port)]
+    # The daemon works in another folder, from which a relative path would lead elsewhere.
+    moved = {"NYBBLE_HOME": str(root)} if (root := home()) else {}
     output_fd = os.open(paths.output_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(output_fd, "ab") as output:
         if output.tell() > _OUTPUT_LIMIT_BYTES:
@@ -99,6 +101,7 @@ def _spawn(paths: Paths, settings: Settings) -> tuple[subprocess.Popen[bytes], i
             stdout=output,
             stderr=output,
             cwd=paths.state,
+            env={**os.environ, **moved},
             **system.detached_process_options(),
         )
         # Reaps it when it ends, should this process live longer.

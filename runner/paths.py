@@ -62,10 +62,14 @@ class Paths:
         return self.runtime / "daemon.json"
 
 
+def home(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The folder of `NYBBLE_HOME`, absolute; None if it is not set."""
+    folder = environment.get("NYBBLE_HOME")
+    return Path(folder).expanduser().absolute() if folder else None
+
+
 def resolve(environment: Mapping[str, str] = os.environ) -> Paths:
-    home = environment.get("NYBBLE_HOME")
-    if home:
-        root = Path(home).expanduser().absolute()
+    if root := home(environment):
         return Paths(root / "config.toml", root / "store", root / "cache", root / "state", root / "runtime")
     dirs = platformdirs.PlatformDirs("nybble", appauthor=False)
     data = dirs.user_data_path

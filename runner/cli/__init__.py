@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
+import sys
 
 # A command that lists something makes some 60,000 objects, nearly all by importing, and no garbage.
 _OBJECTS_BEFORE_COLLECTING = 100_000
@@ -17,6 +19,10 @@ def main() -> int:
     atexit.register(gc.freeze)
     from modelstore.errors import NybbleError
 
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the locale cannot say is no reason to fail: another byte in a file, an emoji on Windows.
+            stream.reconfigure(errors="replace")
     # Else pydantic looks for plugins in every installed package: slow, and none may change what types mean.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:

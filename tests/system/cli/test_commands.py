@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from runner import exits
 from tests.commands import Finished, nybble, nybble_here, start
-from tests.daemons import Daemon
+from tests.daemons import NYBBLE, Daemon
 
 GREEDY = ("-o", "temperature=0", "-o", "max_tokens=12")
 
@@ -42,6 +45,26 @@ def test_life_of_a_model(home: Path, tiny_model: Path) -> None:
 
     ok(nybble_here("rm", "tiny", "second"))
     assert ok(nybble_here("list", "--json")) == "[]\n"
+
+
+def test_relative_home_is_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NYBBLE_HOME", "home")
+    monkeypatch.chdir(tmp_path)
+    ok(nybble_here("list"))
+    assert (tmp_path / "home" / "runtime" / "daemon.json").exists()
+
+
+def test_text_in_other_encodings_is_taken_and_printed(shared: Daemon, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 in arguments and on stdin; letters that stdout's encoding does not have."""
+    command = (*NYBBLE, "run", "tiny", b"caf\xe9", *GREEDY)
+    done = subprocess.run(command, input=b"\xff\n", capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0 and done.stdout.strip(), done.stderr
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "daemon.log").write_text("\u6f22 caf\xe9\n", "utf-8")
+    environment = {**os.environ, "NYBBLE_HOME": str(tmp_path), "PYTHONIOENCODING": "cp1252"}
+    command = (sys.executable, "-m", "runner", "logs")
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert done.stdout == b"? caf\xe9" + os.linesep.encode(), done.stderr
 
 
 def test_show_names_the_files(shared: Daemon, tiny_model: Path) -> None:
