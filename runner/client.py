@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from modelstore.errors import NybbleError
 from runner import wire
@@ -18,11 +19,13 @@ from runner.exchange import exchange
 if TYPE_CHECKING:
     import httpx
 
+    from runner.compare.export import Format
     from runner.wire.compare import CompareEvent, CompareRequest, Comparison, ComparisonInfo
 
 _AT_FIRST_USE = ConfigDict(defer_build=True)
 _GENERATION: TypeAdapter[wire.GenerationEvent] = TypeAdapter(wire.GenerationEvent, config=_AT_FIRST_USE)
 _JOB: TypeAdapter[wire.JobEvent] = TypeAdapter(wire.JobEvent, config=_AT_FIRST_USE)
+_Job = AsyncGenerator[wire.JobProgress | wire.JobDone]
 _Model = TypeVar("_Model", bound=BaseModel)
 _Event = TypeVar("_Event")
 
@@ -79,31 +82,27 @@ class Client:
 
     # Jobs: streams that end with JobDone or raise
 
-    def pull(self, name: str, alias: str | None = None) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        return self._job("/nybble/pull", wire.PullRequest(name=name, alias=alias))
+    def pull(self, name: str, alias: str | None = None) -> _Job:
+        return self._stream("/nybble/pull", wire.PullRequest(name=name, alias=alias), _JOB)
 
-    def verify(self, name: str) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        return self._job("/nybble/verify", wire.NameRequest(name=name))
+    def verify(self, name: str) -> _Job:
+        return self._stream("/nybble/verify", wire.NameRequest(name=name), _JOB)
 
-    def quantize(self, request: wire.QuantizeRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        return self._job("/nybble/quantize", request)
+    def quantize(self, request: wire.QuantizeRequest) -> _Job:
+        return self._stream("/nybble/quantize", request, _JOB)
 
-    def imatrix(self, request: wire.ImatrixRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        return self._job("/nybble/imatrix", request)
+    def imatrix(self, request: wire.ImatrixRequest) -> _Job:
+        return self._stream("/nybble/imatrix", request, _JOB)
 
     # Comparisons. Their types are imported where they are used: no other command waits for them
 
-    async def compare(self, request: CompareRequest) -> AsyncGenerator[CompareEvent]:
+    def compare(self, request: CompareRequest) -> AsyncGenerator[CompareEvent]:
         """Events up to and with ComparisonDone. A comparison that somebody else has asked for in the same
         words is joined; one that was broken off goes on where it was."""
         from runner.wire.compare import CompareEvent
 
-        events: TypeAdapter[CompareEvent] = TypeAdapter(CompareEvent)
-        async with aclosing(self._stream("/nybble/compare", request, events)) as stream:
-            async for event in stream:
-                if isinstance(event, wire.ErrorEvent):
-                    raise _remote(event.error)
-                yield event
+        kind: TypeAdapter[CompareEvent] = TypeAdapter(CompareEvent)
+        return self._stream("/nybble/compare", request, kind)
 
     async def comparisons(self) -> list[ComparisonInfo]:
         """Newest first."""
@@ -116,6 +115,12 @@ class Client:
 
         return await self._get(f"/nybble/comparisons/{number}", Comparison)
 
+    async def exported(self, number: int, format_name: Format) -> str:
+        """Rendered here: what draws stays out of the daemon. Raises UserError if it is not installed."""
+        from runner.compare.export import render
+
+        return await asyncio.to_thread(render, await self.comparison(number), format_name)
+
     async def all_said(self) -> str:
         """The user's chats as a text to compare with, the last conversation first."""
         from runner.compare.own_text import conversations
@@ -124,17 +129,13 @@ class Client:
 
     # Generation
 
-    async def generate(
+    def generate(
         self, request: wire.GenerateRequest
     ) -> AsyncGenerator[
         wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
     ]:
         """Events up to and with Done; raises RemoteError if the generation fails."""
-        async with aclosing(self._stream("/nybble/generate", request, _GENERATION)) as events:
-            async for event in events:
-                if isinstance(event, wire.ErrorEvent):
-                    raise _remote(event.error)
-                yield event
+        return self._stream("/nybble/generate", request, _GENERATION)
 
     async def embed(self, request: wire.EmbedRequest) -> wire.Embeddings:
         return await self._post("/nybble/embed", request, wire.Embeddings)
@@ -163,16 +164,10 @@ class Client:
 
     # Plumbing
 
-    async def _job(self, path: str, body: BaseModel) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        async with aclosing(self._stream(path, body, _JOB)) as events:
-            async for event in events:
-                if isinstance(event, wire.ErrorEvent):
-                    raise _remote(event.error)
-                yield event
-
     async def _stream(
-        self, path: str, body: BaseModel, events: TypeAdapter[_Event]
+        self, path: str, body: BaseModel, kind: TypeAdapter[_Event | wire.ErrorEvent]
     ) -> AsyncGenerator[_Event]:
+        """Events of the daemon; an ErrorEvent is raised."""
         import httpx
 
         try:
@@ -181,7 +176,10 @@ class Client:
                     raise _remote(_error_body(response.status_code, await response.aread()))
                 async for line in response.aiter_lines():
                     if line:
-                        yield _parsed(events.validate_json, line)
+                        event = _parsed(kind.validate_json, line)
+                        if isinstance(event, wire.ErrorEvent):
+                            raise _remote(event.error)
+                        yield event
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
 
@@ -229,7 +227,12 @@ class Client:
 
 
 def _json(body: BaseModel) -> bytes:
-    return body.model_dump_json(exclude_none=True).encode()
+    """What UTF-8 cannot hold, as bytes of an argument in another encoding, becomes "?"."""
+    try:
+        return body.model_dump_json(exclude_none=True).encode()
+    except PydanticSerializationError:
+        text = json.dumps(body.model_dump(mode="json", exclude_none=True), ensure_ascii=False)
+        return text.encode("utf-8", "replace")
 
 
 def _parsed(parse: Callable[[bytes | str], _Event], data: bytes | str) -> _Event:
