@@ -7,5 +7,9 @@ class LlamaError(Exception):
     """llama.cpp reported a failure; the message carries its last error lines where it gave any."""
 
 
+class NotFinite(Exception):
+    """Logits that are no numbers: what was picked by them would mean nothing."""
+
+
 class LoadCancelled(Exception):
     """The progress callback asked to stop loading."""

@@ -288,6 +288,10 @@ class Context:
             raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
         return bool(status == 0)
 
+    def logit(self, row: int, token: int) -> float:
+        """One of `logits`, in processes that otherwise need no numpy."""
+        return float(api.llama_get_logits_ith(self._handle, row)[token])
+
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
         import numpy as np  # in processes that look at logits, when they first do

@@ -6,6 +6,7 @@ import ctypes
 from typing import TYPE_CHECKING, Any
 
 from native.binding import api
+from native.errors import NotFinite
 from native.llama import Context, Model
 
 if TYPE_CHECKING:
@@ -132,14 +133,16 @@ class SamplerChain:
         api.llama_sampler_accept(self._handle, token)
 
     def sample(self, context: Context, row: int) -> int:
-        """Pick a token from the logits of batch row `row` and accept it."""
+        """Pick a token from the logits of batch row `row` and accept it. Raises NotFinite."""
         if self._decisive is None or _shortlist is None:
             return int(api.llama_sampler_sample(self._handle, context.handle, row))
         return self.sample_from(_shortlist(context.logits(row), self._decisive))
 
     def sample_from(self, candidates: NDArray[Any]) -> int:
         """Pick one of `candidates`, at least one record of (int32 token, float32 logit, float32 zero), and
-        accept it. The array is scratch memory from then on."""
+        accept it. The array is scratch memory from then on. Raises NotFinite if there are none."""
+        if not len(candidates):
+            raise NotFinite
         data = candidates.ctypes.data_as(api.llama_token_data_p)
         choice = api.llama_token_data_array(data, len(candidates), -1, False)
         api.llama_sampler_apply(self._handle, ctypes.byref(choice))

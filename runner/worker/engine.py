@@ -11,7 +11,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from native.errors import LlamaError
+from native.errors import LlamaError, NotFinite
 from native.llama import Context
 from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
 from runner.worker.admission import Admission
@@ -92,7 +92,10 @@ class Engine:
         if self._waiting:
             self._outcome.queued(self._waiting)
         for slot, sequence, row in self._decode():
-            self._advance(slot, sequence, row)
+            try:
+                self._advance(slot, sequence, row)
+            except NotFinite:
+                self._fail(slot, sequence)
         return self._outcome.take(len(self._busy()), len(self._waiting), self._context.threads)
 
     def use_idle_time(self) -> bool:
@@ -294,10 +297,22 @@ class Engine:
             self._outcome.text(sequence, text, logprobs or [])
         self._close(sequence, reason)
 
+    def _fail(self, slot: Slot, sequence: Sequence) -> None:
+        """What the model made of this text is no numbers: nothing of it may stay."""
+        self._context.clear(slot.index)
+        del slot.cached[:], slot.checkpoints[:]
+        self._admission.release(slot)
+        self._forget(sequence)
+        what = "the model's numbers are not finite: its file is damaged, or this text is too much for it"
+        self._outcome.failed(Failed(sequence.request_id, "not_finite", what, 500))
+
     def _close(self, sequence: Sequence, reason: Reason) -> None:
+        self._forget(sequence)
+        self._outcome.finished(sequence, reason)
+
+    def _forget(self, sequence: Sequence) -> None:
         self._speculation.ended(sequence)
         sequence.picker.close()
-        self._outcome.finished(sequence, reason)
 
     def close(self) -> None:
         """No more steps will come: what slots and memory hold goes to disk, as far as there is time."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from native.errors import NotFinite
 from native.llama import Context, Model
 from runner.protocol import Generate, TokenLogprob
 from runner.worker.sampling import build_chain
@@ -39,11 +41,13 @@ class Picker:
 
     def pick(self, context: Context, row: int) -> int | None:
         """The next token, from batch row `row`; chain and constraint have accepted it. None if the constraint
-        cannot be met."""
+        cannot be met. Raises NotFinite."""
         if self.guide is None:
             token: int | None = self._chain.sample(context, row)
         else:
             token = self.guide.pick(self._chain, context, row)
+        if token is not None and math.isnan(context.logit(row, token)):
+            raise NotFinite
         if self._top_logprobs is not None and token is not None:
             self._last = _Picked(token, context, row)
         return token
