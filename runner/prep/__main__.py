@@ -65,7 +65,9 @@ def _compiled(kind: str, source: str) -> str:
 
 
 def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(json.dumps(answer).encode() + b"\n")
+    # In ASCII an emoji would take twelve bytes, more than the daemon reserves for a character.
+    line = json.dumps(answer, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
 
 

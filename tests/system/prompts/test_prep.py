@@ -47,6 +47,11 @@ async def test_more_models_than_one_child_remembers(prep: Prep) -> None:
         assert await prep.render(replace(JOB, template=f"model {number}")) == (f"model {number}",)
 
 
+async def test_a_long_text_is_rendered_whatever_its_letters(prep: Prep) -> None:
+    (prompt,) = await prep.render(CHATML.job(("user", "\U0001f600" * 2_500_000)))
+    assert len(prompt) > 2_500_000
+
+
 BOMBS = {
     "loops": ENDLESS,
     "power": "{{ 9 ** (9 ** 9) }}",
