@@ -9,14 +9,13 @@ from runner.compare.lineup import Candidate, Figure, Lineup
 
 def front(candidates: Sequence[Candidate], lineup: Lineup, context: int) -> list[Candidate]:
     """The smallest first. Of candidates that cannot be told apart only the smallest remains."""
-    by_memory = sorted(candidates, key=lambda each: each.footprint_bytes(context))
     left: list[Candidate] = []
-    for place, candidate in enumerate(by_memory):
-        others = by_memory[:place] + by_memory[place + 1 :]
-        if not any(beats(other, candidate, lineup, context) for other in others):
+    for candidate in sorted(candidates, key=lambda each: each.footprint_bytes(context)):
+        # Only by who is left: Q5 may be like Q6 and like Q4 although Q6 and Q4 differ.
+        if not any(beats(other, candidate, lineup, context) for other in left):
+            left = [other for other in left if not beats(candidate, other, lineup, context)]
             left.append(candidate)
-    # Sure differences on several axes may go round in a circle, and then nobody is out.
-    return left or by_memory
+    return left
 
 
 def beats(one: Candidate, other: Candidate, lineup: Lineup, context: int) -> bool:

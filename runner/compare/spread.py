@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from runner.wire.base import Wire
 from runner.wire.compare import Estimate
@@ -60,16 +60,18 @@ def plus(a: Estimate, b: Estimate) -> Estimate:
     reason = "; ".join(dict.fromkeys(each.reason for each in (a, b) if each.reason)) or None
     if a.value is None or b.value is None:
         return unknown(reason or "a part of it was not measured")
-    if a.error is None or b.error is None or a.low is None or b.low is None:
-        return Estimate(value=a.value + b.value, reason=reason)
-    half = math.hypot(a.value - a.low, b.value - b.low)
+    total = a.value + b.value
+    if a.error is None or b.error is None:
+        return Estimate(value=total, reason=reason)
+    low, high = _half(a, "low", b), _half(a, "high", b)
     return Estimate(
-        value=a.value + b.value,
-        error=math.hypot(a.error, b.error),
-        low=a.value + b.value - half,
-        high=a.value + b.value + half,
-        reason=reason,
+        value=total, error=math.hypot(a.error, b.error), low=total - low, high=total + high, reason=reason
     )
+
+
+def _half(a: Estimate, end: Literal["low", "high"], b: Estimate) -> float:
+    """Of the interval of a sum; the lower half may be the shorter one, for nothing is negative."""
+    return math.hypot(*(getattr(each, end) - (each.value or 0.0) for each in (a, b)))
 
 
 def times(factor: float, figure: Estimate) -> Estimate:

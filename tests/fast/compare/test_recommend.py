@@ -103,6 +103,14 @@ def test_tie() -> None:
     assert "IQ4_XS is at least as good" in found.refused["Q4_K_M"]
 
 
+def test_ties_do_not_add_up() -> None:
+    """Q5_K_M is like both of its neighbours, but these differ: Q6_K is not out because Q4_K_M is smaller."""
+    ties = [["Q6_K", "Q5_K_M"], ["Q5_K_M", "Q4_K_M"]]
+    found, pareto = recommend(EVERYTHING, ties, wish("best", 16))
+    assert (found.choice, "Q5_K_M" in pareto) == ("Q6_K", False)
+    assert "Q4_K_M is at least as good" in found.refused["Q5_K_M"]
+
+
 @pytest.mark.parametrize(
     ("floors", "expected"),
     [

@@ -53,6 +53,15 @@ def test_figures_are_those_of_the_formulas() -> None:
     assert hotter == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("by", [5.0, -30.0])
+def test_what_all_logits_are_moved_by_changes_nothing(by: float) -> None:
+    p, q = logits(1), disturbed(logits(1), 0.03)
+    against = rows.reference(p, FOLLOWING, SCRATCH)
+    found = rows.candidate(q + np.float32(by), FOLLOWING, against, SCRATCH)
+    ln_p, ln_q = log_softmax(p), log_softmax(q)
+    assert found.kld == pytest.approx((np.exp(ln_p) * (ln_p - ln_q)).sum(axis=1), rel=2e-3, abs=1e-6)
+
+
 def test_equal_logits_differ_by_exactly_nothing() -> None:
     p = logits(2)
     against = rows.reference(p, FOLLOWING, SCRATCH)

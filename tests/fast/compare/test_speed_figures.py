@@ -40,6 +40,10 @@ def test_sums_products_and_durations_carry_their_errors() -> None:
     total = spread.plus(three, four)
     assert (total.value, total.error) == (7.0, pytest.approx(0.5))
     assert (total.low, total.high) == (pytest.approx(7 - 2**0.5), pytest.approx(7 + 2**0.5))
+    # What cannot be negative has a short lower half, and sums keep the longer upper one.
+    near_nothing = Estimate(value=1.0, error=1.0, low=0.0, high=5.0)
+    clipped = spread.plus(near_nothing, Estimate(value=2.0, error=0.0, low=2.0, high=2.0))
+    assert (clipped.low, clipped.high) == (2.0, 7.0)
     assert spread.times(2, three) == Estimate(value=6.0, error=0.6, low=4.0, high=8.0)
     taken = spread.duration(60, three)
     assert (taken.value, taken.low, taken.high) == (20.0, 15.0, 30.0)
