@@ -145,12 +145,12 @@ def _prepare(response: httpx.Response, remote: Remote, partial: Partial) -> None
             partial.restart(None)
             raise _Retry(f"{host} sent another part, or another version, than was asked for")
         return
-    partial.restart(etag if _is_strong(etag) else None)
     length = response.headers.get("content-length")
     if length is not None and length != str(remote.size_bytes):
         raise SourceUnavailable(
             f"{host} offers {length[:20]} bytes instead of the stated {remote.size_bytes}"
         )
+    partial.restart(etag if _is_strong(etag) else None)
 
 
 def _is_what_follows(response: httpx.Response, remote: Remote, partial: Partial) -> bool:

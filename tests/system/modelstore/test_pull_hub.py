@@ -229,6 +229,15 @@ def test_never_more_than_the_stated_size(puller: Puller, server: Hub) -> None:
     assert puller.partial_bytes() is None
 
 
+def test_a_page_of_somebody_in_between_costs_nothing_of_what_is_here(puller: Puller, server: Hub) -> None:
+    server.answers.extend([Answer(cut_after=HALF), Answer(body=b"<title>Log in</title>", etag='"page"')])
+    with pytest.raises(SourceUnavailable, match="21 bytes instead of the stated"):
+        puller()
+    assert puller.partial_bytes() == HALF
+    puller()
+    assert server.ranges()[-1] == f"bytes={HALF}-"
+
+
 def test_an_encoded_body_is_refused(puller: Puller, server: Hub) -> None:
     server.answers.append(Answer(headers={"Content-Encoding": "gzip"}))
     with pytest.raises(SourceUnavailable, match="encoded"):
