@@ -1,7 +1,8 @@
 """What a few rows of logits say. Pure; natural logarithms.
 
 Logits and exponentials are 32-bit, as llama.cpp gives them out; their sums and all that is made of them are
-64-bit. Means over the vocabulary are added up in 32 bits, but of what is small. Equal logits give equal sums, so that a model differs from itself by exactly nothing.
+64-bit. Means over the vocabulary are added up in 32 bits, but of what is small. Equal logits give equal sums,
+so that a model differs from itself by exactly nothing.
 """
 
 from __future__ import annotations
@@ -79,9 +80,9 @@ def reference(logits: Rows, following: NDArray[np.intp], scratch: Scratch) -> Re
 
 
 def candidate(logits: Rows, following: NDArray[np.intp], against: Reference, scratch: Scratch) -> Candidate:
-    """Raises NotFinite. KL(p ‖ q) is the mean of ln p - ln q, made of differences of logits: ln p and ln q are
-    much larger than what they differ by. What all logits of a row are moved by goes first, for the 32-bit p
-    do not add up to 1 exactly."""
+    """Raises NotFinite. KL(p ‖ q) is the mean of ln p - ln q, made of differences of logits: both are much
+    larger than what they differ by. What all logits of a row are moved by goes first, for 32-bit p do not
+    add up to 1 exactly."""
     work = scratch.work[: len(logits)]
     top, log_sum = log_sums(logits, work)
     moved = against.log_sum - log_sum
