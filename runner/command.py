@@ -62,7 +62,8 @@ def sampling(options: wire.Options) -> Sampling:
 
 
 def _parts(request: wire.GenerateRequest) -> list[Part]:
-    return [Part(message.role, len(message.content)) for message in request.messages or ()]
+    # One more than they have: an empty message takes tokens, too, those that the template puts around it.
+    return [Part(message.role, len(message.content) + 1) for message in request.messages or ()]
 
 
 def _room_tokens(request: wire.GenerateRequest, ready: Ready) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil
 
 _ROOM_PART = 4
@@ -50,11 +49,14 @@ def _turns(parts: Sequence[Part]) -> list[set[int]]:
     """Messages that belong together, without the system's. What comes before the first user's is part of the
     first turn; without any user's, each message stands alone."""
     said = [index for index, part in enumerate(parts) if part.role != "system"]
-    if not said:
-        return []
     starts = [index for index in said if parts[index].role == "user"] or said
-    borders = [0, *starts[1:], len(parts)]
-    return [{index for index in said if begin <= index < end} for begin, end in pairwise(borders)]
+    later = frozenset(starts[1:])
+    turns: list[set[int]] = []
+    for index in said:
+        if not turns or index in later:
+            turns.append(set())
+        turns[-1].add(index)
+    return turns
 
 
 def kept_characters(prompt: str, system: Sequence[str], turns: Sequence[str]) -> int:

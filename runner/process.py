@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import psutil
 
-from modelstore.errors import InvalidModel, NybbleError
+from modelstore.errors import InvalidModel, NybbleError, UserError
 from native import child
 from runner.errors import PromptTooLong, RemoteError, WorkerFailed
 from runner.protocol import (
@@ -122,8 +122,8 @@ class Worker:
         updates: asyncio.Queue[Update] = asyncio.Queue()
         if self.exited.is_set():
             raise self._death()
-        self._requests[request.request_id] = updates
         self._send(request)
+        self._requests[request.request_id] = updates
         try:
             while True:
                 arrived = [await updates.get()]
@@ -144,8 +144,8 @@ class Worker:
         if self.exited.is_set():
             raise self._death()
         answer: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
-        self._embeddings[request.request_id] = answer
         self._send(request)
+        self._embeddings[request.request_id] = answer
         try:
             return await answer
         finally:
@@ -171,9 +171,15 @@ class Worker:
             _settle(self._embeddings.popitem()[1], error)
 
     def _send(self, message: Generate | Embed | Cancel | Shutdown | Load) -> None:
+        """Raises UserError for more than the process would read: it would end, with everybody's requests."""
+        line = encode(message)
+        if len(line) > MAX_LINE_BYTES:
+            raise UserError(
+                f"the prompt takes {len(line):,} bytes as JSON, and the limit is {MAX_LINE_BYTES:,}"
+            )
         stdin = self._process.stdin
         if stdin is not None and not stdin.is_closing():
-            stdin.write(encode(message))
+            stdin.write(line)
 
     def _kill(self) -> None:
         with suppress(ProcessLookupError):  # it has ended in the meantime

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner import wire
+from runner.command import shortened
+from runner.errors import PromptTooLong
 from runner.overflow import Part, kept_characters, oldest_turns, room_for_answer
+from runner.protocol import Generate, Sampling
 
 SYSTEM, USER, ASSISTANT, TOOL = (Part(role, 100) for role in ("system", "user", "assistant", "tool"))
 CHAT = [SYSTEM, USER, ASSISTANT, USER, ASSISTANT, TOOL, ASSISTANT, USER]
@@ -85,3 +90,18 @@ def test_a_shift_keeps_what_comes_before_the_first_turns_words() -> None:
     assert prompt[:kept] == "<s>system\nBe brief.</s><s>user\n"
     assert kept_characters(prompt, [], ["not in it"]) == 0
     assert kept_characters("raw text", [], []) == 0
+
+
+def test_a_hundred_thousand_messages_are_cut_while_nobody_notices() -> None:
+    started = time.monotonic()
+    assert len(oldest_turns([USER] * 100_000, 100_000, 400)) > 99_000
+    assert time.monotonic() - started < 2
+
+
+def test_empty_messages_leave_many_at_a_time() -> None:
+    request = wire.GenerateRequest(
+        model="m", messages=[wire.Message(role="user", content="")] * 1000, overflow="truncate"
+    )
+    asked = Generate("1", ("",), Sampling())
+    left = shortened(request, asked, PromptTooLong("", prompt_tokens=5000, context_length=1001))
+    assert len(left.messages or ()) <= 200

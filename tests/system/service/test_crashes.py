@@ -123,3 +123,15 @@ async def test_damaged_weights_fail_their_request_only(client: Client, daemon: D
         await answer(client, request(options=wire.Options(max_tokens=1)))
     assert caught.value.status == 422
     assert (await client.health()).pid == daemon.pid
+
+
+async def test_a_prompt_that_no_process_would_read_is_refused_and_ends_nobody_else(client: Client) -> None:
+    events = client.generate(request())
+    await first_text(events)
+    # Six characters of JSON for each.
+    huge = wire.GenerateRequest(model="tiny", prompt="\0" * 3_000_000, raw=True)
+    with pytest.raises(RemoteError) as caught:
+        await answer(client, huge)
+    assert (caught.value.code, caught.value.status) == ("invalid_request", 400)
+    assert "limit is 16,777,216" in caught.value.message
+    assert isinstance([event async for event in events][-1], wire.Done)
