@@ -31,9 +31,13 @@ class Partial:
         self.size_bytes = 0
         if self.validator is None:
             self._truncate()
-        while chunk := self._file.read(blobs.CHUNK_BYTES):
-            progress.check(cancelled)
-            self._count(chunk)
+        try:
+            while chunk := self._file.read(blobs.CHUNK_BYTES):
+                progress.check(cancelled)
+                self._count(chunk)
+        except progress.Cancelled:
+            self.close()
+            raise
         self.was_resumed = self.size_bytes > 0
 
     def __enter__(self) -> Partial:

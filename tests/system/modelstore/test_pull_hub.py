@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+import psutil
 import pytest
 
 from modelstore.download import Policy
@@ -21,6 +22,7 @@ from modelstore.errors import (
     UserError,
 )
 from modelstore.manifests import Manifest
+from modelstore.partial import Partial
 from modelstore.progress import Cancelled, Progress
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
@@ -236,6 +238,17 @@ def test_a_page_of_somebody_in_between_costs_nothing_of_what_is_here(puller: Pul
     assert puller.partial_bytes() == HALF
     puller()
     assert server.ranges()[-1] == f"bytes={HALF}-"
+
+
+def test_who_is_cancelled_while_what_is_here_is_read_leaves_it_closed(tmp_path: Path) -> None:
+    path, cancelled = tmp_path / "some.partial", Event()
+    with Partial(path, cancelled) as partial:
+        partial.restart('"v1"')
+        partial.write(MODEL)
+    cancelled.set()
+    with pytest.raises(Cancelled):
+        Partial(path, cancelled)
+    assert str(path) not in [each.path for each in psutil.Process().open_files()]
 
 
 def test_an_encoded_body_is_refused(puller: Puller, server: Hub) -> None:
