@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -62,8 +63,11 @@ def measure(
         draft_tokens=0,
         micro_batch_tokens=None,
     )
-    sides = [_Side(model, replace(small, flash_attention=is_on), is_wanted) for is_on in (True, False)]
-    try:
+    with ExitStack() as contexts:
+        sides = [
+            contexts.enter_context(closing(_Side(model, replace(small, flash_attention=is_on), is_wanted)))
+            for is_on in (True, False)
+        ]
         filling_until_s = time.monotonic() + _LONGEST_FILLING_S
         while sides[0].depth < _DEPTH_TOKENS and time.monotonic() < filling_until_s:
             for side in sides:
@@ -72,9 +76,6 @@ def measure(
             for side in sides:
                 yield from side.time(tokens)
         return Verdict(*(side.turn_s for side in sides))
-    finally:
-        for side in sides:
-            side.close()
 
 
 class _Side:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from native.offload import Buffer, buffers, flash_attention
@@ -53,6 +56,18 @@ def test_who_waits_is_not_kept_waiting_and_the_decode_is_made_again(model: Model
     verdict, decodes = verdict_of(model, is_wanted)
     assert verdict.on_s > 0 and verdict.off_s > 0
     assert 0 < decodes - 2 * (512 // 64 + 3 + 8) <= 3
+
+
+def test_where_only_one_kind_can_be_had_none_stays_in_memory(model: Model) -> None:
+    before = set(open_contexts())
+    with pytest.raises(LlamaError):
+        next(measure(model, replace(OPTIONS, kv_type_v="q8_0"), lambda: False))
+    assert not set(open_contexts()) - before
+
+
+def open_contexts() -> list[int]:
+    contexts = [each for each in gc.get_objects() if isinstance(each, Context)]
+    return [id(each) for each in contexts if each.handle]
 
 
 @pytest.mark.parametrize(("off_s", "is_on"), [(8.0, False), (9.8, True), (10.0, True), (12.0, True)])
