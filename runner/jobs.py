@@ -7,6 +7,8 @@ import threading
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Generic, TypeVar
 
+from runner.errors import Overloaded
+
 _Update = TypeVar("_Update")
 _Result = TypeVar("_Result")
 
@@ -19,6 +21,7 @@ class Jobs:
 
     def __init__(self) -> None:
         self._running: dict[str, _Job[Any, Any]] = {}
+        self._is_closed = False
 
     async def follow(
         self, key: str, run: Run[_Update, _Result], kind: Callable[[_Update], str] = lambda _: ""
@@ -30,6 +33,8 @@ class Jobs:
         while job is not None and job.cancelled.is_set():
             await asyncio.wait([job.task])
             job = self._running.get(key)
+        if self._is_closed:
+            raise Overloaded("nybble is shutting down")
         if job is None:
             job = self._running[key] = _Job(run, kind)
             job.task.add_done_callback(lambda task: self._ended(key, task))
@@ -48,7 +53,8 @@ class Jobs:
             task.exception()
 
     async def close(self) -> None:
-        """Cancel all jobs and wait until they have stopped."""
+        """Cancel all jobs and wait until they have stopped. Later ones are refused."""
+        self._is_closed = True
         jobs = list(self._running.values())
         for job in jobs:
             job.cancelled.set()

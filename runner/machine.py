@@ -12,6 +12,9 @@ from runner.placement import Machine
 
 _log = logging.getLogger(__name__)
 
+_PROBE_S = 60
+"""A driver that hangs must not keep models from the CPU."""
+
 
 class MachineReader:
     """`read` is cheap enough for the loop. Without a GPU backend in the build there is nothing to probe."""
@@ -52,11 +55,11 @@ class MachineReader:
             env=child.environment(),
         )
         try:
-            answer, _ = await probe.communicate()
+            answer, _ = await asyncio.wait_for(probe.communicate(), _PROBE_S)
             snapshot = HardwareSnapshot.from_json(answer.decode("utf-8"))
             self._gpus = tuple(device for device in snapshot.devices if device.kind == "gpu")
-        except (ValueError, KeyError, TypeError) as error:
-            _log.warning("probing the GPUs failed, using the CPU: %s", error)
+        except (TimeoutError, ValueError, KeyError, TypeError) as error:
+            _log.warning("probing the GPUs failed, using the CPU: %r", error)
         finally:
             if probe.returncode is None:
                 probe.kill()

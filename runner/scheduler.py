@@ -130,6 +130,11 @@ class Scheduler:
         """From now on no request is accepted."""
         self._draining = True
 
+    def on_close(self, error: NybbleError) -> list[Effect]:
+        """Nobody is served any more: who waits gets `error`, and nothing is loaded for them."""
+        self.on_drain()
+        return [effect for model in self.models.values() for effect in self._reject_all(model, error)]
+
     # Decisions: requests
 
     def _refusal(self, request: Request, now_s: float) -> NybbleError | None:
@@ -171,7 +176,9 @@ class Scheduler:
         return [AnnounceReload(request.request_id, reason)]
 
     def _reject_all(self, model: Loaded, error: NybbleError) -> list[Effect]:
-        return [Reject(request.request_id, error) for request in model.waiting]
+        rejected: list[Effect] = [Reject(request.request_id, error) for request in model.waiting]
+        model.waiting.clear()
+        return rejected
 
     # Decisions: models
 

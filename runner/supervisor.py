@@ -99,15 +99,14 @@ class Supervisor:
         return key in self._workers
 
     async def close(self) -> None:
-        """End all requests with an error record, and all workers."""
-        self.scheduler.on_drain()
+        """End all requests with an error record, and all workers, also those that still load."""
         error = Overloaded("nybble is shutting down")
-        for lease in self._leases.values():
-            lease.updates.put_nowait(error)
+        self._apply(self.scheduler.on_close(error))
         for worker in self._workers.values():
             worker.fail_all(error)
         for load in self._loads.values():
             load.cancel()
+        await asyncio.gather(*self._loads.values(), return_exceptions=True)
         await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
         if self._timer:
             self._timer.cancel()

@@ -1,0 +1,36 @@
+"""Leaving the service: nothing of ours goes on, and nothing begins any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner import paths, wire
+from runner.errors import Overloaded
+from runner.service import Service
+from runner.settings import Settings
+
+
+async def test_no_model_is_loaded_for_a_request_that_looks_away(home: Path, tiny_model: Path) -> None:
+    """A client that reads slowly has not heard yet that its request has failed: it still counts as waiting."""
+    async with Service(paths.resolve(), Settings()) as service:
+        async for _ in service.pull(wire.PullRequest(name=str(tiny_model), alias="tiny")):
+            pass
+        events = service.generate(wire.GenerateRequest(model="tiny", prompt="Once"))
+        assert isinstance(await anext(events), wire.Queued)
+        assert [model.state for model in service.loaded()] == ["loading"]
+    assert service.loaded() == []
+    assert psutil.Process().children() == []
+    with pytest.raises(Overloaded):
+        async for _ in events:
+            pass
+
+
+async def test_no_job_begins(home: Path, tiny_model: Path) -> None:
+    async with Service(paths.resolve(), Settings()) as service:
+        pass
+    with pytest.raises(Overloaded):
+        async for _ in service.pull(wire.PullRequest(name=str(tiny_model), alias="tiny")):
+            pass
