@@ -14,7 +14,7 @@ from runner.settings import Settings
 
 
 async def test_no_model_is_loaded_for_a_request_that_looks_away(home: Path, tiny_model: Path) -> None:
-    """A client that reads slowly has not heard yet that its request has failed: it still counts as waiting."""
+    """A client that reads slowly has not heard that its request has failed: it still counts as waiting."""
     async with Service(paths.resolve(), Settings()) as service:
         async for _ in service.pull(wire.PullRequest(name=str(tiny_model), alias="tiny")):
             pass
