@@ -27,7 +27,7 @@ from runner.api import errors
 from runner.api.sessions import router as sessions_router
 from runner.history import History
 from runner.wire.compare import CompareRequest, Comparison, ComparisonDone, ComparisonInfo
-from tests.fakes.listening import listening
+from tests.fakes.listening import listening, loopback
 
 START = datetime(2026, 5, 1, 14, 2, tzinfo=UTC)
 
@@ -130,7 +130,7 @@ class FakeDaemon:
 
     def start(self) -> None:
         """Listens; on the same port as before if it ran already."""
-        listener = socket.create_server(("127.0.0.1", self._port))
+        listener = loopback(self._port)
         self._port = listener.getsockname()[1]
         self._loop, self._stopped = asyncio.new_event_loop(), asyncio.Event()
         self._thread = threading.Thread(target=self._serve, args=(listener,))

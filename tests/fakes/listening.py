@@ -13,6 +13,19 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
+from runner import system
+
+
+def loopback(port: int = 0) -> socket.socket:
+    """A listening socket; 0 picks a free port."""
+    # Named as TCP, as the daemon's own: only then asyncio turns off Nagle's algorithm, which costs every
+    # request 40 ms.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    system.claim_address(listener)
+    listener.bind(("127.0.0.1", port))
+    listener.listen()
+    return listener
+
 
 @asynccontextmanager
 async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:

@@ -7,7 +7,6 @@ end.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from fastapi import FastAPI
 from runner import wire
 from runner.api.app import build_app
 from runner.settings import Settings
-from tests.fakes.listening import listening
+from tests.fakes.listening import listening, loopback
 
 Step = wire.Wire | Exception | asyncio.Event
 
@@ -91,7 +90,7 @@ async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application on a free loopback port."""
     app = application(service.settings.host)
     app.state.service = service
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = loopback()
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with (
         listening(app, listener),
