@@ -21,13 +21,3 @@ else:
         from runner.system.macos import cpu_features, cpu_model, drop_from_memory, limit_resources
     else:
         from runner.system.linux import cpu_features, cpu_model, drop_from_memory, limit_resources
-
-__all__ = [
-    "claim_address",
-    "cpu_features",
-    "cpu_model",
-    "detached_process_options",
-    "drop_from_memory",
-    "limit_resources",
-    "stop_signals",
-]
