@@ -87,5 +87,7 @@ def closest(name: str, local: Iterable[str]) -> list[str]:
     known = {spelling: entry.name for entry in entries() for spelling in (entry.name, *entry.aliases)}
     for each in local:
         known |= dict.fromkeys((names.key(each), names.key(each).rpartition(":")[0]), each)
-    matches = difflib.get_close_matches(names.key(name), known, n=3, cutoff=0.5)
+    # The default tag, which nobody types, would make all names alike that have it.
+    wanted = names.key(name).removesuffix(f":{names.DEFAULT_TAG}")
+    matches = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
     return list(dict.fromkeys(known[match] for match in matches))

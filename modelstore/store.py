@@ -200,10 +200,12 @@ class Store:
     def not_found(self, name: str) -> NotFound:
         """The error for a model that is not here, with the closest names."""
         similar = catalog.closest(name, (each.name for each in self.models()))
-        hints = [f"Did you mean {', '.join(similar)}?"] if similar else []
-        entry = catalog.find(name)
-        hints = [f"Fetch it: nybble pull {entry.name}"] if entry else hints
-        return NotFound(f"model {name!r} not found", hint=" ".join(hints) or "List what is here: nybble list")
+        hint = "`nybble list` has what is here. Names of hub repositories have a slash: user/repository:Q4_K_M."
+        if entry := catalog.find(name):
+            hint = f"Fetch it: nybble pull {entry.name}"
+        elif similar:
+            hint = f"Did you mean {', '.join(similar)}?"
+        return NotFound(f"model {name!r} not found", hint=hint)
 
 
 def _describe(file: Path, publication: Publication) -> Manifest:

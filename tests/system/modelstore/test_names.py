@@ -126,3 +126,6 @@ def test_close_names_are_offered() -> None:
     assert catalog.closest("smolm2", []) == ["smollm2:135m"]
     assert catalog.closest("my-modle", ["my-model:latest"]) == ["my-model:latest"]
     assert catalog.closest("zzzzzzzz", []) == []
+    # A pull asks with the tag that nobody typed.
+    assert catalog.closest("smolm2:latest", []) == ["smollm2:135m"]
+    assert catalog.closest("nosuch:latest", []) == []
