@@ -10,8 +10,9 @@ import logging
 import signal
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import psutil
 
@@ -43,12 +44,13 @@ _log = logging.getLogger(__name__)
 _STDERR_LINES_KEPT = 20
 _SHUTDOWN_GRACE_S = 2.0
 _EXIT_GRACE_S = 0.5
+_PATIENCE_S = 30.0
 
 
 class Worker:
     """A child process with one loaded model. Made by `start`, ended by `stop` or by its own death."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, patience_s: float) -> None:
         self.name = name
         self.pid = process.pid
         self.ready: Ready | None = None
@@ -58,16 +60,21 @@ class Worker:
         self.has_answered = False
         self.exited = asyncio.Event()
         self._process = process
-        self._requests: dict[str, asyncio.Queue[Update]] = {}
-        self._embeddings: dict[str, asyncio.Future[Embedded]] = {}
+        self._requests: dict[str, asyncio.Queue[Update | Embedded]] = {}
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
         self._stopping = False
+        self._patience_s = patience_s
+        self._is_hung = False
+        self._messages = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(cls, name: str, load: Load, progress: Callable[[float], None]) -> Worker:
+    async def start(
+        cls, name: str, load: Load, progress: Callable[[float], None], patience_s: float = _PATIENCE_S
+    ) -> Worker:
         """A worker that has loaded its model. Raises InvalidModel for what llama.cpp refused, WorkerFailed if
-        the process died. Cancelling ends the process."""
+        the process died, or did nothing for `patience_s` while somebody waited for it. Cancelling ends the
+        process."""
         process = await asyncio.create_subprocess_exec(
             *child.command("runner.worker"),
             stdin=asyncio.subprocess.PIPE,
@@ -76,15 +83,15 @@ class Worker:
             env=child.environment(),
             limit=MAX_LINE_BYTES,
         )
-        worker = cls(name, process)
-        errors = asyncio.create_task(worker._read_stderr())
+        worker = cls(name, process, patience_s)
+        worker._tasks = [asyncio.create_task(work) for work in (worker._read_stderr(), worker._watch())]
         try:
             await worker._load(load, progress)
         except BaseException:
             worker._kill()
             await process.wait()
             raise
-        worker._tasks = [errors, asyncio.create_task(worker._read_events())]
+        worker._tasks.append(asyncio.create_task(worker._read_events()))
         return worker
 
     @property
@@ -119,12 +126,7 @@ class Worker:
 
         Raises WorkerFailed if the process dies, and what the worker refused.
         """
-        updates: asyncio.Queue[Update] = asyncio.Queue()
-        if self.exited.is_set():
-            raise self._death()
-        self._send(request)
-        self._requests[request.request_id] = updates
-        try:
+        with self._asking(request) as updates:
             while True:
                 arrived = [await updates.get()]
                 while not updates.empty():
@@ -135,21 +137,26 @@ class Worker:
                     yield update
                     if isinstance(update, Finished):
                         return
-        finally:
-            if self._requests.pop(request.request_id, None) is not None:
-                self._send(Cancel(request.request_id))
 
     async def embed(self, request: Embed) -> Embedded:
         """Vectors or scores; cancelling the call cancels the request in the worker. Raises as `generate`."""
+        with self._asking(request) as updates:
+            answer: Embedded | NybbleError = await updates.get()
+        if isinstance(answer, NybbleError):
+            raise answer
+        return answer
+
+    @contextmanager
+    def _asking(self, request: Generate | Embed) -> Iterator[asyncio.Queue[Any]]:
+        """What the worker says of `request`; leaving before its end cancels it in the worker."""
         if self.exited.is_set():
             raise self._death()
-        answer: asyncio.Future[Embedded] = asyncio.get_running_loop().create_future()
         self._send(request)
-        self._embeddings[request.request_id] = answer
+        updates = self._requests[request.request_id] = asyncio.Queue()
         try:
-            return await answer
+            yield updates
         finally:
-            if self._embeddings.pop(request.request_id, None) is not None:
+            if self._requests.pop(request.request_id, None) is not None:
                 self._send(Cancel(request.request_id))
 
     async def stop(self) -> None:
@@ -167,8 +174,6 @@ class Worker:
         while self._requests:
             _, updates = self._requests.popitem()
             updates.put_nowait(error)
-        while self._embeddings:
-            _settle(self._embeddings.popitem()[1], error)
 
     def _send(self, message: Generate | Embed | Cancel | Shutdown | Load) -> None:
         """Raises UserError for more than the process would read: it would end, with everybody's requests."""
@@ -177,6 +182,7 @@ class Worker:
             raise UserError(
                 f"the prompt takes {len(line):,} bytes as JSON, and the limit is {MAX_LINE_BYTES:,}"
             )
+        self._messages += 1
         stdin = self._process.stdin
         if stdin is not None and not stdin.is_closing():
             stdin.write(line)
@@ -215,6 +221,7 @@ class Worker:
             return None
         try:
             line = await self._process.stdout.readline()
+            self._messages += 1
             event = decode(line) if line else None
         except (ProtocolError, ValueError) as error:
             _log.error("%s: %s", self.name, error)
@@ -236,17 +243,33 @@ class Worker:
         for delta in step.deltas:
             if updates := self._requests.get(delta.request_id):
                 updates.put_nowait(delta)
-        for finished in step.finished:
-            if updates := self._requests.pop(finished.request_id, None):
-                updates.put_nowait(finished)
+        ended: tuple[Finished | Embedded, ...] = (*step.finished, *step.embedded)
+        for end in ended:
+            if updates := self._requests.pop(end.request_id, None):
+                updates.put_nowait(end)
         for failed in step.failed:
             if updates := self._requests.pop(failed.request_id, None):
                 updates.put_nowait(_refused(failed))
-            elif answer := self._embeddings.pop(failed.request_id, None):
-                _settle(answer, _refused(failed))
-        for embedded in step.embedded:
-            if answer := self._embeddings.pop(embedded.request_id, None):
-                _settle(answer, embedded)
+
+    async def _watch(self) -> None:
+        """Kill the process if it does nothing while somebody waits for it: it was stopped, or waits for
+        itself. A step may take minutes on a slow machine, but then it takes processor time."""
+        before: tuple[int, float] | None = None
+        while self._process.returncode is None:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), self._patience_s)
+            now = self._messages, self._cpu_s()
+            if now == before and (self.ready is None or self._requests):
+                self._is_hung = True
+                self._kill()
+            before = now
+
+    def _cpu_s(self) -> float:
+        try:
+            times = psutil.Process(self.pid).cpu_times()
+        except psutil.Error:
+            return 0.0
+        return float(times.user + times.system)
 
     async def _read_stderr(self) -> None:
         stream = self._process.stderr
@@ -260,18 +283,10 @@ class Worker:
             return WorkerFailed(f"{self.name} was unloaded", hint="send the request again")
         words = "; ".join(list(self._stderr)[-3:])
         how = _how_it_ended(self._process.returncode)
+        if self._is_hung:
+            how = f"did nothing for {self._patience_s:g} s and was ended"
         message = f"the process of {self.name} {how}" + (f": {words}" if words else "")
         return WorkerFailed(message, hint="the next request loads the model again; `nybble logs` has more")
-
-
-def _settle(answer: asyncio.Future[Embedded], outcome: Embedded | NybbleError) -> None:
-    """A caller that has just been cancelled wants no answer any more."""
-    if answer.done():
-        return
-    if isinstance(outcome, NybbleError):
-        answer.set_exception(outcome)
-    else:
-        answer.set_result(outcome)
 
 
 async def _line(stream: asyncio.StreamReader) -> bytes:
