@@ -18,5 +18,4 @@ def test_types(system: str, tmp_path: Path) -> None:
     options = ["--platform", system, "--exclude", others, "--cache-dir", str(tmp_path)]
     command = [sys.executable, "-m", "mypy", *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280)
-    if done.returncode:
-        pytest.fail(f"{system}\n{done.stdout}{done.stderr}", pytrace=False)
+    assert done.returncode == 0, f"{system}\n{done.stdout}{done.stderr}"

@@ -341,6 +341,7 @@ async def test_a_client_that_leaves_stops_the_work(path: str) -> None:
                 await asyncio.wait_for(service.resting.wait(), 2)
                 asking.cancel()
                 await asyncio.wait_for(service.ended.wait(), 2)
+    assert (len(service.requests), service.running) == (20 if path.startswith("/v1/") else 10, 0)
 
 
 async def test_a_pull_in_ollamas_words() -> None:

@@ -106,7 +106,7 @@ FORMULAS: dict[str, tuple[dict[str, object], Callable[[Probabilities, Probabilit
 @pytest.mark.parametrize("name", FORMULAS)
 def test_draws_follow_the_formula(row: Row, name: str) -> None:
     options, formula = FORMULAS[name]
-    check(row, options, formula(row.logits, softmax(row.logits)))
+    assert_draws_follow(formula(row.logits, softmax(row.logits)), row, options)
 
 
 def test_forbidden_tokens_do_not_disturb_the_formula_of_typical(row: Row) -> None:
@@ -114,10 +114,10 @@ def test_forbidden_tokens_do_not_disturb_the_formula_of_typical(row: Row) -> Non
     allowed = np.ones(len(row.logits), np.bool_)
     allowed[row.model.end_tokens] = False
     expected = typical(keep(softmax(row.logits), allowed))
-    check(row, {"typical_p": 0.4, "ignore_eos": True}, expected)
+    assert_draws_follow(expected, row, {"typical_p": 0.4, "ignore_eos": True})
 
 
-def check(row: Row, options: dict[str, object], expected: Probabilities) -> None:
+def assert_draws_follow(expected: Probabilities, row: Row, options: dict[str, object]) -> None:
     drawn = np.bincount(row.draws(Sampling(**PLAIN | options)), minlength=len(expected))  # type: ignore[arg-type]
     assert not drawn[expected == 0].any()
     error = np.abs(drawn - DRAWS * expected)

@@ -20,5 +20,4 @@ CHECKS = {
 def test_check(check: str) -> None:
     command = [sys.executable, "-m", *CHECKS[check]]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", timeout=280)
-    if done.returncode:
-        pytest.fail(f"{' '.join(command[1:])}\n{done.stdout}{done.stderr}", pytrace=False)
+    assert done.returncode == 0, f"{' '.join(command[1:])}\n{done.stdout}{done.stderr}"
