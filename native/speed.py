@@ -6,10 +6,12 @@ and `flash_attention` (null: llama.cpp decides), and, if the tokens shall not be
 them from: random tokens send a mixture of experts to other experts than text does. When the model is loaded,
 one on stdout:
 
-    {"devices": "CPU 94 MiB", "hardware": {…}, "load_s": 0.21, "buffers": [{"device": "CPU", …}, …]}
+    {"devices": "CPU 94 MiB", "hardware": {…}, "load_s": 0.21, "buffers": [{"device": "CPU", …}, …],
+     "flash_attention": true}
 
 `hardware` is a HardwareSnapshot; `load_s` is from nothing to the first decode, of one token; `buffers` are
-what llama.cpp says that it allocated. Then, for each line on stdin, one of
+what llama.cpp says that it allocated, `flash_attention` is what it decided (null: it does not say). Then, for
+each line on stdin, one of
 
     {"prompt_tokens": 512, "generate_tokens": 0, "depth": 2048}     → {"seconds": 0.84}
     {"do": "unload"}                                                → {}
@@ -39,7 +41,7 @@ from native.binding import api
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
-from native.offload import buffers, placed_on
+from native.offload import buffers, flash_attention, placed_on
 from native.probe import take_snapshot
 
 # llama-bench's micro-batch, and the worker's batch.
@@ -123,6 +125,7 @@ class Bench:
             "hardware": asdict(take_snapshot()),
             "load_s": load_s,
             "buffers": [asdict(each) for each in buffers(self._log.infos)],
+            "flash_attention": flash_attention(self._log.infos),
         }
 
     def load(self) -> float:

@@ -35,7 +35,10 @@ def not_measured(reason: str) -> Energy:
 
 def energy(sensor: str, covers: str, metered: Metered) -> Energy:
     """Without `answer_joules`, which `runner.compare.answering` adds."""
-    gross = [_gross(windows) for windows in (metered.prompt, metered.generated)]
+    gross = [
+        spread.median([window.joules / window.tokens for window in windows])
+        for windows in (metered.prompt, metered.generated)
+    ]
     net = [_net(windows, metered.idle_watts) for windows in (metered.prompt, metered.generated)]
     return Energy(
         sensor=sensor,
@@ -46,12 +49,6 @@ def energy(sensor: str, covers: str, metered: Metered) -> Energy:
         generated_joules_net=net[1],
         answer_joules=spread.unknown("the tokens of an answer are not known"),
     )
-
-
-def _gross(windows: Sequence[Window]) -> Estimate:
-    if not windows:
-        return spread.unknown("not measured")
-    return spread.median([window.joules / window.tokens for window in windows])
 
 
 def _net(windows: Sequence[Window], idle_watts: Sequence[float]) -> Estimate:

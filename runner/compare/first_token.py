@@ -103,7 +103,7 @@ class _Requests:
 
     def _result(self, warm: list[Trace], cold: list[Trace], reason: str | None) -> FirstToken:
         return FirstToken(
-            server=spread.median([trace.timings.ttft_s or 0.0 for trace in warm]),
+            server=spread.median([ttft_s for each in warm if (ttft_s := each.timings.ttft_s) is not None]),
             client=spread.median([trace.ttft_ms / 1000 for trace in warm]),
             cold=spread.median([trace.ttft_ms / 1000 for trace in cold])
             if reason is None and cold

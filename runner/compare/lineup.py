@@ -120,7 +120,6 @@ def _ruler(variants: Sequence[VariantResult]) -> Ruler:
 def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
     speed = variant.speed
     first = min(speed.depths, key=lambda at: at.depth, default=None) if speed else None
-    prefill_tps = first.prefill_tps.value if first else None
     return Candidate(
         name=variant.name,
         size_bytes=variant.size_bytes,
@@ -130,10 +129,25 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
         time_s=_time_s(speed, first),
         joules=_timing(variant.energy.answer_joules) if variant.energy else None,
         decode_tps=first.decode_tps.value if first else None,
-        ttft_s=_PROMPT_TOKENS / prefill_tps if prefill_tps else None,
+        ttft_s=_ttft_s(speed) if speed else None,
         problem=_problem(variant),
         right=tuple(variant.tasks[ALL_TASKS].outcomes) if ALL_TASKS in variant.tasks else (),
     )
+
+
+def _ttft_s(speed: Speed) -> float | None:
+    """Behind _PROMPT_TOKENS. What a token takes grows evenly with how many are before it: that of the one in
+    the middle, by the two tests nearest to an empty context."""
+    known = [
+        (at.depth + speed.prompt_tokens / 2, 1 / at.prefill_tps.value)
+        for at in sorted(speed.depths, key=lambda at: at.depth)
+        if at.prefill_tps.value
+    ]
+    if not known:
+        return None
+    (start, token_s), (end, later_s) = known[0], known[1 % len(known)]
+    slope = (later_s - token_s) / (end - start) if end > start else 0.0
+    return _PROMPT_TOKENS * (token_s + max(0.0, slope) * (_PROMPT_TOKENS / 2 - start))
 
 
 def _by_tasks(one: Sequence[bool], other: Sequence[bool]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from threading import Event
 
 from modelstore.blobs import open_regular
@@ -25,13 +26,14 @@ def measure_memory(variant: Variant, cancelled: Event) -> Memory:
     """Load the variant at its context and look. Raises Unusable for a file that cannot be loaded,
     InvalidModel and progress.Cancelled."""
     header = header_of(variant)
-    memory = predicted(header, variant.engine)
     try:
         with TimedEngine.running(variant, None, cancelled) as engine:
             engine.seconds(_STEP)
-            return with_measured(memory, engine)
+            decided = replace(variant.engine, flash_attention=engine.loaded["flash_attention"])
+            return with_measured(predicted(header, decided), engine)
     except WorkerFailed as error:
-        return memory.model_copy(update={"reason": f"not measured: {error.message}"})
+        reason = f"not measured: {error.message}"
+        return predicted(header, variant.engine).model_copy(update={"reason": reason})
 
 
 def header_of(variant: Variant) -> Header:

@@ -44,17 +44,19 @@ class Peer:
         """Beside the reference that `base` was asked about."""
         return figures_in(self._run(candidate, "--kl-divergence"))
 
-    def _run(self, variant: Variant, *options: str) -> str:
-        engine = variant.engine
-        base = str(self.folder / "base.logits")
-        command = [
+    def command(self, variant: Variant, *options: str) -> list[str]:
+        engine, base = variant.engine, str(self.folder / "base.logits")
+        attention = {None: (), True: ("-fa", "on"), False: ("-fa", "off")}[engine.flash_attention]
+        return [
             str(self.binary), "-m", str(variant.path), "-c", str(self.length), "-t", str(engine.threads),
-            "-ngl", str(engine.gpu_layers if engine.gpu_layers >= 0 else 999),
+            "-ngl", str(engine.gpu_layers if engine.gpu_layers >= 0 else 999), *attention,
             "-ctk", engine.kv_type_k, "-ctv", engine.kv_type_v, "--kl-divergence-base", base, *options,
         ]  # fmt: skip
+
+    def _run(self, variant: Variant, *options: str) -> str:
         try:
             done = subprocess.run(
-                command,
+                self.command(variant, *options),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

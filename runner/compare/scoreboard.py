@@ -57,9 +57,10 @@ class Scoreboard:
         scores = self._scores[name]
         quality, domains = _summary(main, scores)
         if self.passages.fixed:
-            bits, _ = _summary(fixed, scores)
+            # By itself: beside text that is easier for candidates every kind of answer would fare worse.
+            bits, beside = _summary(fixed, scores)
             quality = quality.model_copy(update={"bits_per_byte": bits.bits_per_byte})
-            domains = _summary([*main, *fixed], scores)[1]
+            domains |= beside
         return quality, domains
 
     def reference_quality(self) -> tuple[Quality, dict[str, DomainQuality]] | None:

@@ -24,9 +24,8 @@ _ELSEWHERE = "not measured: only answers through the daemon were"
 @dataclass(frozen=True, slots=True)
 class _Answer:
     text: str
-    tokens: int
-    decode_tps: float
-    ttft_s: float
+    decode_tps: float | None
+    ttft_s: float | None
     total_s: float
 
 
@@ -73,24 +72,25 @@ async def _answer(client: Client, request: wire.GenerateRequest) -> _Answer:
             if isinstance(event, wire.TextDelta):
                 text += event.text
             elif isinstance(event, wire.Done):
-                return _Answer(text, event.usage.completion_tokens, *_times(event))
+                return _Answer(text, *_times(event))
     raise Unusable(f"{request.model} answered nothing")
 
 
-def _times(done: wire.Done) -> tuple[float, float, float]:
-    timings = done.timings
-    decode_tps = (done.usage.completion_tokens - 1) / timings.decode_s if timings.decode_s else 0.0
-    return decode_tps, timings.ttft_s or 0.0, timings.total_s
+def _times(done: wire.Done) -> tuple[float | None, float | None, float]:
+    """A single token has no speed."""
+    timings, behind_first = done.timings, done.usage.completion_tokens - 1
+    decode_tps = behind_first / timings.decode_s if timings.decode_s and behind_first > 0 else None
+    return decode_tps, timings.ttft_s, timings.total_s
 
 
 def _speed(answers: Sequence[_Answer]) -> Speed:
-    decode_tps = spread.median([answer.decode_tps for answer in answers if answer.tokens > 1] or [0.0])
+    decode_tps = spread.median([tps for each in answers if (tps := each.decode_tps) is not None])
     return spread.blank(
         Speed,
         _ELSEWHERE,
         prompt_tokens=0,
         generate_tokens=_TOKENS,
         depths=[spread.blank(SpeedAt, _ELSEWHERE, depth=0, decode_tps=decode_tps)],
-        server_ttft_s=spread.median([answer.ttft_s for answer in answers]),
+        server_ttft_s=spread.median([ttft_s for each in answers if (ttft_s := each.ttft_s) is not None]),
         time_to_answer_s=spread.median([answer.total_s for answer in answers]),
     )

@@ -37,7 +37,9 @@ def deviation(samples: Sequence[float]) -> float:
 
 
 def median(samples: Sequence[float]) -> Estimate:
-    """The median of one sample or more, its standard error and its 95 % interval."""
+    """Its standard error and its 95 % interval, as far as there are samples enough."""
+    if not samples:
+        return unknown("not measured")
     middle = statistics.median(samples)
     if len(samples) == 1:
         return Estimate(value=middle, reason="measured once, so nothing is known of its error")

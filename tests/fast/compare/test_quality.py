@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.passages import Passages
 from runner.compare.quality import NO_KLD, summarize, summarize_alone
+from runner.compare.scoreboard import Score, Scoreboard
 from runner.compare.tiers import tier
 from runner.wire.compare import Estimate, Quality
 from tests.fast.compare.synthetic import blocks, candidate, reference
@@ -83,6 +85,20 @@ def test_only_kinds_of_text_that_are_surely_worse_are_named() -> None:
     scored = reference(64, 100, seed=4)
     _, kinds = summarize(blocks(64, 100), scored, candidate(scored, 0.03, 5, harder=(1.0, 1.0, 2.0, 1.0)))
     assert [name for name, kind in kinds.items() if kind.is_worse] == ["math"]
+
+
+def test_text_that_no_model_wrote_accuses_no_kind() -> None:
+    """It is scored beside the answers, and easier for candidates: beside it every answer would be worse."""
+    passages = Passages("answers", blocks(64, 100), blocks(16, 100, ("fixed",)))
+    scored = reference(80, 100, seed=4)
+    both = [*candidate(scored[:64], 0.03, 5, spread=0.1), *candidate(scored[64:], 0.005, 5)]
+    indices = [each.index for each in passages.blocks]
+    board = Scoreboard(passages, 0.0)
+    board.enter("Q4", dict(zip(indices, map(Score, scored, both), strict=True)))
+    found = board.quality("Q4")
+    assert found is not None
+    assert not any(kind.is_worse for kind in found[1].values())
+    assert found[1]["fixed"].kld_mean.value == pytest.approx(0.005, rel=0.5)
 
 
 def test_two_texts_of_a_kind_hardly_ever_accuse_it() -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import pytest
 
+from runner.compare import spread
 from runner.compare.plausible import IMPLAUSIBLE, implausible
 from runner.compare.recommend import recommend
 from runner.compare.wish import Wish, usual_floors
@@ -49,6 +50,17 @@ def test_slow_cpu() -> None:
 def test_a_long_wait_before_the_first_token() -> None:
     """2,048 tokens at 12 × 13.4 tok/s take 12.7 s, at 12 × 15.8 10.8 s."""
     assert _pick(EVERYTHING, wish("best", 16, ttft_s=12.0)) == "Q4_K_M"
+
+
+def test_behind_a_long_prompt_tokens_take_longer() -> None:
+    """142.8 tok/s at 256, half at 1,280: at 1,024 a token takes 1.75 times as long, and all 25.1 s."""
+    (row,) = [variant(each) for each in LADDER if each.name == "Q6_K"]
+    assert row.speed is not None
+    (at,) = row.speed.depths
+    deeper = at.model_copy(update={"depth": 1024, "prefill_tps": spread.times(0.5, at.prefill_tps)})
+    growing = row.model_copy(update={"speed": row.speed.model_copy(update={"depths": [at, deeper]})})
+    found = [recommend([growing], [], wish("best", 16, ttft_s=limit))[0].reason for limit in (25.0, 25.2)]
+    assert ["Nothing here is as fast" in reason for reason in found] == [True, False]
 
 
 def test_long_context() -> None:

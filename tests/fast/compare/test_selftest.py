@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from modelstore.errors import UserError
 from runner.compare import selftest
 from runner.compare.block import CandidateScores, ReferenceScores
-from runner.compare.peer import figures_in
+from runner.compare.peer import Peer, figures_in
 from runner.compare.selftest import Pooled, pooled
+from tests.fast.compare.timing import variant
 
 PRINTED = """
 ====== Perplexity statistics ======
@@ -76,6 +78,16 @@ def test_the_record() -> None:
     assert selftest.record("Q", exact, changed(exact, kld=exact.candidate.kld + noise)).passed
     assert not selftest.record("Q", exact, changed(exact, kld=exact.candidate.kld * 1.03 + noise)).passed
     assert not selftest.record("Q", exact, changed(exact, nll=exact.candidate.nll + 1e-9)).passed
+
+
+@pytest.mark.parametrize(("flash_attention", "option"), [(None, None), (True, "on"), (False, "off")])
+def test_llama_perplexity_attends_as_we_do(
+    tiny_model: Path, flash_attention: bool | None, option: str | None
+) -> None:
+    peer = Peer(Path("llama-perplexity"), Path("text"), 512, 4, Path("folder"))
+    command = peer.command(variant(tiny_model, flash_attention=flash_attention))
+    assert ("-fa" in command) == (option is not None)
+    assert option is None or command[command.index("-fa") + 1] == option
 
 
 def test_llama_perplexity() -> None:

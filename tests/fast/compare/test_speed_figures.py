@@ -33,6 +33,7 @@ def test_one_disturbed_repetition_moves_nothing_and_one_alone_has_no_error() -> 
     alone = spread.median([4.0])
     assert (alone.value, alone.error) == (4.0, None)
     assert alone.reason and "once" in alone.reason
+    assert spread.median([]) == Estimate(reason="not measured")
 
 
 def test_sums_products_and_durations_carry_their_errors() -> None:
