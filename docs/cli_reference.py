@@ -83,8 +83,9 @@ def _table(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _argument(argument: Any) -> str:
-    name: str = argument.metavar or argument.name.upper()
-    return name if argument.required or name.startswith("[") else f"[{name}]"
+    """As usage lines have it: `[PROMPT]...`."""
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("" if argument.nargs == 1 else "...")
 
 
 def _option(option: Any) -> str:

@@ -200,7 +200,7 @@ class Store:
     def not_found(self, name: str) -> NotFound:
         """The error for a model that is not here, with the closest names."""
         similar = catalog.closest(name, (each.name for each in self.models()))
-        hint = "`nybble list` has what is here. Names of hub repositories have a slash: user/repository:Q4_K_M."
+        hint = "`nybble list` has what is here. A hub repository has a slash: user/repository:Q4_K_M."
         if entry := catalog.find(name):
             hint = f"Fetch it: nybble pull {entry.name}"
         elif similar:

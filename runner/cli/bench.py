@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @client_command
 async def bench(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
-    model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Name of a local model.")] = None,
+    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Name of a local model.")] = None,
     prompt_tokens: Annotated[
         int | None, typer.Option("-p", "--prompt-tokens", metavar="N", min=1, help="Tokens to read: 512.")
     ] = None,
@@ -44,7 +44,7 @@ async def bench(  # noqa: PLR0913 (typer: one for each option)
     history: Annotated[bool, typer.Option("--history", help="List earlier runs instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Measure prefill and decode as llama-bench does, and the daemon with several clients."""
+    """Measure the engine as llama-bench does, and the daemon's speed."""
     if history:
         _list(session, model, json)
     elif model is None:

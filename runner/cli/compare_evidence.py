@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Which = Annotated[
     list[str],
-    typer.Argument(metavar="ID...", help="Of `compare list`, or exported JSON files; several in one table."),
+    typer.Argument(metavar="ID", help="Of `compare list`, or exported JSON files; several in one table."),
 ]
 
 
@@ -62,7 +62,7 @@ async def export(
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")
     ] = None,
 ) -> None:
-    """Write a comparison as a report (html), a picture (svg), a card (md), a table (csv) or json.
+    """Write a report (html), picture (svg), card (md), csv or json.
 
     Without --format the ending of FILE decides; a report is one file that needs no network.
     """
@@ -70,7 +70,7 @@ async def export(
 
     chosen = format_name or (file.suffix.removeprefix(".").lower() if file else "")
     if chosen not in FORMATS:
-        raise typer.BadParameter(f"--format expects one of {', '.join(FORMATS)}")
+        raise typer.BadParameter(f"give --format or -o FILE: {', '.join(FORMATS)}")
     rendered = render(await _joined(session, which), chosen)
     if file is None:
         typer.echo(rendered, nl=False)

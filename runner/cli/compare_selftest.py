@@ -28,7 +28,7 @@ def selftest(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check how quality is measured: what theory says must hold, and llama-perplexity if you have it."""
+    """Check the measuring of quality, also beside llama-perplexity."""
     from dataclasses import asdict
 
     checks = []

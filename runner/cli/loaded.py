@@ -50,9 +50,7 @@ def _until(model: LoadedModel) -> str:
 @client_command
 async def stop(
     session: Session,
-    models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Models to unload.")
-    ] = None,
+    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Models to unload.")] = None,
     daemon: Annotated[bool, typer.Option("--daemon", help="Stop the daemon.")] = False,
 ) -> None:
     """Unload models when their requests are done, or stop the daemon."""

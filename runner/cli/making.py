@@ -25,7 +25,7 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
     model: Name,
     quantization: Annotated[
-        str | None, typer.Argument(metavar="[TYPE]", help="Any llama.cpp type, as Q4_K_M.")
+        str | None, typer.Argument(metavar="TYPE", help="Any llama.cpp type, as Q4_K_M.")
     ] = None,
     fit: Annotated[
         str | None,
@@ -52,7 +52,7 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
     ] = False,
     json: Json = False,
 ) -> None:
-    """Make a quantization of a local model, or the best mixture of quantizations for a size."""
+    """Make a quantization of a model, or the best mixture for a size."""
     from runner import config_values
     from runner.wire import QuantizeRequest
 
@@ -73,7 +73,10 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
         done = await progress.follow_done(client.quantize(request))
     made = done.model
     _write(done, json)
-    output.say(f"made {made.name}, {human.size(made.size_bytes)}, {made.quantization or quantization}")
+    holds = made.quantization or quantization or "a mixture"
+    if quantization and holds != quantization.upper():
+        holds += f" for the most part: its rows do not fill blocks of {quantization.upper()}"
+    output.say(f"made {made.name}, {human.size(made.size_bytes)}, {holds}")
 
 
 @client_command

@@ -76,7 +76,7 @@ def _number(value: int | None) -> str:
 @client_command
 async def remove(
     session: Session,
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Names of local models.")],
+    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Names of local models.")],
 ) -> None:
     """Remove models. Weights that another name uses stay."""
     async with session.client() as client:

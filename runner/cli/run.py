@@ -23,7 +23,7 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
         str, typer.Argument(metavar="MODEL", help="Name of a model; it is pulled if it is not here.")
     ],
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to ask; stdin goes before it.")
+        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; stdin goes before it.")
     ] = None,
     system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="System message.")] = None,
     option: Annotated[

@@ -15,6 +15,7 @@ import pytest
 from runner import exits
 from tests.commands import Finished, nybble, nybble_here, start
 from tests.daemons import NYBBLE, Daemon
+from tests.tiny_gguf import write_model
 
 GREEDY = ("-o", "temperature=0", "-o", "max_tokens=12")
 
@@ -152,11 +153,16 @@ def test_ps_and_stop(shared: Daemon) -> None:
     assert seen[-1] == "[]\n"
 
 
-def test_quantize(shared: Daemon) -> None:
+def test_quantize(shared: Daemon, tmp_path: Path) -> None:
     ok(nybble_here("quantize", "tiny", "Q8_0", "--as", "tiny:q8"))
     (made,) = [row for row in json.loads(ok(nybble_here("list", "--json"))) if row["name"] == "tiny:q8"]
     assert made["quantization"] == "Q8_0"
     assert ok(nybble_here("run", "tiny:q8", "Once", *GREEDY)).strip()
+    ok(nybble_here("pull", str(write_model(tmp_path / "narrow.gguf"))))
+    said = nybble_here("quantize", "narrow", "q6_k").stderr
+    assert (
+        "made narrow:q6_k" in said and "Q8_0 for the most part: its rows do not fill blocks of Q6_K" in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,6 +177,7 @@ def test_quantize(shared: Daemon) -> None:
         ("pull ../absent.gguf", exits.NOT_FOUND, "absent.gguf"),
         ("pull a/b/c", exits.USAGE, "hint:"),
         ("stop", exits.USAGE, "--daemon"),
+        ("compare export 1", exits.USAGE, "give --format or -o FILE: html, svg, md, csv, json"),
         ("frobnicate", exits.USAGE, "No such command"),
         ("config set prot 1", exits.USAGE, "did you mean 'port'?"),
         ("config set port x", exits.USAGE, "from 0 to 65535"),
