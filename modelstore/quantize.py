@@ -59,7 +59,7 @@ def quantize(
         header = read_header(stream, source.size_bytes)
     kind = header.quantization or "unknown"
     if not request.force:
-        refuse_lossy(source.name, kind, label)
+        refuse_lossy(source.name, kind, "a mixture" if request.budget_bytes else label)
     recipe = Recipe(label, request.imatrix, prune_layers=_pruned(request.prune_layers, header))
     publication = _publication(source, kind, recipe, request.alias)
     key = f"quantize-{source.digest.removeprefix('sha256:')[:16]}-{_key(recipe)}"
@@ -74,7 +74,8 @@ def refuse_lossy(source: str, kind: str, label: str) -> None:
     if nominal_bits(kind) <= _LOSSY_BITS:
         raise Unusable(
             f"{source} is {kind} already: what it has lost does not come back in {label}",
-            hint="Quantize an F16, BF16 or Q8_0 version of the model, or accept the loss: --force.",
+            hint="Pull an F16, BF16 or Q8_0 file of it. `nybble compare user/repository` compares what a hub has; "
+            "`nybble quantize --force` accepts the loss.",
         )
 
 
