@@ -10,7 +10,6 @@ from modelstore.header import Header
 from modelstore.kv_types import KvTypes
 from modelstore.manifests import Manifest
 from modelstore.store import Store
-from native.topology import performance_cores, physical_cores
 from runner.instance import Instance, measurements_folder, prefix_folder
 from runner.loaded import Request
 from runner.lookup import Lookup
@@ -111,7 +110,7 @@ class Claims:
 
 def load_command(target: Target, placement: Placement, settings: Settings, ram_total_bytes: int) -> Load:
     """How a worker is to load `target` where `placement` says."""
-    threads = settings.threads or performance_cores() or physical_cores()
+    threads = settings.compute_threads
     own = settings.of(target.name)
     prefix_ram_bytes = own.prefix_ram_bytes
     if prefix_ram_bytes is None:
@@ -144,8 +143,8 @@ def _instance(manifest: Manifest, settings: ModelSettings, ask: Ask, draft: Mani
         return Instance(manifest.digest, is_embedding=True)
     return Instance(
         digest=manifest.digest,
-        kv_type_k=settings.kv_type_k or settings.kv_type,
-        kv_type_v=settings.kv_type_v or settings.kv_type,
+        kv_type_k=settings.kv_types.k,
+        kv_type_v=settings.kv_types.v,
         flash_attention=settings.flash_attention,
         draft_digest=draft.digest if draft else None,
     )

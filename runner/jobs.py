@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import asdict
 from typing import Any, Generic, TypeVar
 
+from modelstore.progress import Progress
+from runner import wire
 from runner.errors import Overloaded
 
 _Update = TypeVar("_Update")
@@ -14,6 +18,8 @@ _Result = TypeVar("_Result")
 
 Run = Callable[[Callable[[_Update], None], threading.Event], _Result]
 """Work: it reports updates through the first argument, and ends early once the second is set."""
+
+StoreJob = AsyncGenerator[wire.JobProgress | wire.JobDone]
 
 
 class Jobs:
@@ -102,3 +108,10 @@ class _Job(Generic[_Update, _Result]):
     def _tell(self, update: _Update | None) -> None:
         for updates in self._followers:
             updates.put_nowait(update)
+
+
+async def store_job(jobs: Jobs, key: str, run: Run[Progress, wire.JobDone]) -> StoreJob:
+    """Work on the store: as `Jobs.follow`, in the words of the API."""
+    async with aclosing(jobs.follow(key, run)) as updates:
+        async for update in updates:
+            yield wire.JobProgress(**asdict(update)) if isinstance(update, Progress) else update

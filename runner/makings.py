@@ -7,9 +7,8 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
 from modelstore.progress import Emit, Progress
 from modelstore.store import Store
-from native.topology import performance_cores, physical_cores
 from runner import wire
-from runner.jobs import Jobs
+from runner.jobs import Jobs, StoreJob, store_job
 from runner.listing import info
 from runner.measuring import Message, measured
 from runner.paths import Paths
@@ -32,32 +30,25 @@ from runner.settings import Settings
 _AUTO = "auto"
 
 
-@dataclass
-class _Result:
-    """What a job made: `file` beside the model, and what there is to say of it."""
-
-    manifest: Manifest
-    file: Path | None = None
-    notes: list[str] = field(default_factory=list)
-
-
 class Makings:
     def __init__(self, store: Store, paths: Paths, settings: Settings, jobs: Jobs) -> None:
-        self._store, self._paths, self._settings, self._jobs = store, paths, settings, jobs
+        self.store, self.settings = store, settings
+        self._paths, self._jobs = paths, jobs
 
-    def quantize(self, request: wire.QuantizeRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        def run(emit: Emit, cancelled: threading.Event) -> _Result:
+    def quantize(self, request: wire.QuantizeRequest) -> StoreJob:
+        def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
             return _Quantizing(self, request, emit, cancelled).run()
 
-        return self._follow(f"quantize {name_key(request.name)} {request.model_dump_json()}", run)
+        return store_job(self._jobs, f"quantize {name_key(request.name)} {request.model_dump_json()}", run)
 
-    def imatrix(self, request: wire.ImatrixRequest) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        def run(emit: Emit, cancelled: threading.Event) -> _Result:
-            manifest = self._store.get(request.name)
+    def imatrix(self, request: wire.ImatrixRequest) -> StoreJob:
+        def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
+            manifest = self.store.get(request.name)
             made = self.collected(manifest, request.text, request.chunks, emit, cancelled)
-            return _Result(manifest, made.file, [f"{made.tensors} matrices in {made.chunks} chunks of text"])
+            notes = [f"{made.tensors} matrices in {made.chunks} chunks of text"]
+            return wire.JobDone(model=info(manifest), file=str(made.file), notes=notes)
 
-        return self._follow(f"imatrix {name_key(request.name)} {request.model_dump_json()}", run)
+        return store_job(self._jobs, f"imatrix {name_key(request.name)} {request.model_dump_json()}", run)
 
     def collected(
         self, manifest: Manifest, text: str | None, chunks: int, emit: Emit, cancelled: threading.Event
@@ -73,33 +64,14 @@ class Makings:
             (dataset,),
             read,
             most_chunks=chunks,
-            threads=self.threads,
+            threads=self.settings.compute_threads,
             gpu_layers=self.gpu_layers(manifest),
         )
-        return collect(self._store.check(manifest), reading, file, emit, cancelled)
-
-    @property
-    def threads(self) -> int:
-        return self._settings.threads or performance_cores() or physical_cores()
+        return collect(self.store.check(manifest), reading, file, emit, cancelled)
 
     def gpu_layers(self, manifest: Manifest) -> int:
-        layers = self._settings.of(manifest.name).gpu_layers
+        layers = self.settings.of(manifest.name).gpu_layers
         return -1 if layers is None else layers
-
-    @property
-    def store(self) -> Store:
-        return self._store
-
-    async def _follow(
-        self, key: str, run: Callable[[Emit, threading.Event], _Result]
-    ) -> AsyncGenerator[wire.JobProgress | wire.JobDone]:
-        async with aclosing(self._jobs.follow(key, run)) as updates:
-            async for update in updates:
-                if isinstance(update, Progress):
-                    yield job_progress(update)
-                else:
-                    file = str(update.file) if update.file else None
-                    yield wire.JobDone(model=info(update.manifest), file=file, notes=update.notes)
 
 
 @dataclass
@@ -113,7 +85,7 @@ class _Quantizing:
     _notes: list[str] = field(default_factory=list, init=False)
     _recipe: dict[str, Any] | None = field(default=None, init=False)
 
-    def run(self) -> _Result:
+    def run(self) -> wire.JobDone:
         request, store = self.request, self.makings.store
         job = quantizing.Request(
             request.name,
@@ -127,7 +99,7 @@ class _Quantizing:
         is_measured = request.budget_bytes is not None or request.prune_layers
         make = self._measured if is_measured else Conversion.run
         manifest = quantizing.quantize(store, job, self.emit, self.cancelled, make)
-        return _Result(manifest, self._kept_recipe(manifest), self._notes)
+        return wire.JobDone(model=info(manifest), file=self._kept_recipe(manifest), notes=self._notes)
 
     def _imatrix(self) -> Path | None:
         """The file that was given, or one that is collected now; what fits a budget collects its own."""
@@ -162,7 +134,7 @@ class _Quantizing:
             "work": str(work),
             "label": recipe.label,
             "effort": self.request.effort,
-            "threads": self.makings.threads,
+            "threads": self.makings.settings.compute_threads,
             "gpu_layers": self.makings.gpu_layers(source),
             "imatrix": str(recipe.imatrix) if recipe.imatrix else None,
             "prune_layers": recipe.prune_layers,
@@ -175,7 +147,7 @@ class _Quantizing:
             shutil.rmtree(work, ignore_errors=True)
         self._notes, self._recipe = done["notes"], done["recipe"]
 
-    def _kept_recipe(self, manifest: Manifest) -> Path | None:
+    def _kept_recipe(self, manifest: Manifest) -> str | None:
         if self._recipe is None:
             return None
         folder = self.makings.store.root / "recipes"
@@ -184,13 +156,9 @@ class _Quantizing:
         file.write_text(
             json.dumps({"model": manifest.name, **self._recipe}, indent=1) + "\n", encoding="utf-8"
         )
-        return file
+        return str(file)
 
 
 def _progress(message: Message) -> Progress:
     del message["type"]
     return Progress(**message)
-
-
-def job_progress(update: Progress) -> wire.JobProgress:
-    return wire.JobProgress(**asdict(update))

@@ -18,9 +18,8 @@ import psutil
 
 from modelstore.blobs import megabytes
 from modelstore.errors import NybbleError
-from modelstore.manifests import Manifest
 from modelstore.names import key as name_key
-from modelstore.progress import Emit, Progress
+from modelstore.progress import Emit
 from modelstore.store import Store
 from runner import wire
 from runner.claims import Claims
@@ -30,11 +29,11 @@ from runner.errors import WorkerFailed
 from runner.generation import Generations
 from runner.history import History
 from runner.instance import remove_prefixes, remove_stale_prefixes
-from runner.jobs import Jobs, Run
+from runner.jobs import Jobs, StoreJob, store_job
 from runner.listing import detail, info, loaded_model
 from runner.lookup import Lookup
 from runner.machine import MachineReader
-from runner.makings import Makings, job_progress
+from runner.makings import Makings
 from runner.paths import Paths
 from runner.prep.pool import Prep
 from runner.report import Event
@@ -42,8 +41,6 @@ from runner.settings import Settings
 from runner.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
-
-Updates = AsyncGenerator[wire.JobProgress | wire.JobDone]
 
 
 class Service:
@@ -155,28 +152,24 @@ class Service:
 
     # Jobs
 
-    def pull(self, request: wire.PullRequest) -> Updates:
+    def pull(self, request: wire.PullRequest) -> StoreJob:
         settings = self.settings
 
-        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
+        def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
             # Brings the HTTP client, which would make the daemon start later.
             from modelstore.pull import PullOptions, pull
 
             options = PullOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
-            return pull(self.store, request.name, request.alias, options, emit, cancelled)
+            pulled = pull(self.store, request.name, request.alias, options, emit, cancelled)
+            return wire.JobDone(model=info(pulled))
 
-        return self._follow(f"pull {name_key(request.name)} {request.alias}", run)
+        return store_job(self._jobs, f"pull {name_key(request.name)} {request.alias}", run)
 
-    def verify(self, name: str) -> Updates:
-        def run(emit: Emit, cancelled: threading.Event) -> Manifest:
-            return self.store.verify(name, emit, cancelled)
+    def verify(self, name: str) -> StoreJob:
+        def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
+            return wire.JobDone(model=info(self.store.verify(name, emit, cancelled)))
 
-        return self._follow(f"verify {name_key(name)}", run)
-
-    async def _follow(self, key: str, run: Run[Progress, Manifest]) -> Updates:
-        async with aclosing(self._jobs.follow(key, run)) as updates:
-            async for update in updates:
-                yield _job_event(update)
+        return store_job(self._jobs, f"verify {name_key(name)}", run)
 
     # Generation
 
@@ -199,7 +192,3 @@ class Service:
     async def embed(self, request: wire.EmbedRequest) -> wire.Embeddings:
         """Vectors, or scores of a reranker; cancelling the call cancels the work. Raises as `generate`."""
         return await self._embedding_runs.run(request, uuid.uuid4().hex, time.perf_counter())
-
-
-def _job_event(update: Progress | Manifest) -> wire.JobProgress | wire.JobDone:
-    return wire.JobDone(model=info(update)) if isinstance(update, Manifest) else job_progress(update)

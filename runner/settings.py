@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from modelstore.kv_types import KV_TYPES
+from modelstore.kv_types import KV_TYPES, KvTypes
 from runner import config_values as values
 
 PREFILL_STEPS_S = {"smooth": 0.25, "balanced": 0.5, "fast": 0.0}
@@ -32,6 +32,14 @@ class ModelSettings:
     prefix_ram_bytes: int | None = None
     prefix_disk_bytes: int = 4 * 2**30
 
+    @property
+    def kv_types(self) -> KvTypes:
+        return KvTypes(self.kv_type_k or self.kv_type, self.kv_type_v or self.kv_type)
+
+    @property
+    def uses_flash_attention(self) -> bool | None:
+        return None if self.flash_attention == "auto" else self.flash_attention == "on"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings(ModelSettings):
@@ -55,6 +63,13 @@ class Settings(ModelSettings):
         """`http://host:port`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
+
+    @property
+    def compute_threads(self) -> int:
+        """`threads`, or one for each core that is good for long work."""
+        from native.topology import performance_cores, physical_cores  # most commands compute nothing
+
+        return self.threads or performance_cores() or physical_cores()
 
     def of(self, model: str) -> ModelSettings:
         """What counts for the model with this canonical name."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from native.topology import physical_cores
 from runner.bench import alone, served
 from runner.bench.figures import Figure
 from runner.bench.neighbours import Neighbour, Watch, families
@@ -17,8 +16,6 @@ from runner.bench.runs import Run
 from runner.client import Client
 from runner.settings import Settings
 from runner.wire import ModelDetail
-
-_FLASH_ATTENTION = {"auto": None, "on": True, "off": False}
 
 
 class Benchmark:
@@ -76,10 +73,10 @@ class Benchmark:
             path=self._model.files[0].path,
             gpu_layers=-1 if own.gpu_layers is None else own.gpu_layers,
             context_length=plan.context_length,
-            threads=self._settings.threads or physical_cores(),
-            kv_type_k=own.kv_type_k or own.kv_type,
-            kv_type_v=own.kv_type_v or own.kv_type,
-            flash_attention=_FLASH_ATTENTION[own.flash_attention],
+            threads=self._settings.compute_threads,
+            kv_type_k=own.kv_types.k,
+            kv_type_v=own.kv_types.v,
+            flash_attention=own.uses_flash_attention,
         )
 
     def _setup(self, plan: Plan, order: alone.Order, loaded: dict[str, Any]) -> dict[str, str]:
