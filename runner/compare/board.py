@@ -8,9 +8,10 @@ from typing import Any
 from modelstore.errors import NybbleError
 from modelstore.header import Header
 from runner.compare.contents import contents
+from runner.compare.entry import Entry
 from runner.compare.order import Say
 from runner.compare.variant import Variant
-from runner.compare.variants import Entry
+from runner.text import clean_name
 from runner.wire.compare import VariantMeasured, VariantResult
 
 _INTERVAL_S = 0.5
@@ -38,6 +39,7 @@ class Board:
             quantization=entry.label,
             size_bytes=entry.size_bytes,
             is_reference=entry.name == self._reference,
+            settings=entry.settings,
         )
 
     def refuse(self, name: str, error: NybbleError) -> None:
@@ -45,7 +47,7 @@ class Board:
         self._rows.setdefault(name, VariantResult(name=name, digest="", size_bytes=0))
         self.problem(name, f"{error.message} ({error.hint})" if error.hint else error.message)
 
-    def describe(self, variant: Variant, header: Header, settings: dict[str, str]) -> None:
+    def describe(self, variant: Variant, header: Header) -> None:
         found = contents(header)
         self.update(
             variant.name,
@@ -56,7 +58,6 @@ class Board:
             bits_per_weight=found.bits_per_weight,
             body_bits_per_weight=found.body_bits_per_weight,
             types=found.types,
-            settings=settings,
         )
 
     def update(self, name: str, **fields: Any) -> None:
@@ -64,6 +65,9 @@ class Board:
         self._say(VariantMeasured(variant=self._rows[name]))
 
     def problem(self, name: str, problem: str) -> None:
+        """Whoever shows it says whose it is."""
+        shown = clean_name(name)
+        problem = problem.removeprefix(f"{shown}: ").removeprefix(f"{shown} ")
         if problem not in (before := self._rows[name].problems):
             self.update(name, problems=[*before, problem])
 

@@ -14,16 +14,17 @@ from filelock import FileLock, Timeout
 from modelstore import progress, quantize
 from modelstore.blobs import Digest, hash_file, make_folder
 from modelstore.conversion import Conversion, Recipe
-from modelstore.errors import DigestMismatch, NotFound
+from modelstore.errors import DigestMismatch
 from modelstore.manifests import Manifest
 from modelstore.progress import Progress
 from modelstore.store import Store
 from runner import wire
 from runner.client import Client
+from runner.compare.entry import Entry, Made, Offered
 from runner.compare.order import Order, Talk
 from runner.compare.shelf import Book
 from runner.compare.variant import Engine, Variant
-from runner.compare.variants import Entry, Made, Offered
+from runner.errors import RemoteError
 
 _LOCK = "in-use.lock"
 
@@ -46,11 +47,9 @@ class Workshop:
         if isinstance(entry.origin, Book):
             yield self._local(entry, entry.origin.manifest)
         elif isinstance(entry.origin, Made):
-            with self._made(entry, entry.origin) as variant:
-                yield variant
+            yield self._made(entry, entry.origin)
         else:
-            with self._fetched(entry, entry.origin) as variant:
-                yield variant
+            yield from self._fetched(entry, entry.origin)
 
     def _local(self, entry: Entry, manifest: Manifest) -> Variant:
         """Its bytes are read again: figures are kept under their digest."""
@@ -60,37 +59,36 @@ class Workshop:
                 f"the weights of {manifest.name} are damaged: they do not match their digest",
                 hint=f"`nybble pull {manifest.name}` fetches them again, where they came from a hub",
             )
-        return self._variant(entry, path, manifest.digest, manifest.size_bytes, manifest)
+        return self._variant(entry, path, manifest.digest, manifest.name)
 
-    @contextmanager
-    def _made(self, entry: Entry, made: Made) -> Iterator[Variant]:
+    def _made(self, entry: Entry, made: Made) -> Variant:
+        """As a local model if it is to be kept, else in the folder, where a comparison that was killed may
+        have left it."""
         source = made.source.manifest
         if self.order.request.keep_made:
             job = quantize.Request(source.name, made.label)
             manifest = quantize.quantize(self.store, job, self._emit, self.talk.cancelled)
-            path = self.store.check(manifest)
-            yield self._variant(entry, path, manifest.digest, manifest.size_bytes, manifest)
-            return
+            return self._variant(entry, self.store.check(manifest), manifest.digest, manifest.name)
         path = self.folder / f"{source.digest.removeprefix('sha256:')[:16]}-{made.label}.gguf"
         if not path.exists():
             partial = path.with_suffix(".partial")
             conversion = Conversion(self.store.check(source), made.source.header, partial, Recipe(made.label))
             conversion.run(progress.Throttle(self._emit), self.store.blobs.ensure_free, self.talk.cancelled)
             partial.replace(path)
-        digest = str(self._hash(path, entry))
-        yield self._variant(entry, path, digest, path.stat().st_size, None)
+        return self._variant(entry, path, str(self._hash(path, entry)), None)
 
-    @contextmanager
     def _fetched(self, entry: Entry, offered: Offered) -> Iterator[Variant]:
-        """Through the daemon, which joins a pull that runs, and forgets what is removed."""
+        """Through the daemon, which joins a pull that runs, and forgets what is removed: not what was a local
+        model before, if in another version."""
+        was_here = any(each.name == offered.name for each in self.store.models())
         asyncio.run(self._pull(offered.name))
-        manifest = self.store.get(offered.name)
         try:
-            yield self._local(entry, manifest)
+            yield self._local(entry, self.store.get(offered.name))
         finally:
-            if not self.order.request.keep_made:
-                with contextlib.suppress(NotFound):
-                    asyncio.run(self._remove(manifest.name))
+            if not (was_here or self.order.request.keep_made):
+                # What the daemon does not remove is no reason to lose what was measured.
+                with contextlib.suppress(RemoteError):
+                    asyncio.run(self._remove(offered.name))
 
     async def _pull(self, name: str) -> None:
         async with Client(self.order.daemon) as client, aclosing(client.pull(name)) as events:
@@ -103,16 +101,14 @@ class Workshop:
         async with Client(self.order.daemon) as client:
             await client.remove(name)
 
-    def _variant(
-        self, entry: Entry, path: Path, digest: str, size_bytes: int, manifest: Manifest | None
-    ) -> Variant:
+    def _variant(self, entry: Entry, path: Path, digest: str, tag: str | None) -> Variant:
         return Variant(
             name=entry.name,
             path=path,
             digest=digest,
-            size_bytes=size_bytes,
+            size_bytes=path.stat().st_size,
             quantization=entry.label,
-            tag=manifest.name if manifest else None,
+            tag=tag,
             engine=entry.engine(self.engine),
         )
 

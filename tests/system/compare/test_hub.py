@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from threading import Event
 
+from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
 from runner.wire.compare import ComparePlanned, CompareRequest, ComparisonDone
 from tests.daemons import Daemon
@@ -32,3 +35,26 @@ async def test_files_of_a_hub_are_listed_then_fetched_and_dropped(home: Path, li
         assert by_name["Q8_0"].quality and by_name["Q4_K_M"].quality
         fetched = [request.path.rpartition(".gguf")[0].rpartition(".")[2] for request in server.file_requests]
         assert fetched == ["F16", "Q8_0", "Q4_K_M"]
+
+
+async def test_a_file_that_cannot_be_had_is_a_row_and_an_older_one_is_not_dropped(
+    home: Path, library: Path
+) -> None:
+    store = Store(library)
+    paths = {each.quantization: store.check(each) for each in store.models()}
+    files = {f"tiny.{label}.gguf": paths[label].read_bytes() for label in ("F16", "Q8_0", "Q4_K_M")}
+    older = {**files, "tiny.Q8_0.gguf": paths["Q2_K"].read_bytes()}
+    request = CompareRequest(name="me/model", measure="quality", compatible=True, chunks=2)
+    with hub.serve(older) as server:
+        options = PullOptions(hf_endpoint=server.url)
+        job = Store(home / "store"), "me/model:Q8_0", None, options, lambda _: None, Event()
+        name = (await asyncio.to_thread(pull, *job)).name
+    with hub.serve(files) as server, Daemon(home, {"HF_ENDPOINT": server.url}) as daemon:
+        server.stated["tiny.Q4_K_M.gguf"] = {"sha256": "0" * 64}
+        async with daemon.client() as client:
+            *_, done = [event async for event in client.compare(request)]
+            assert [each.name for each in await client.models()] == [name], "it was the user's"
+    assert isinstance(done, ComparisonDone)
+    by_name = {row.name: row for row in done.comparison.variants}
+    assert by_name["Q8_0"].quality and not by_name["Q8_0"].problems
+    assert "other bytes than it stated" in by_name["Q4_K_M"].problems[0] and by_name["Q4_K_M"].quality is None
