@@ -14,7 +14,7 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from runner import wire
-from runner.api.stream import until_done
+from runner.api.stream import collected, until_done
 from runner.report import Event
 
 
@@ -66,15 +66,9 @@ class Answer:
         self._max_tokens = max_tokens
 
     async def whole(self, events: AsyncGenerator[Event]) -> Message:
-        texts: list[str] = []
-        async with aclosing(until_done(events)) as running:
-            async for event in running:
-                if isinstance(event, wire.TextDelta):
-                    texts.append(event.text)
-                elif isinstance(event, wire.Done):
-                    done = event
+        text, _, done = await collected(events)
         message = self._message(usage(done.usage))
-        message["content"] = [{"type": "text", "text": "".join(texts)}]
+        message["content"] = [{"type": "text", "text": text}]
         message["stop_reason"] = self._stop_reason(done)
         message["stop_sequence"] = done.stop
         return message

@@ -68,19 +68,14 @@ class OutputConfig(Body):
 
 
 class CountBody(Body):
-    """What both routes share. Fields typed Any are refused unless empty."""
+    """What both routes share."""
 
     model: str
     messages: list[Message]
     system: Content | None = None
-    tools: Any = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
-    container: Any = None
-    mcp_servers: Any = None
-    context_management: Any = None
-    compaction: Any = None
 
     def conversation(self) -> list[wire.Message]:
         """The system's text first; turns of one role that follow each other are one, as Anthropic defines it.

@@ -24,9 +24,10 @@ _LONGEST_S = 10 * 365 * 86400.0
 
 
 class Body(BaseModel):
-    """Base of request bodies: unknown fields are ignored, a number in quotes is not a number."""
+    """Base of request bodies: unknown fields are ignored, unless a route refuses them; a number in quotes is
+    not a number."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
 
 def service_of(request: Request) -> Service:
@@ -126,10 +127,12 @@ def schema(field: str, value: Any) -> wire.Constraint:
     return wire.Constraint(kind="json_schema", source=msgspec.json.encode(value).decode())
 
 
-def refuse(body: BaseModel, model: str, absent: Mapping[str, str], prefix: str = "") -> None:
-    """Raises Unsupported for the first field of `absent` (field: what it asks for) that is not empty."""
+def refuse(body: Body, model: str, absent: Mapping[str, str], prefix: str = "") -> None:
+    """Raises Unsupported for the first field of `absent` (field: what it asks for) that is there and not
+    empty."""
+    unknown = body.model_extra or {}
     for field, what in absent.items():
-        if getattr(body, field):
+        if unknown.get(field):
             raise Unsupported(prefix + field, model, what)
 
 

@@ -13,13 +13,13 @@ from runner.api import ollama_records as records
 from runner.api import ollama_requests as requests
 from runner.api.errors import BadField, ollama_answer
 from runner.api.fields import events_of, refuse
-from runner.api.stream import Stream, until_done, whole
+from runner.api.stream import Stream, collected, until_done, whole
 from runner.report import Event
 
 router = APIRouter(tags=["ollama"])
 
-_Shape = Callable[[str, str], records.GenerateRecord | records.ChatRecord]
-_Records = AsyncGenerator[records.GenerateRecord | records.ChatRecord]
+_Record = records.GenerateRecord | records.ChatRecord
+_Shape = Callable[[str, str], _Record]
 
 _ABSENT = {"think": "thinking"}
 ABSENT_IN_GENERATE = _ABSENT | {
@@ -63,11 +63,11 @@ async def _answer(
 ) -> Response:
     events = events_of(request, asked, "format")
     if body.stream is False:
-        return await whole(request, _collected(events, body.model, shape))
+        return await whole(request, _whole(events, body.model, shape))
     return OllamaStream(_records(events, body.model, shape))
 
 
-async def _records(events: AsyncGenerator[Event], model: str, shape: _Shape) -> _Records:
+async def _records(events: AsyncGenerator[Event], model: str, shape: _Shape) -> AsyncGenerator[_Record]:
     """One record for each piece of text and one for the end; waiting has no record in this dialect."""
     async with aclosing(until_done(events)) as running:
         async for event in running:
@@ -82,19 +82,9 @@ async def _records(events: AsyncGenerator[Event], model: str, shape: _Shape) -> 
                 yield record
 
 
-async def _collected(
-    events: AsyncGenerator[Event], model: str, shape: _Shape
-) -> records.GenerateRecord | records.ChatRecord:
-    text: list[str] = []
-    tokens: list[wire.TokenLogprob] = []
-    async with aclosing(until_done(events)) as running:
-        async for event in running:
-            if isinstance(event, wire.TextDelta):
-                text.append(event.text)
-                tokens += event.logprobs or ()
-            elif isinstance(event, wire.Done):
-                done = event
-    record = shape("".join(text), model)
+async def _whole(events: AsyncGenerator[Event], model: str, shape: _Shape) -> _Record:
+    text, tokens, done = await collected(events)
+    record = shape(text, model)
     records.close(record, done)
     if tokens:
         record["logprobs"] = records.logprobs(tokens)

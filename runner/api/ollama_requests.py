@@ -29,8 +29,7 @@ class Options(Sampling):
 
 
 class Generation(Body):
-    """What `/api/generate` and `/api/chat` share. Fields typed Any are refused unless empty,
-    but for `format`."""
+    """What `/api/generate` and `/api/chat` share."""
 
     model: str
     stream: bool | None = None
@@ -41,7 +40,6 @@ class Generation(Body):
     top_logprobs: int | None = None
     truncate: bool | None = None
     shift: bool | None = None
-    think: Any = None
 
     def asked(self, **what: Any) -> wire.GenerateRequest:
         """The request for `what`: a prompt or messages. Raises BadField."""
@@ -83,22 +81,15 @@ class GenerateBody(Generation):
     prompt: str | None = None
     system: str | None = None
     raw: bool | None = None
-    suffix: Any = None
-    images: Any = None
-    template: Any = None
-    context: Any = None
 
 
 class Message(Body):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
-    images: Any = None
-    tool_calls: Any = None
 
 
 class ChatBody(Generation):
     messages: list[Message] | None = None
-    tools: Any = None
 
 
 def _unless_negative(value: int | None) -> int | None:

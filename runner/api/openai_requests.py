@@ -53,9 +53,6 @@ class Message(Body):
     content: Annotated[
         str, BeforeValidator(_text, json_schema_input_type=str | list[dict[str, str]] | None)
     ] = ""
-    tool_calls: Any = None
-    function_call: Any = None
-    audio: Any = None
 
     def ours(self) -> wire.Message:
         """`developer` is OpenAI's newer name for what models call system."""
@@ -90,7 +87,7 @@ class ResponseFormat(Body):
 
 
 class Generation(Sampling, ABC):
-    """What both completion routes share. Fields typed Any are refused unless they ask for nothing."""
+    """What both completion routes share."""
 
     model: str
     stream: bool | None = None
@@ -168,13 +165,8 @@ class ChatBody(Generation):
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
-    tools: Any = None
-    functions: Any = None
     reasoning_effort: str | None = None
     modalities: list[str] | None = None
-    audio: Any = None
-    prediction: Any = None
-    web_search_options: Any = None
 
     def limit(self) -> tuple[str, int | None]:
         if self.max_completion_tokens is not None:
@@ -193,8 +185,6 @@ class CompletionBody(Generation):
     # OpenAI's default: a text that is only continued has no natural end.
     max_tokens: int | None = 16
     logprobs: int | None = None
-    suffix: Any = None
-    echo: Any = None
     best_of: int | None = None
 
     def alternatives(self) -> int | None:

@@ -19,6 +19,7 @@ from modelstore.errors import NybbleError
 from runner import wire
 from runner.api import errors
 from runner.errors import WorkerFailed
+from runner.report import Event
 
 _Event = TypeVar("_Event")
 _Result = TypeVar("_Result")
@@ -40,6 +41,20 @@ async def until_done(events: AsyncGenerator[_Event]) -> AsyncGenerator[_Event]:
             if isinstance(event, wire.Done | wire.JobDone):
                 return
     raise WorkerFailed("the work ended without a result")
+
+
+async def collected(events: AsyncGenerator[Event]) -> tuple[str, list[wire.TokenLogprob], wire.Done]:
+    """Text, log probabilities and end of a whole generation."""
+    text: list[str] = []
+    logprobs: list[wire.TokenLogprob] = []
+    async with aclosing(until_done(events)) as running:
+        async for event in running:
+            if isinstance(event, wire.TextDelta):
+                text.append(event.text)
+                logprobs += event.logprobs or ()
+            elif isinstance(event, wire.Done):
+                done = event
+    return "".join(text), logprobs, done
 
 
 Record = BaseModel | Mapping[str, object]
