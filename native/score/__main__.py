@@ -4,15 +4,18 @@ One JSON line on stdin: `models` (each as `models.Settings`; the reference first
 `temperatures`, and `record` (path or null). For each model {"loaded": {…}} on stdout, then {"ready": true}.
 Without a reference the one candidate is scored against `record`; with one, what it says is added there.
 
-Then orders, one JSON line each, answered by one line each; arrays are base64 of their bytes. Only `sample`
-says more: each step's tokens (null for an answer that has ended), and null when all have ended:
+Then orders, one JSON line each, answered by one line; arrays are base64 of their bytes:
 
     {"tokenize": {"text": …, "add_special": …, "parse_special": …}}     {"tokens": […]}
     {"pieces": [tokens]}                                                {"pieces": [base64, …]}
-    {"score": {"index": 0, "tokens": […], "first_scored": 64}}          {"reference": {…}, "candidates": […]}
-    {"noise_floor": as score}                                           {"candidate": {…}}
-    {"sample": {"prompts": […], "max_tokens": …, "seeds": […], "begun": […]}}    {"sampled": […]} …
+    {"noise_floor": {"index": 0, "tokens": […], "first_scored": 64}}    {"candidate": {…}}
     {"answer": {"prompts": […], "limits": […]}}                         {"answers": [[{…}, …] of a model, …]}
+
+Two are answered by more: `score` by a line for each block, `sample` by one for each step, with the tokens of
+all prompts (null behind the end of an answer), and null when all have ended:
+
+    {"score": [blocks as in noise_floor]}                               {"reference": {…}, "candidates": […]}
+    {"sample": {"prompts": […], "max_tokens": …, "seeds": […], "begun": […]}}         {"sampled": […]}
 
 {"error": "…", "model": 1 or null, "kind": "load", "memory", "numbers" or "record"} is the last answer. End of
 file on stdin ends the process at once.
@@ -43,7 +46,8 @@ def main() -> None:
         answer({"ready": True})
         for order in orders:
             ((verb, argument),) = order.items()
-            answer(session.verbs[verb](argument))
+            for line in session.verbs[verb](argument):
+                answer(line)
     except Failed as error:
         answer({"error": str(error), "model": error.model, "kind": error.kind})
 

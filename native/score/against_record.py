@@ -9,7 +9,7 @@ import numpy as np
 from native.score import record, rows
 from native.score.lockstep import naming
 from native.score.models import Reader
-from native.score.workers import Places, Workers
+from native.score.workers import Block, Places, Workers
 
 # Nats: beyond this, the estimate of the tail that is never negative has too heavy an upper end.
 _MUCH = 0.5
@@ -24,19 +24,18 @@ class AgainstRecord:
     def score(
         self,
         workers: Workers,
-        readers: Sequence[Reader],
-        tokens: Sequence[int],
-        first_scored: int,
+        reader: Reader,
+        block: Block,
         kept: record.Kept,
     ) -> rows.Candidate:
         """Raises ModelFailed or ModelNotFinite."""
 
         def some(at: Places) -> record.Compared:
             with naming(0):
-                block = kept[at.first : at.first + len(at.following)]
-                return record.compare(at.logits, at.following, block, at.scratch)
+                there = kept[at.first : at.first + len(at.following)]
+                return record.compare(at.logits, at.following, there, at.scratch)
 
-        (parts,) = workers.over(readers, tokens, first_scored, [some])
+        ((parts,),) = workers.over([reader], [block], [some])
         return self._joined(parts)
 
     def _joined(self, parts: Sequence[record.Compared]) -> rows.Candidate:

@@ -1,4 +1,4 @@
-"""A reference and candidates over the same block: what is asked of their logits is asked side by side."""
+"""A reference and candidates over the same blocks: what is asked of their logits is asked side by side."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from native.score import rows
 from native.score.models import Reader
-from native.score.workers import Places, Work, Workers
+from native.score.workers import Block, Places, Work, Workers
 
 
 class ModelNotFinite(Exception):
@@ -35,27 +35,28 @@ class ReferenceScores:
 
 @dataclass(frozen=True, slots=True)
 class Lockstep:
-    """The first model is the reference. `keep` gets its distributions, by number of the scored token."""
+    """The first model is the reference. `keep` gets its distributions, by index of the block and number of
+    the scored token."""
 
     temperatures: tuple[float, ...]
-    keep: Callable[[int, rows.Reference, rows.Scratch], None] | None = None
+    keep: Callable[[int, int, rows.Reference, rows.Scratch], None] | None = None
 
     def score(
-        self, workers: Workers, readers: Sequence[Reader], tokens: Sequence[int], first_scored: int
-    ) -> tuple[ReferenceScores, list[rows.Candidate]]:
-        """Raises ModelFailed or ModelNotFinite."""
+        self, workers: Workers, readers: Sequence[Reader], blocks: Sequence[Block]
+    ) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
+        """Of each block. Raises ModelFailed or ModelNotFinite."""
         works: list[Work[ReferenceScores | rows.Candidate]] = [self._of_reference]
         works += [partial(_of_candidate, model) for model in range(1, len(readers))]
-        parts = workers.over(readers, tokens, first_scored, works)
-        references = [part for part in parts[0] if isinstance(part, ReferenceScores)]
-        candidates = [[part for part in each if isinstance(part, rows.Candidate)] for each in parts[1:]]
-        return _joined_reference(references), [joined(each) for each in candidates]
+        for parts in workers.over(readers, blocks, works):
+            references = [part for part in parts[0] if isinstance(part, ReferenceScores)]
+            candidates = [[part for part in each if isinstance(part, rows.Candidate)] for each in parts[1:]]
+            yield _joined_reference(references), [joined(each) for each in candidates]
 
     def _of_reference(self, at: Places) -> ReferenceScores:
         with naming(0):
             found = rows.reference(at.reference, at.following, at.scratch)
         if self.keep:
-            self.keep(at.first, found, at.scratch)
+            self.keep(at.block.index, at.first, found, at.scratch)
         kld_at = rows.divergence_at(self.temperatures, found, at.scratch)
         return ReferenceScores(found.nll, found.margin, found.entropy.astype(np.float32), kld_at)
 

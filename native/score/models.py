@@ -86,12 +86,11 @@ class ScoredModel:
         self._reader: Reader | None = None
 
     def reader(self, length: int) -> Reader:
-        """An empty context for `length` tokens, the same one as long as it is long enough."""
+        """A context for `length` tokens, the same one as long as it is long enough."""
         if self._reader is None or self._reader.length < length:
             if self._reader:
                 self._reader.close()
             self._reader = Reader(self, -(-length // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS)
-        self._reader.clear()
         return self._reader
 
     def context(self, length: int, sequences: int, micro_batch_tokens: int | None = None) -> Context:
@@ -131,9 +130,6 @@ class Reader:
         self.is_on_gpu = model.settings.gpu_layers != 0
         self.context = model.context(length, 1, micro_batch_tokens)
 
-    def clear(self) -> None:
-        self.context.clear(0)
-
     def close(self) -> None:
         self.context.close()
 
@@ -141,7 +137,10 @@ class Reader:
         self.context.set_threads(threads, threads)
 
     def read(self, tokens: Sequence[int], piece: Piece) -> Rows:
-        """Logits of the piece's last tokens, valid until the next one is read."""
+        """Logits of the piece's last tokens, valid until the next one is read. The first piece of a block
+        finds the cache empty."""
+        if piece.start == 0:
+            self.context.clear(0)
         batch = self.context.batch
         batch.clear()
         end = batch.add(0, piece.start, tokens[piece.start : piece.end], outputs=piece.outputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +20,15 @@ from native.score.against_record import AgainstRecord
 from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores
 from native.score.models import Reader, ScoredModel, Settings
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
-from native.score.workers import ModelFailed, Workers
+from native.score.workers import Block, ModelFailed, Workers
 
 # Far from the usual 512: other kernels, other sums.
 _NOISE_MICRO_BATCH_TOKENS = 64
 # A single token at a time waits for memory more than for processors.
 _ANSWERING_AT_ONCE = 2
+
+Lines = Iterator[dict[str, Any]]
+"""What is answered to an order, as it comes."""
 
 
 class Failed(Exception):
@@ -42,7 +45,6 @@ class Session:
 
     def __init__(self, order: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
         """Says {"loaded": …} of each model."""
-        self._say = say
         log = Log()
         self._models: list[ScoredModel] = []
         digests = []
@@ -65,80 +67,81 @@ class Session:
                 self._record = RecordFile(Path(order["record"]), self._temperatures, digests[0])
         self._against = AgainstRecord()
         orders = (self.tokenize, self.pieces, self.score, self.noise_floor, self.sample, self.answer)
-        self.verbs: dict[str, Callable[[Any], dict[str, Any]]] = {each.__name__: each for each in orders}
+        self.verbs: dict[str, Callable[[Any], Lines]] = {each.__name__: each for each in orders}
 
-    def tokenize(self, order: dict[str, Any]) -> dict[str, Any]:
+    def tokenize(self, order: dict[str, Any]) -> Lines:
         with _failing(0, "load"):
-            return {"tokens": self._models[0].model.tokenize(order.pop("text"), **order)}
+            yield {"tokens": self._models[0].model.tokenize(order.pop("text"), **order)}
 
-    def pieces(self, tokens: list[int]) -> dict[str, Any]:
+    def pieces(self, tokens: list[int]) -> Lines:
         model = self._models[0].model
-        return {"pieces": [base64.b64encode(model.piece(token)).decode() for token in tokens]}
+        yield {"pieces": [base64.b64encode(model.piece(token)).decode() for token in tokens]}
 
-    def score(self, order: dict[str, Any]) -> dict[str, Any]:
-        if not self._has_reference:
-            return self._score_against_record(**order)
-        reference, candidates = self._score_together(**order)
-        return {"reference": _arrays(reference), "candidates": [_arrays(each) for each in candidates]}
+    def score(self, order: list[dict[str, Any]]) -> Lines:
+        blocks = [Block(**each) for each in order]
+        scored = self._together(blocks) if self._has_reference else self._beside_record(blocks)
+        for reference, candidates in scored:
+            yield {"reference": _arrays(reference), "candidates": [_arrays(each) for each in candidates]}
 
-    def noise_floor(self, order: dict[str, Any]) -> dict[str, Any]:
-        tokens, first_scored = order["tokens"], order["first_scored"]
+    def noise_floor(self, order: dict[str, Any]) -> Lines:
+        block = Block(**order)
         with _failing(0, "memory"):
-            other = Reader(self._models[0], len(tokens), _NOISE_MICRO_BATCH_TOKENS)
-            readers = [self._models[0].reader(len(tokens)), other]
-            lockstep = Lockstep(self._temperatures)
-            _, (candidate,) = lockstep.score(self._workers, readers, tokens, first_scored)
+            length = len(block.tokens)
+            other = Reader(self._models[0], length, _NOISE_MICRO_BATCH_TOKENS)
+            readers = [self._models[0].reader(length), other]
+            ((_, (candidate,)),) = Lockstep(self._temperatures).score(self._workers, readers, [block])
             other.close()
-        return {"candidate": _arrays(candidate)}
+        yield {"candidate": _arrays(candidate)}
 
-    def sample(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Says each step's tokens while it writes."""
+    def sample(self, order: dict[str, Any]) -> Lines:
         with _failing(0, "memory"):
             for tokens in generate.sample(self._models[0], **order):
-                self._say({"sampled": tokens})
-        return {"sampled": None}
+                yield {"sampled": tokens}
+        yield {"sampled": None}
 
-    def answer(self, order: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, order: dict[str, Any]) -> Lines:
         def one(number: int) -> list[dict[str, Any]]:
             with _failing(number, "memory"):
                 answers = generate.answer(self._models[number], threads=self._answer_threads, **order)
                 return [asdict(each) for each in answers]
 
-        return {"answers": list(self._answering.map(one, range(len(self._models))))}
+        yield {"answers": list(self._answering.map(one, range(len(self._models))))}
 
-    def _score_together(
-        self, index: int, tokens: list[int], first_scored: int
-    ) -> tuple[ReferenceScores, list[rows.Candidate]]:
-        kept: list[tuple[int, record.Kept]] = []
+    def _together(self, blocks: Sequence[Block]) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
+        kept: dict[int, list[tuple[int, record.Kept]]] = {block.index: [] for block in blocks}
 
-        def keep(first: int, of: rows.Reference, scratch: rows.Scratch) -> None:
-            kept.append((first, record.keep(of, scratch, seed=index * 2**20 + first)))
+        def keep(index: int, first: int, of: rows.Reference, scratch: rows.Scratch) -> None:
+            kept[index].append((first, record.keep(of, scratch, seed=index * 2**20 + first)))
 
         lockstep = Lockstep(self._temperatures, keep if self._record else None)
-        readers = self._readers(len(tokens))
+        readers = self._readers(blocks)
         with _failing(None, "memory"):
-            reference, candidates = lockstep.score(self._workers, readers, tokens, first_scored)
-        if self._record:
-            block = KeptBlock(np.concatenate([part for _, part in sorted(kept)]), list(reference.kld_at))
-            self._record.append(index, tokens, first_scored, block)
-        return reference, candidates
+            for block, scores in zip(blocks, lockstep.score(self._workers, readers, blocks), strict=True):
+                if self._record:
+                    parts = [part for _, part in sorted(kept.pop(block.index))]
+                    keeping = KeptBlock(np.concatenate(parts), list(scores[0].kld_at))
+                    self._record.append(block.index, block.tokens, block.first_scored, keeping)
+                yield scores
 
-    def _score_against_record(self, index: int, tokens: list[int], first_scored: int) -> dict[str, Any]:
+    def _beside_record(
+        self, blocks: Sequence[Block]
+    ) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
         if self._record is None:
             raise Failed("there is neither a reference nor its record", None, "record")
+        (reader,) = self._readers(blocks)
         with _failing(0, "memory"):
-            kept = self._record.read(index, tokens, first_scored)
-            readers = self._readers(len(tokens))
-            candidate = self._against.score(self._workers, readers, tokens, first_scored, kept.rows)
-        of = kept.rows
-        reference = ReferenceScores(of["nll"], of["margin"], of["entropy"], np.asarray(kept.kld_at))
-        return {"reference": _arrays(reference), "candidates": [_arrays(candidate)]}
+            for block in blocks:
+                kept = self._record.read(block.index, block.tokens, block.first_scored)
+                candidate = self._against.score(self._workers, reader, block, kept.rows)
+                of = kept.rows
+                reference = ReferenceScores(of["nll"], of["margin"], of["entropy"], np.asarray(kept.kld_at))
+                yield reference, [candidate]
 
-    def _readers(self, length: int) -> list[Reader]:
-        readers = []
+    def _readers(self, blocks: Sequence[Block]) -> list[Reader]:
+        longest, readers = max(len(block.tokens) for block in blocks), []
         for number, model in enumerate(self._models):
             with _failing(number, "memory"):
-                readers.append(model.reader(length))
+                readers.append(model.reader(longest))
         return readers
 
 

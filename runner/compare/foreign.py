@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from modelstore import progress
 from modelstore.errors import Unusable
 from runner.compare import corpus, plan
-from runner.compare.block import Block
-from runner.compare.blocks import BESIDE
+from runner.compare.block import Block, ReferenceScores
 from runner.compare.exercises import exercises
 from runner.compare.forks import spoken
 from runner.compare.marking import mark
 from runner.compare.memory import header_of
 from runner.compare.passages import Source
-from runner.compare.quality import NO_KLD, summarize_alone
+from runner.compare.quality import NO_KLD, summarize_alone, text_bits
 from runner.compare.questions import answer, exercise_questions, in_chat, in_groups
 from runner.compare.reference import Reference, chat_of
 from runner.compare.scoring import Scorer
@@ -51,19 +50,23 @@ def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant
 
 
 def _quality(task: Task, scorer: Scorer, reference: Reference, variant: Variant) -> Quality:
-    blocks, scores = _blocks(task, scorer, reference), []
-    for number, block in enumerate(blocks):
-        progress.check(task.talk.cancelled)
-        task.talk.progress("scoring", variant.name, number, len(blocks))
-        scores.append(scorer.score(block).reference)
-    return summarize_alone(blocks, scores)
+    blocks = _blocks(task, scorer, reference)
+    scores: list[ReferenceScores] = []
+    task.talk.progress("scoring", variant.name, 0, len(blocks))
+    for scored in scorer.score_all(blocks):
+        scores.append(scored.reference)
+        task.talk.progress("scoring", variant.name, len(scores), len(blocks))
+    quality = summarize_alone(blocks, scores)
+    if not reference.passages.fixed:
+        return quality  # of windows that end elsewhere in the other model's
+    return quality.model_copy(update={"text_bits": text_bits(blocks, [each.nll for each in scores])})
 
 
 def _blocks(task: Task, scorer: Scorer, reference: Reference) -> Sequence[Block]:
-    """The text and the windows that the reference's bits per byte are of."""
+    """The text that the reference's bits per byte are of."""
     request = task.order.request
     if reference.passages.fixed:
-        return corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(request))
+        return corpus.excerpt_blocks(scorer, plan.excerpts(request))
     return Source(request, None, task.evidence, reference.key, reference.report).passages(scorer).main
 
 

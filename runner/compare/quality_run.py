@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from modelstore import progress
 from modelstore.errors import NybbleError, Unusable
 from modelstore.header import Header
 from runner.compare import plan
@@ -17,7 +16,7 @@ from runner.compare.outlook import Work
 from runner.compare.plan import Pass
 from runner.compare.reference import Reference
 from runner.compare.scoreboard import Score, Scoreboard
-from runner.compare.scoring import Scorer
+from runner.compare.scoring import Scored, Scorer
 from runner.compare.stored_scores import decode, encode
 from runner.compare.task import Task
 from runner.compare.variant import Variant
@@ -122,39 +121,55 @@ class QualityRun:
     # Scoring
 
     def _score(self, scorer: Scorer, group: Sequence[Variant], may_stop: bool) -> None:
-        names = ", ".join(each.name for each in group)
-        models = len(scorer.loaded)
-        for done, block in enumerate(self._blocks(scorer, group, may_stop), start=1):
-            progress.check(self._task.talk.cancelled)
+        names, done = ", ".join(each.name for each in group), 0
+        for blocks in self._stretches(scorer, group, may_stop):
             started = time.perf_counter()
-            self._keep(scorer, group, block)
-            self._task.outlook.took("reading", models * len(block.tokens), time.perf_counter() - started)
-            left, missing = self._left(group), self._passages.missing_tokens
-            to_read = models * (sum(len(each.tokens) for each in left) + missing)
-            work: Work = Work({"reading": to_read, "sampling": missing})
-            remaining_s = self._task.outlook.remaining_s(work + self._greedy.work(models))
-            total = done + len(left) + self._passages.missing_blocks
-            self._task.talk.progress("scoring", names, done, total, remaining_s)
-            self._watch_ranking()
-            if self._task.board.is_due():
-                for each in group:
-                    self._show(each.name)
+            for block, scored in zip(blocks, scorer.score_all(blocks), strict=True):
+                seconds, started = time.perf_counter() - started, time.perf_counter()
+                done += 1
+                self._keep(group, block, scored)
+                self._task.outlook.took("reading", len(scorer.loaded) * len(block.tokens), seconds)
+                self._say(names, group, len(scorer.loaded), done)
+                self._watch_ranking()
+                if self._task.board.is_due():
+                    for each in group:
+                        self._show(each.name)
 
-    def _blocks(self, scorer: Scorer, group: Sequence[Variant], may_stop: bool) -> Iterator[Block]:
-        """What is left to score; the reference writes more whenever all that is there was scored, unless more
-        would change nothing."""
+    def _say(self, names: str, group: Sequence[Variant], models: int, done: int) -> None:
+        """How far the scoring is, with so many `models` loaded."""
+        left, missing = self._left(group), self._passages.missing_tokens
+        to_read = models * (sum(len(each.tokens) for each in left) + missing)
+        work: Work = Work({"reading": to_read, "sampling": missing})
+        remaining_s = self._task.outlook.remaining_s(work + self._greedy.work(models))
+        total = done + len(left) + self._passages.missing_blocks
+        self._task.talk.progress("scoring", names, done, total, remaining_s)
+
+    def _stretches(
+        self, scorer: Scorer, group: Sequence[Variant], may_stop: bool
+    ) -> Iterator[Sequence[Block]]:
+        """What is left to score, as much at once as is sure to be scored; the reference writes more whenever
+        all that is there was, unless more would change nothing."""
         place = 0
         while not (may_stop and self._is_enough(place)):
-            if place == len(self._passages.main):
+            main = self._passages.main
+            if place == len(main):
                 if not self._passages.missing_tokens:
                     break
                 self._reference.grow(scorer)
                 continue
-            block = self._passages.main[place]
-            place += 1
-            if self._lacks(group, block):
-                yield block
-        yield from (block for block in self._passages.fixed if self._lacks(group, block))
+            end = self._sure(place) if may_stop else len(main)
+            yield [block for block in main[place:end] if self._lacks(group, block)]
+            place = end
+        yield [block for block in self._passages.fixed if self._lacks(group, block)]
+
+    def _sure(self, place: int) -> int:
+        """The place behind the blocks of the main text that are scored whatever the first of them say."""
+        tokens = 0
+        for end, block in enumerate(self._passages.main, start=1):
+            tokens += block.scored_tokens
+            if end > place and tokens >= plan.LEAST_TOKENS:
+                return end
+        return len(self._passages.main)
 
     def _is_enough(self, place: int) -> bool:
         """Whether the ranking is settled by the main text's first blocks. A number of chunks that was asked
@@ -169,8 +184,7 @@ class QualityRun:
     def _left(self, group: Sequence[Variant]) -> list[Block]:
         return [block for block in self._passages.blocks if self._lacks(group, block)]
 
-    def _keep(self, scorer: Scorer, group: Sequence[Variant], block: Block) -> None:
-        scored = scorer.score(block)
+    def _keep(self, group: Sequence[Variant], block: Block, scored: Scored) -> None:
         for each, candidate in zip(group, scored.candidates, strict=True):
             self.scores.add(each.name, block.index, Score(scored.reference, candidate))
             payload = encode(scored.reference, candidate)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from modelstore import progress
 from modelstore.header import Header
 from runner.compare import plan
 from runner.compare.clusters import Clusters, mean
@@ -66,10 +65,8 @@ class Reference:
             while self.passages.missing_tokens:
                 self.grow(scorer)
             blocks = self.passages.blocks
-            for number, block in enumerate(blocks):
-                progress.check(self._task.talk.cancelled)
+            for number, _ in enumerate(scorer.score_all(blocks), start=1):
                 self._task.talk.progress("scoring", self.variant.name, number, len(blocks))
-                scorer.score(block)
             self.control = self._answers(scorer, len(self.prompts))
 
     def report(self, written: int, wanted: int) -> None:

@@ -96,11 +96,19 @@ class Scorer:
         return [base64.b64decode(piece) for piece in self._ask({"pieces": list(tokens)})["pieces"]]
 
     def score(self, block: Block) -> Scored:
-        """Raises Unusable, naming the model, for logits that are no numbers, and for a record of other
-        tokens."""
-        answer = self._ask({"score": _order(block)})
-        candidates = tuple(_candidate(fields) for fields in answer["candidates"])
-        return Scored(_reference(answer["reference"]), candidates)
+        """`score_all` of one."""
+        (scored,) = self.score_all([block])
+        return scored
+
+    def score_all(self, blocks: Sequence[Block]) -> Iterator[Scored]:
+        """Of each block, as soon as it is read; models that are done with one go on to the next. Raises
+        Unusable, naming the model, for logits that are no numbers, and for a record of other tokens."""
+        if blocks:
+            self._child.send({"score": [_order(block) for block in blocks]})
+        for _ in blocks:
+            answer = self._receive()
+            candidates = tuple(_candidate(fields) for fields in answer["candidates"])
+            yield Scored(_reference(answer["reference"]), candidates)
 
     def noise_floor(self, block: Block) -> CandidateScores:
         """The reference against itself, computed in smaller micro-batches: what differs is no quantization's

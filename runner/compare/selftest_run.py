@@ -47,7 +47,7 @@ class SelfTest:
             self.report("scoring in lock step")
             with Scorer.running(self.reference, candidates, record, self.cancelled) as scorer:
                 blocks = corpus.fixed_blocks(scorer, compatible(LENGTH_TOKENS), _CHUNKS)
-                exact = _by_candidate([scorer.score(block) for block in blocks])
+                exact = _by_candidate(list(scorer.score_all(blocks)))
                 yield selftest.itself(exact[-1])
                 noise = scorer.noise_floor(blocks[0])
                 floor = f"mean KL divergence {abs(noise.kld.mean()):.2g} with another micro-batch size"
@@ -83,11 +83,11 @@ class SelfTest:
             Block(len(blocks) + number, "own", (*prompt, *answer), len(prompt), 0)
             for number, (prompt, answer) in enumerate(zip(prompts, answers, strict=True))
         ]
-        return _by_candidate([scorer.score(text) for text in texts])
+        return _by_candidate(list(scorer.score_all(texts)))
 
     def _by_record(self, variant: Variant, blocks: Sequence[Block], record: Path) -> Pooled:
         with Scorer.running(None, [variant], record, self.cancelled) as scorer:
-            (scores,) = _by_candidate([scorer.score(block) for block in blocks])
+            (scores,) = _by_candidate(list(scorer.score_all(blocks)))
             return scores
 
     def _beside_peer(

@@ -68,15 +68,14 @@ class Workshop:
         self._context_length = passages.longest
         variant = self.order.variant("the source", self.order.source, self._context_length)
         with Scorer.running(variant, (), self._record, self.cancelled) as scorer:
-            for index, each in enumerate(blocks, 1):
-                scorer.score(each)
+            for index, _ in enumerate(scorer.score_all(blocks), 1):
                 self.say("reading as the source does", None, index, len(blocks))
 
     def scores(self, name: str, file: Path, blocks: Sequence[Block]) -> list[CandidateScores]:
         """Of recorded blocks. Raises Unusable for a file that does not load or gives no numbers."""
         variant = self.order.variant(name, file, self._context_length)
         with Scorer.running(None, (variant,), self._record, self.cancelled) as scorer:
-            return [scorer.score(each).candidates[0] for each in blocks]
+            return [scored.candidates[0] for scored in scorer.score_all(blocks)]
 
     # Files
 

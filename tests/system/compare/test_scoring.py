@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -57,6 +58,23 @@ def test_sampling_and_answers(tiny_model: Path) -> None:
         block = Block(0, "prose", (*prompt, *reference.tokens), len(prompt), 1)
         scored = scorer.score(block)
         assert scored.reference.nll == pytest.approx([-step[0][1] for step in reference.top], abs=1e-3)
+
+
+def test_models_that_go_on_to_the_next_block_say_what_they_say_of_it_alone(tiny_model: Path) -> None:
+    model = replace(variant(tiny_model, "tiny"), engine=Engine(512, 2, 0))
+    with Scorer.running(model, [model, model], None, Event()) as scorer:
+        tokens = scorer.tokenize(TEXT * 40, add_special=True, parse_special=False)
+        lengths = ((300, 64), (70, 1), (20, 19), (510, 255))
+        blocks = [
+            Block(index, "prose", tuple(tokens[index : index + length]), first_scored, 1)
+            for index, (length, first_scored) in enumerate(lengths)
+        ]
+        for block, together in zip(blocks, scorer.score_all(blocks), strict=True):
+            assert [len(each.kld) for each in together.candidates] == [block.scored_tokens] * 2
+            assert all((each.nll == together.reference.nll).all() for each in together.candidates)
+        in_one_go = list(scorer.score_all(blocks))
+        for block, together in zip(blocks, in_one_go, strict=True):
+            assert (scorer.score(block).reference.nll == together.reference.nll).all()
 
 
 def test_another_vocabulary_is_refused(tiny_model: Path, tmp_path: Path) -> None:
