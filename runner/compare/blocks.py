@@ -39,8 +39,6 @@ class Window:
 
 
 EFFICIENT = Window(1024, 64)
-BESIDE = Window(512, 64)
-"""Of fixed text beside the reference's answers: for bits per byte alone, which need few tokens."""
 
 
 def compatible(length: int = 512) -> Window:

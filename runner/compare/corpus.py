@@ -11,7 +11,8 @@ from typing import Literal
 
 from modelstore.errors import Unusable
 from runner.compare.block import Block
-from runner.compare.blocks import Tokenizer, Window, text_blocks
+from runner.compare.blocks import Tokenizer, Window, beginning, text_blocks
+from runner.compare.excerpts import Excerpt, excerpt_block, excerpts
 from runner.compare.turns import in_turn
 
 FOLDER = Path(__file__).parent / "texts"
@@ -82,3 +83,13 @@ def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int, folder: Path
         found.setdefault(text.domain, []).extend(cut)
     chosen = islice(in_turn(found, languages(folder)), window.blocks(chunks))
     return [replace(block, index=index) for index, (_, block) in enumerate(chosen)]
+
+
+def excerpt_blocks(tokenizer: Tokenizer, count: int, folder: Path = FOLDER) -> list[Block]:
+    """So many excerpts, domains in turn: the same text in every vocabulary."""
+    cut: dict[str, list[Excerpt]] = {}
+    for text in (text for text in texts(folder) if text.use == "corpus"):
+        cut.setdefault(text.domain, []).extend(excerpts(read(text, folder)))
+    chosen = islice(in_turn(cut, languages(folder)), count)
+    bos = beginning(tokenizer)
+    return [excerpt_block(tokenizer, bos, index, *each) for index, each in enumerate(chosen)]

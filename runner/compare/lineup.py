@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
+import numpy as np
+
+from runner.compare.clusters import Clusters, mean, normal_of
 from runner.compare.mcnemar import discordant, p_value
 from runner.compare.plausible import IMPLAUSIBLE
 from runner.compare.tiers import upper
@@ -22,6 +25,7 @@ _SIGNIFICANT_P = 0.0027
 """The same for a test that has no z."""
 
 _NOISE_FLOORS = 3
+_LEAST_PAIRS = 3
 _PROMPT_TOKENS = 2048
 _ANSWER_TOKENS = 256
 _LEAST_TIMING_ERROR = 0.01
@@ -47,7 +51,8 @@ class Candidate:
     """`memory` is bytes by context length in tokens, empty if unknown. `loss` is on the lineup's ruler,
     `worst` that of the kind of text that suffers most, `time_s` and `joules` are of one answer, `decode_tps`
     and `ttft_s` are what the floors ask for; None where not measured. `right` are outcomes of tasks with
-    known answers. `problem` says why the figures must not be used."""
+    known answers, `bits` those a byte of texts that are the same for all. `problem` says why the figures must
+    not be used."""
 
     name: str
     size_bytes: int
@@ -60,6 +65,7 @@ class Candidate:
     ttft_s: float | None
     problem: str | None
     right: tuple[bool, ...] = ()
+    bits: tuple[float, ...] = ()
 
     def memory_bytes(self, context: int) -> int | None:
         """A straight line between the lengths that are known, and on beyond them: the KV cache grows
@@ -94,8 +100,7 @@ class Lineup:
             return False
         if self.ruler == "kld":
             return one.loss.value < other.loss.value
-        by_bits = one.loss.is_better_than(other.loss) - other.loss.is_better_than(one.loss)
-        return by_bits + _by_tasks(one.right, other.right) > 0
+        return _by_bits(one, other) - _by_bits(other, one) + _by_tasks(one.right, other.right) > 0
 
 
 def lineup(
@@ -132,6 +137,7 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
         ttft_s=_ttft_s(speed) if speed else None,
         problem=_problem(variant),
         right=tuple(variant.tasks[ALL_TASKS].outcomes) if ALL_TASKS in variant.tasks else (),
+        bits=tuple(variant.quality.text_bits) if variant.quality else (),
     )
 
 
@@ -148,6 +154,15 @@ def _ttft_s(speed: Speed) -> float | None:
     (start, token_s), (end, later_s) = known[0], known[1 % len(known)]
     slope = (later_s - token_s) / (end - start) if end > start else 0.0
     return _PROMPT_TOKENS * (token_s + max(0.0, slope) * (_PROMPT_TOKENS / 2 - start))
+
+
+def _by_bits(one: Candidate, other: Candidate) -> bool:
+    """Whether `one` surely takes fewer bits for the same texts; where these differ, by both errors."""
+    if len(one.bits) != len(other.bits) or len(one.bits) < _LEAST_PAIRS:
+        return bool(one.loss and other.loss and one.loss.is_better_than(other.loss))
+    more = mean(np.subtract(other.bits, one.bits), Clusters.of([1] * len(one.bits)))
+    value, error = more.value or 0.0, more.error or 0.0
+    return value > 0 and (not error or normal_of(value / error, len(one.bits) - 1) > SIGNIFICANT_Z)
 
 
 def _by_tasks(one: Sequence[bool], other: Sequence[bool]) -> int:

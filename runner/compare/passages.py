@@ -11,7 +11,7 @@ from modelstore.errors import Unusable
 from runner.compare import corpus, plan
 from runner.compare.answers import AnswerPlan, Batch, Report
 from runner.compare.block import Block
-from runner.compare.blocks import BESIDE, EFFICIENT, compatible, stream_digest, text_blocks
+from runner.compare.blocks import EFFICIENT, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence
 from runner.compare.keys import Key
 from runner.compare.manuscript import Manuscript
@@ -117,7 +117,7 @@ class Source:
             manuscript.write(scorer, self.report)
         fixed = [
             replace(block, domain=FIXED)
-            for block in corpus.fixed_blocks(scorer, BESIDE, plan.fixed_chunks(self.request))
+            for block in corpus.excerpt_blocks(scorer, plan.excerpts(self.request))
         ]
         template = template_digest(chat.template)
         return Passages("the reference's own answers", manuscript, fixed, template)

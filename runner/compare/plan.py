@@ -20,7 +20,7 @@ CHUNKS: Mapping[Effort, int] = {"quick": 16, "standard": 64, "deep": 256}
 LEAST_TOKENS = 8 * 255
 """Scored even where the ranking is settled before: figures beside the ranking need them, too."""
 
-_FIXED_SHARE = 8
+_LEAST_EXCERPTS = 4
 _FLOAT_BYTES = 4
 _LOGITS_TOKENS = 512
 
@@ -49,9 +49,9 @@ def chunks(request: CompareRequest) -> int:
     return request.chunks or CHUNKS[request.effort]
 
 
-def fixed_chunks(request: CompareRequest) -> int:
+def excerpts(request: CompareRequest) -> int:
     """Of text that no model wrote, beside the reference's own answers."""
-    return max(1, chunks(request) // _FIXED_SHARE)
+    return max(_LEAST_EXCERPTS, chunks(request) * 3 // 8)
 
 
 def answering(request: CompareRequest) -> Answering:

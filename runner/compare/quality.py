@@ -132,6 +132,13 @@ def _bits_per_byte(nll: Floats, ours: _Reference) -> Estimate:
     return ratio(ours.clusters.sums(nll) / math.log(2), ours.bytes, least=0.0)
 
 
+def text_bits(blocks: Sequence[Block], nll: Sequence[Floats]) -> list[float]:
+    """Bits per byte of each block: pairs models of different vocabularies, if both were asked the same."""
+    return [
+        float(each.sum()) / math.log(2) / block.scored_bytes for block, each in zip(blocks, nll, strict=True)
+    ]
+
+
 def _root_mean_square(values: Floats, clusters: Clusters) -> Estimate:
     squares = mean(values**2, clusters, least=0.0)
     root = math.sqrt(squares.value or 0.0)

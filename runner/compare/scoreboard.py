@@ -9,7 +9,7 @@ import numpy as np
 
 from runner.compare.block import Block, CandidateScores, ReferenceScores
 from runner.compare.passages import Passages
-from runner.compare.quality import summarize
+from runner.compare.quality import summarize, text_bits
 from runner.compare.ties import is_settled, tie_groups
 from runner.wire.compare import DomainQuality, Quality, TokenHeat
 
@@ -59,7 +59,9 @@ class Scoreboard:
         if self.passages.fixed:
             # By itself: beside text that is easier for candidates every kind of answer would fare worse.
             bits, beside = _summary(fixed, scores)
-            quality = quality.model_copy(update={"bits_per_byte": bits.bits_per_byte})
+            each = text_bits(fixed, [scores[block.index].candidate.nll for block in fixed])
+            more = {"bits_per_byte": bits.bits_per_byte, "text_bits": each}
+            quality = quality.model_copy(update=more)
             domains |= beside
         return quality, domains
 

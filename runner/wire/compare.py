@@ -138,6 +138,8 @@ class Quality(Wire):
     hard_flips: Estimate
     temperature: Estimate
     bits_per_byte: Estimate
+    text_bits: list[float] = Field(default_factory=list)
+    """Bits per byte of each excerpt of nybble's texts: the same ones in the same order for all variants."""
     tier: Tier | None = None
 
 

@@ -12,6 +12,7 @@ import pytest
 from modelstore.errors import UserError
 from native.llama import Model
 from runner.compare import corpus
+from runner.compare.block import Block
 from runner.compare.blocks import (
     EFFICIENT,
     Window,
@@ -23,6 +24,7 @@ from runner.compare.blocks import (
 from runner.compare.own_text import conversations
 from runner.compare.rendering import template_digest
 from runner.wire import Session, SessionMessage
+from tests.tiny_gguf import write_model
 
 BOS = 1000
 
@@ -108,6 +110,23 @@ def test_the_corpus_in_both_windows(tokenizer: InProcess) -> None:
     assert [block.index for block in blocks] == list(range(len(blocks)))
     few = corpus.fixed_blocks(tokenizer, EFFICIENT, 16)
     assert few == blocks[:8] and len({block.domain for block in few}) == 7
+
+
+def test_excerpts_are_the_same_bytes_in_every_vocabulary(tokenizer: InProcess, tmp_path: Path) -> None:
+    other = Model(write_model(tmp_path / "bytes.gguf"), 0, lambda _fraction: True)
+    ours, theirs = (corpus.excerpt_blocks(each, 24) for each in (tokenizer, InProcess(other)))
+    assert [block.domain for block in ours] == [block.domain for block in theirs]
+    assert len({block.domain for block in ours}) > 9
+    for one, same in zip(ours, theirs, strict=True):
+        text, said = (_scored(each, block) for each, block in ((tokenizer, one), (InProcess(other), same)))
+        # This vocabulary spells spaces in bytes of its own.
+        assert said.replace("▁".encode(), b" ").endswith(text[20:])
+        assert one.scored_bytes == same.scored_bytes and abs(len(text) - one.scored_bytes) < 20
+    other.close()
+
+
+def _scored(tokenizer: InProcess, block: Block) -> bytes:
+    return b"".join(tokenizer.pieces(block.tokens[block.first_scored :]))
 
 
 def test_digests_tell_streams_apart(tokenizer: InProcess) -> None:

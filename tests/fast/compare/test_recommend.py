@@ -212,6 +212,24 @@ def test_models_of_different_vocabularies_are_ranked_by_bits_per_byte() -> None:
     assert _pick([variant(row) for row in tied], wish("balanced", 8)) == "8B Q6_K"
 
 
+def test_the_same_texts_tell_models_apart_whose_errors_overlap() -> None:
+    """Texts differ by far more than the models do: 2 % fewer on each are sure, on average they are not."""
+    rows = [
+        Row("12B Q3_K_M", 5.7, 0, 11.0, bits_per_byte=0.825),
+        Row("8B Q6_K", 5.6, 0, 12.0, bits_per_byte=0.83),
+    ]
+    texts = (0.5, 1.2, 0.7, 0.4, 1.1, 0.9)
+    for changes, expected in (((0.98, 0.985, 0.975), "12B Q3_K_M"), ((0.5, 1.44, 1.0), "8B Q6_K")):
+        larger, smaller = map(variant, rows)
+        bits = [bits * changes[place % 3] for place, bits in enumerate(texts)]
+        assert _pick([_of_texts(larger, bits), _of_texts(smaller, texts)], wish("best", 8)) == expected
+
+
+def _of_texts(row: VariantResult, bits: Sequence[float]) -> VariantResult:
+    assert row.quality is not None
+    return row.model_copy(update={"quality": row.quality.model_copy(update={"text_bits": list(bits)})})
+
+
 def test_what_was_not_measured_cannot_decide() -> None:
     no_speed = [each.model_copy(update={"speed": None}) for each in EVERYTHING]
     assert _pick(no_speed, wish("best", 7.0)) == "Q6_K"

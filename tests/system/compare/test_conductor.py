@@ -173,7 +173,8 @@ async def test_broken_variants_become_rows_with_problems(
     problems = {name: "; ".join(row.problems) for name, row in by_name.items()}
     assert problems["tiny:latest"] == problems["Q8_0"] == "" and kld(by_name["Q8_0"]) > 0
     assert "do not match their digest" in problems["Q4_K_M"]
-    assert "not numbers" in problems["nan:latest"]
+    # Whoever shows it says whose it is.
+    assert problems["nan:latest"].startswith("its logits are not numbers")
     assert "different vocabularies" in problems["F32"]
     assert "neither a quantization nor a local model" in problems["nonsense"]
     assert "importance matrix" in problems["IQ1_S"]
@@ -205,6 +206,14 @@ def not_a_number(model: Path, folder: Path) -> Path:
     path = folder / "nan.gguf"
     path.write_bytes(data)
     return path
+
+
+async def test_a_model_is_compared_with_its_own_settings(home: Path, store: Store) -> None:
+    (home / "config.toml").write_text('[models.tiny]\nkv_type = "q8_0"\n')
+    with Daemon(home) as daemon:
+        async with daemon.client() as client, aclosing(client.compare(QUALITY)) as events:
+            plan = await anext(event async for event in events if isinstance(event, ComparePlanned))
+    assert any("a KV cache of q8_0 and q8_0" in note for note in plan.notes)
 
 
 async def test_settings_of_one_file_beside_each_other(compared: Daemon) -> None:

@@ -40,6 +40,7 @@ async def test_tasks_and_bits_per_byte_across_vocabularies(
     ours, theirs = last.comparison.variants
     assert ours.quality and theirs.quality and theirs.quality.kld_mean.value is None
     assert ours.quality.bits_per_byte.value and theirs.quality.bits_per_byte.value
+    assert len(ours.quality.text_bits) == len(theirs.quality.text_bits) == 4
     assert "different vocabularies" in "; ".join(theirs.problems)
     tasks = theirs.tasks[ALL_TASKS]
     assert len(tasks.outcomes) == len(ours.tasks[ALL_TASKS].outcomes) == 3
