@@ -18,6 +18,7 @@ class InvalidSetting(UserError):
 
 
 _MODELS = "models"
+_PREFIX = "NYBBLE_"
 
 _Layer = dict[str, tuple[Any, str]]
 """Key name → value as written, and where."""
@@ -70,12 +71,14 @@ def _from_flags(flags: Mapping[str, str | int | None]) -> _Layer:
 
 def _from_environment(environment: Mapping[str, str]) -> _Layer:
     known = {key.variable: key.name for key in KEYS.values()} | {"NYBBLE_HOME": ""}
+    ours = {variable.removeprefix(_PREFIX): variable for variable in known if variable.startswith(_PREFIX)}
     for variable in environment:
-        if not variable.startswith("NYBBLE_") or variable in known:
+        if not variable.startswith(_PREFIX) or variable in known:
             continue
         # Refuses slips of the keyboard only: another variable may be another program's.
-        if close := difflib.get_close_matches(variable, known, 1, 0.75):
-            raise InvalidSetting(f"unknown environment variable {variable}", hint=f"did you mean {close[0]}?")
+        if close := difflib.get_close_matches(variable.removeprefix(_PREFIX), ours, 1, 0.75):
+            hint = f"did you mean {ours[close[0]]}?"
+            raise InvalidSetting(f"unknown environment variable {variable}", hint=hint)
     present = {variable: raw for variable in known if (raw := environment.get(variable, "").strip())}
     return {known[name]: (raw, f"environment {name}") for name, raw in present.items() if known[name]}
 

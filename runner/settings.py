@@ -129,7 +129,11 @@ _ALL = (
     _key("kv_type", _kv_type, f"Type of the KV cache: {', '.join(KV_TYPES)}."),
     _key("kv_type_k", values.or_auto(_kv_type), "Type of its keys; auto is `kv_type`."),
     _key("kv_type_v", values.or_auto(_kv_type), "Type of its values; auto is `kv_type`."),
-    _key("flash_attention", values.choice("auto", "on", "off"), "Flash attention; auto measures at load."),
+    _key(
+        "flash_attention",
+        values.choice("auto", "on", "off"),
+        "Flash attention; auto: on GPUs llama.cpp decides, on CPUs a measurement does.",
+    ),
     _key(
         "draft",
         values.or_word("none", values.text),
@@ -189,7 +193,12 @@ _ALL = (
         variable="HF_TOKEN",
         unset="unset",
     ),
-    _key("offline", values.boolean, "Ask no hub, ever.", variable="HF_HUB_OFFLINE"),
+    _key(
+        "offline",
+        values.boolean,
+        "Ask no Hugging Face hub. The package index is pip's: PIP_NO_INDEX.",
+        variable="HF_HUB_OFFLINE",
+    ),
 )
 
 KEYS: dict[str, Key] = {key.name: key for key in _ALL}

@@ -35,6 +35,14 @@ def main() -> int:
 
         report(error)
         return exits.code_for(error)
+    except OSError as error:
+        # A disk that is full, a folder of somebody else: what every command may meet, and no fault in it.
+        from runner import exits
+        from runner.cli.output import say
+
+        say(f"error: cannot use {error.filename or 'a file'}: {error.strerror or error}")
+        say("hint: see whether you may write there, or set NYBBLE_HOME to a folder of yours")
+        return exits.FAILED
     except KeyboardInterrupt:
         from runner import exits
 

@@ -66,10 +66,8 @@ def _checks(name: str, perplexity: Path | None) -> Iterator[Check]:
 
 def _engine(settings: Settings) -> Engine:
     from native.backends import gpu_backends
-    from native.topology import performance_cores, physical_cores
     from runner.compare.selftest_run import LENGTH_TOKENS
     from runner.compare.variant import Engine
 
     layers = -1 if settings.gpu_layers is None else settings.gpu_layers
-    threads = settings.threads or performance_cores() or physical_cores()
-    return Engine(LENGTH_TOKENS, threads, layers if gpu_backends() else 0)
+    return Engine(LENGTH_TOKENS, settings.compute_threads, layers if gpu_backends() else 0)

@@ -46,7 +46,8 @@ def _of_models(settings: Settings) -> Iterator[tuple[str, str, str]]:
                 yield f'{key.name} of "{name}"', key.spelled(value), "config.toml"
 
 
-@app.command(name="set")
+# Else -1, for ever, would be an option.
+@app.command(name="set", context_settings={"ignore_unknown_options": True})
 def set_value(
     key: Annotated[str, typer.Argument(metavar="KEY", help="A key that `nybble config` lists.")],
     value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.")],

@@ -21,8 +21,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 _OPTIONS = (
-    ("host", str | None, None, typer.Option("--host", metavar="HOST", help="Where a daemon is to listen.")),
-    ("port", int | None, None, typer.Option("--port", metavar="PORT", help="Where a daemon is to listen.")),
+    (
+        "host",
+        str | None,
+        None,
+        typer.Option("--host", metavar="HOST", help="Address of a daemon that is to be started."),
+    ),
+    ("port", int | None, None, typer.Option("--port", metavar="PORT", help="Its port; 0 picks a free one.")),
     ("no_start", bool, False, typer.Option("--no-start", help="Fail if no daemon runs.")),
 )
 

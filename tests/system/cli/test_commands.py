@@ -217,8 +217,13 @@ def test_config_shows_origins_and_keeps_comments(home: Path, monkeypatch: pytest
 def test_config_of_one_model(home: Path) -> None:
     ok(nybble_here("config", "set", "kv_type", "q8_0", "--model", "smollm2"))
     ok(nybble_here("config", "set", "memory_budget", "4GiB"))
+    ok(nybble_here("config", "set", "keep_alive", "-1"))
     text = (home / "config.toml").read_text()
-    assert tomllib.loads(text) == {"memory_budget": "4GiB", "models": {"smollm2": {"kv_type": "q8_0"}}}
+    assert tomllib.loads(text) == {
+        "memory_budget": "4GiB",
+        "keep_alive": "-1",
+        "models": {"smollm2": {"kv_type": "q8_0"}},
+    }
     rows = cells(ok(nybble_here("config")))
     assert ["kv_type", "of", '"smollm2:135m"', "q8_0", "config.toml"] in rows
     assert ["memory_budget", "4GiB", "config.toml"] in rows
@@ -229,6 +234,14 @@ def test_logs_show_the_daemon_and_no_prompt(shared: Daemon) -> None:
     assert " serves " in ok(nybble_here("logs"))
     assert "canary" not in ok(nybble_here("logs", "-n", "100000"))
     assert len(ok(nybble_here("logs", "-n", "1")).splitlines()) == 1
+
+
+def test_a_folder_that_cannot_be_used_is_named(home: Path) -> None:
+    home.mkdir()
+    (home / "state").write_text("no folder")
+    failed = nybble_here("list")
+    assert failed.code == exits.FAILED and "NYBBLE_HOME" in failed.stderr
+    assert failed.stderr.startswith(f"error: cannot use {home / 'state'}"), failed.stderr
 
 
 def test_stop_daemon_ends_it_before_it_returns(home: Path) -> None:

@@ -125,7 +125,8 @@ def test_a_refused_secret_is_not_repeated(file: Path) -> None:
 
 
 def test_variables_of_other_programs_are_left_alone(file: Path) -> None:
-    assert config.load({}, {"NYBBLE_SOMEBODY_ELSES": "1"}, file)[0] == Settings()
+    for name in ("NYBBLE_SOMEBODY_ELSES", "NYBBLE_FOO"):
+        assert config.load({}, {name: "1"}, file)[0] == Settings()
 
 
 @pytest.mark.parametrize(
