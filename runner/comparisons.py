@@ -6,9 +6,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
-from typing import TYPE_CHECKING
+from contextlib import aclosing, closing, suppress
+from typing import TYPE_CHECKING, TypeVar
 
+from modelstore.errors import NybbleError
+from modelstore.store import Store
 from runner.jobs import Jobs
 from runner.measuring import Message, measured
 from runner.paths import Paths, make_private
@@ -17,6 +19,8 @@ from runner.settings import ModelSettings, Settings
 if TYPE_CHECKING:
     from runner.compare.evidence import Evidence
     from runner.wire.compare import CompareRequest, Comparison, ComparisonInfo
+
+T = TypeVar("T")
 
 
 class Comparisons:
@@ -41,34 +45,40 @@ class Comparisons:
 
     async def all(self) -> list[ComparisonInfo]:
         """Newest first."""
-        return await asyncio.to_thread(lambda: self._evidence().comparisons())
+        return await asyncio.to_thread(self._kept, lambda evidence: evidence.comparisons())
 
     async def one(self, number: int) -> Comparison:
         """Raises ComparisonNotFound."""
-        return await asyncio.to_thread(lambda: self._evidence().comparison(number))
+        return await asyncio.to_thread(self._kept, lambda evidence: evidence.comparison(number))
 
-    def _evidence(self) -> Evidence:
+    def _kept(self, read: Callable[[Evidence], T]) -> T:
         from runner.compare.evidence import Evidence
 
-        return Evidence(self._paths.evidence_file)
+        with closing(Evidence(self._paths.evidence_file)) as evidence:
+            return read(evidence)
 
     def _order(self, request: CompareRequest) -> Message:
         make_private(self._paths.evidence_file.parent)
-        settings = self._settings.of(request.name)
         return {
             "request": request.model_dump(mode="json"),
             "store": str(self._paths.store),
             "evidence": str(self._paths.evidence_file),
             "cache": str(self._paths.cache),
             "daemon": self._settings.address,
-            "settings": _settings(self._settings, settings),
+            "settings": _settings(self._settings, self._settings.of(self._full_name(request.name))),
         }
+
+    def _full_name(self, name: str) -> str:
+        """What settings know a local model by; of what is none the conductor says so."""
+        with suppress(NybbleError):
+            return Store(self._paths.store).get(name).name
+        return name
 
 
 def _settings(daemon: Settings, model: ModelSettings) -> Message:
     """What of the settings decides how a model is run, and how a hub is asked."""
     return {
-        "threads": daemon.threads,
+        "threads": daemon.compute_threads,
         "memory_budget_bytes": daemon.memory_budget_bytes,
         "gpu_layers": model.gpu_layers,
         "kv_type_k": model.kv_types.k,

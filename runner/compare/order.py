@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from native.topology import performance_cores, physical_cores
 from runner.compare.variant import Engine
 from runner.wire.compare import CompareEvent, CompareProgress, CompareRequest
 
@@ -19,7 +18,7 @@ Say = Callable[[CompareEvent], None]
 class Settings:
     """The daemon's, as far as they decide how models are run. None: nybble decides."""
 
-    threads: int | None
+    threads: int
     memory_budget_bytes: int | None
     gpu_layers: int | None
     kv_type_k: str
@@ -32,7 +31,7 @@ class Settings:
     def engine(self, context_length: int, has_gpu: bool) -> Engine:
         return Engine(
             context_length=context_length,
-            threads=self.threads or performance_cores() or physical_cores(),
+            threads=self.threads,
             gpu_layers=(-1 if self.gpu_layers is None else self.gpu_layers) if has_gpu else 0,
             kv_type_k=self.kv_type_k,
             kv_type_v=self.kv_type_v,

@@ -6,42 +6,26 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from modelstore.child import running
 from modelstore.conversion import Recipe
-from modelstore.errors import Unusable
-from modelstore.progress import check
+from runner.bench.plan import Test
 from runner.compare.fit.allocation import Errors, patterns
 from runner.compare.fit.matrices import Matrix
 from runner.compare.fit.workshop import Workshop
+from runner.compare.timed import TimedEngine
 
 _FINE = "Q8_0"
 _SLICE_WEIGHTS = 200_000_000
-_TOKENS, _REPETITIONS = 16, 5
+_CONTEXT_TOKENS = 512
+_TEST, _REPETITIONS = Test(0, 16, 0), 5
 
 
 def decode_tps(shop: Workshop, file: Path) -> float:
-    """Single tokens from an empty context: median of a few runs, after one to warm up. Raises Unusable."""
-    order = shop.order
-    load = {
-        "path": str(file),
-        "gpu_layers": order.gpu_layers,
-        "threads": order.threads,
-        "context_length": 512,
-    }
-    cache = {"kv_type_k": "f16", "kv_type_v": "f16", "flash_attention": None}
-    test = {"prompt_tokens": 0, "generate_tokens": _TOKENS, "depth": 0}
-    with running("native.speed", shop.cancelled) as child:
-        child.send(load | cache)
-        times: list[float] = []
-        for message in child.messages():
-            if "error" in message:
-                raise Unusable(f"{file.name} cannot be timed: {message['error']}")
-            times.append(message.get("seconds", 0.0))
-            if len(times) > _REPETITIONS + 1:
-                return _TOKENS / statistics.median(times[2:])
-            child.send(test)
-        check(shop.cancelled)
-        raise Unusable(f"{file.name} cannot be timed: {child.last_words()}")
+    """Single tokens from an empty context: median of a few runs, after one to warm up. Raises Unusable and
+    WorkerFailed."""
+    variant = shop.order.variant(file.name, file, _CONTEXT_TOKENS)
+    with TimedEngine.running(variant, None, shop.cancelled) as engine:
+        _, *times = [engine.seconds(_TEST) for _ in range(_REPETITIONS + 1)]
+    return _TEST.tokens / statistics.median(times)
 
 
 def seconds(shop: Workshop, matrices: Sequence[Matrix]) -> Errors:
