@@ -13,6 +13,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.tiny_gguf import write_all
+
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _PREFIX = "##"
 _WORD_START = "\u2581"
@@ -91,10 +93,7 @@ def _write(path: Path, shape: Shape, vocabulary: list[str], weights: Weights) ->
     _add_vocabulary(writer, vocabulary)
     for name, values in weights.items():
         writer.add_tensor(name, values)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_all(writer)
     return path
 
 

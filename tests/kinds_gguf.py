@@ -11,7 +11,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.tiny_gguf import add_vocabulary
+from tests.tiny_gguf import add_vocabulary, write_all
 
 CONTEXT_LENGTH = 4096
 WINDOW = 64
@@ -81,10 +81,7 @@ def _write(path: Path, kind: Kind, seed: int) -> Path:
             # The token, and nothing of the state.
             values = np.eye(shape[0], shape[1])
         writer.add_tensor(tensor, values.astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_all(writer)
     return path
 
 

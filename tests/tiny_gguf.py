@@ -43,11 +43,16 @@ def write_model(path: Path, shape: Shape | None = None, seed: int = 1) -> Path:
         is_norm = name.endswith("norm.weight")
         values = np.ones(dimensions) if is_norm else random.normal(0, 0.1, dimensions)
         writer.add_tensor(name, values.astype(np.float32))
+    write_all(writer)
+    return path
+
+
+def write_all(writer: gguf.GGUFWriter) -> None:
+    """The file, once it is known what belongs in it."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
 
 
 def add_vocabulary(writer: gguf.GGUFWriter) -> int:

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator
 from enum import Enum
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,7 +14,6 @@ from llguidance import LLMatcher
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from native.vocabulary import VocabularyReading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Failed, Generate, Reason, Sampling
@@ -45,12 +43,10 @@ class Car(BaseModel):
 
 
 @pytest.fixture(scope="module")
-def context(tiny_model: Path) -> Iterator[Context]:
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
+def context(model: Model) -> Iterator[Context]:
     context = Context(model, ContextOptions(512, 4, 256, 1, 1))
     yield context
     context.close()
-    model.close()
 
 
 @pytest.fixture(scope="module")

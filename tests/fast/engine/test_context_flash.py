@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +17,6 @@ from runner.worker.flash_trial import Record, Verdict, measure
 from runner.worker.loading import Loaded, load
 
 OPTIONS = ContextOptions(512, 2, 256, 1, 1)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[Model]:
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
-    yield model
-    model.close()
 
 
 def verdict_of(model: Model, is_wanted: object = lambda: False) -> tuple[Verdict, int]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Delta, Finished, Generate, Sampling
 from runner.worker.engine import Engine
 from runner.worker.shifting import shift
@@ -17,13 +15,6 @@ from runner.worker.slots import Slot
 CONTEXT_LENGTH = 256
 BEGINNING = "This is the manual of a program."
 PROMPT = BEGINNING + " It lists files and directories, one a line, sorted by name." * 8
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[Model]:
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
-    yield model
-    model.close()
 
 
 @pytest.fixture

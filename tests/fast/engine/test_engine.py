@@ -28,13 +28,6 @@ PROMPTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[Model]:
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
-    yield model
-    model.close()
-
-
 @pytest.fixture
 def engine(model: Model) -> Iterator[Engine]:
     with_slots = _engine(model, 8)

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Generate, Sampling, TokenLogprob
 from runner.worker.engine import Engine
 from runner.worker.logprobs import logprob
 
 PROMPT = "The list command shows"
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[Model]:
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
-    yield model
-    model.close()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Finished, Generate, Sampling
 from runner.worker.engine import Engine
 from runner.worker.prefix.caches import PrefixLimits
@@ -17,13 +16,6 @@ from tests.fast.engine.driving import GREEDY, answer, answers, run
 
 RAM = PrefixLimits(ram_bytes=64 << 20)
 ONE = Sampling(temperature=0, max_tokens=1, ignore_eos=True)
-
-
-@pytest.fixture(scope="module")
-def model(tiny_model: Path) -> Iterator[Model]:
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
-    yield model
-    model.close()
 
 
 @contextmanager

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Sampling
 from runner.worker.refused import Refused
 from runner.worker.sampling import build_chain
@@ -24,8 +22,8 @@ PLAIN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}
 class Row:
     """One row of logits that chains can pick from again and again."""
 
-    def __init__(self, path: Path) -> None:
-        self.model = Model(path, 0, lambda _fraction: True, Log())
+    def __init__(self, model: Model) -> None:
+        self.model = model
         self.context = Context(self.model, ContextOptions(128, 1, 128, 1, 1))
         self.prompt = self.model.tokenize("The list command shows", add_special=True)
         self.row = self.context.batch.add(0, 0, self.prompt, 1) - 1
@@ -40,11 +38,10 @@ class Row:
 
 
 @pytest.fixture(scope="module")
-def row(tiny_model: Path) -> Iterator[Row]:
-    row = Row(tiny_model)
+def row(model: Model) -> Iterator[Row]:
+    row = Row(model)
     yield row
     row.context.close()
-    row.model.close()
 
 
 def scaled(values: Probabilities) -> Probabilities:
