@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import math
 
-from modelstore.errors import NotFound, NybbleError, Unusable, UserError
+from modelstore.errors import NotFound, Unusable, UserError
+from modelstore.errors import NybbleError as NybbleError
 
 
 class PromptTooLong(UserError):

@@ -79,7 +79,7 @@ class NybbleApp(App[None]):
                 asyncio.get_running_loop().add_signal_handler(number, leave)
 
     def _beat(self) -> None:
-        self.run_worker(self.desk.refresh_loaded(), group="refresh", exclusive=True)
+        self.run_worker(self.desk.beat(), group="refresh", exclusive=True)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen())

@@ -13,13 +13,15 @@ USUAL_QUANTS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "
 """Offered beside what is on this machine: the ladder that most repositories have."""
 CHATS = "chats"
 """As `Setup.text`: what the user and the models said to each other."""
+COMPATIBLE = "llama-perplexity"
+"""As `Setup.scored_as`: its windows and definitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What is to be compared. `model` None is the model of the chat; no `quants` are those that are there.
     The rest is as it is chosen and shown, empty for the usual: `text` is CHATS or a path, `vary` reads
-    `kv_type=f16,q8_0`."""
+    `kv_type=f16,q8_0`, and `effort` may be a number of chunks."""
 
     model: str | None = None
     quants: frozenset[str] = frozenset()
@@ -30,6 +32,9 @@ class Setup:
     text: str = ""
     reference: str = ""
     vary: str = ""
+    kinds: str = ""
+    scored_as: str = "nybble"
+    made: str = "dropped"
 
     @classmethod
     def of(cls, comparison: Comparison) -> Setup:
@@ -59,16 +64,21 @@ class Setup:
 
     def request(self, model: str, text: str | None = None) -> CompareRequest:
         """`text` is what `self.text` stands for."""
+        chunks = self.effort if self.effort.isdigit() else None
         fields = {
             "name": model,
             "quants": None if self.vary else sorted(self.quants) or None,
             "reference": None if self.vary else self.reference or None,
-            "effort": self.effort,
+            "effort": "quick" if chunks else self.effort,
+            "chunks": chunks,
             "intent": self.intent,
             "measure": self.measure,
             "context": int(self.context),
             "text": text,
             "vary": settings(self.vary),
+            "domains": [kind.strip() for kind in self.kinds.split(",") if kind.strip()],
+            "compatible": self.scored_as == COMPATIBLE,
+            "keep_made": self.made == "kept",
         }
         return CompareRequest.model_validate(fields)
 

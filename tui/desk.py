@@ -11,9 +11,10 @@ from typing import TypeVar
 
 from runner import wire
 from runner.client import Client
-from runner.errors import DaemonUnreachable, RemoteError
+from runner.errors import DaemonUnreachable, NybbleError
 from tui.clock import Clock
 from tui.comparing import CHATS, Comparing, Setup
+from tui.exporting import Format
 from tui.state import Progressing, Pull, State, request_for
 
 _Answer = TypeVar("_Answer")
@@ -55,12 +56,15 @@ class Desk:
             self.change(self.state.with_sessions(sessions))
 
     async def refresh_loaded(self) -> None:
-        """Also the heartbeat: notices that the daemon is gone, and that it is back."""
-        was_lost = self.state.lost is not None
         if (loaded := await self._ask(self._client.loaded())) is not None:
             self.change(replace(self.state, loaded=tuple(loaded)))
-            if was_lost:
-                await self.refresh()
+
+    async def beat(self) -> None:
+        """Notices that the daemon is gone and that it is back, and what others pulled, removed or loaded."""
+        was_lost = self.state.lost is not None
+        if (models := await self._ask(self._client.models())) is not None:
+            self.change(self.state.with_models(models))
+            await (self.refresh() if was_lost else self.refresh_loaded())
 
     # Chats
 
@@ -129,7 +133,7 @@ class Desk:
                     self.change(replace(self.state, pull=pull))
                 elif isinstance(event, wire.JobDone) and self.state.turn is None:
                     self.change(self.state.with_model(event.model.name))
-        except (RemoteError, DaemonUnreachable) as error:
+        except NybbleError as error:
             self.change(replace(self.state, pull_error=reported(error)))
         finally:
             self.change(replace(self.state, pull=None))
@@ -157,7 +161,7 @@ class Desk:
                     now = self.state.comparing
                     if now.run is not None:
                         self.compare_as(replace(now, run=now.run.after(event)))
-        except (RemoteError, DaemonUnreachable) as error:
+        except NybbleError as error:
             self.compare_as(replace(self.state.comparing, error=reported(error)))
         except (OSError, UnicodeDecodeError) as error:
             body = wire.ErrorBody(
@@ -184,13 +188,26 @@ class Desk:
         if (opened := await self._ask(self._client.comparison(number))) is not None:
             self.compare_as(self.state.comparing.with_opened(opened))
 
+    async def export(self, number: int, file: Path, format_name: Format) -> bool:
+        """Writes a comparison to a new file. False if that failed."""
+        rendered = await self._ask(self._client.exported(number, format_name))
+        if rendered is None:
+            return False
+        try:
+            await asyncio.to_thread(_write, file, rendered)
+        except OSError as error:
+            body = wire.ErrorBody(message=f"cannot write {file}: {error}", code="bad_request", status=400)
+            self.on_problem(body)
+            return False
+        return True
+
     async def _ask(self, call: Awaitable[_Answer]) -> _Answer | None:
         try:
             answer = await call
         except DaemonUnreachable as error:
             self.change(replace(self.state, lost=reported(error)))
             return None
-        except RemoteError as error:
+        except NybbleError as error:
             self.on_problem(reported(error))
             return None
         self.change(replace(self.state, lost=None))
@@ -201,10 +218,15 @@ def _read(path: str) -> str:
     return Path(path).expanduser().read_text("utf-8")
 
 
+def _write(file: Path, text: str) -> None:
+    with file.open("x", encoding="utf-8", newline="\n") as written:
+        written.write(text)
+
+
 async def _done(call: Awaitable[None]) -> bool:
     await call
     return True
 
 
-def reported(error: RemoteError | DaemonUnreachable) -> wire.ErrorBody:
+def reported(error: NybbleError) -> wire.ErrorBody:
     return wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)

@@ -97,6 +97,7 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("compare.run", "r", "run", "Run", "Run the comparison, or go on with one that was stopped"),
         Key("compare.leave", "escape", "leave", "Stop", "Stop the comparison; what is measured is kept"),
         Key("compare.models", "ctrl+t", "pick_model", "Model", "Choose the model to compare", False),
+        Key("compare.export", "e", "export", "Export", "Save it as a report, a picture, a card or a table"),
         Key("compare.earlier", "ctrl+l", "earlier", "Saved", "Go to the list of earlier comparisons"),
     ),
     "Setup": (

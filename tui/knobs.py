@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tui.comparing import CHATS, Setup, settings
+from tui.comparing import CHATS, COMPATIBLE, Setup, settings
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """`field` is one of Setup. `meanings` are its usual values; `usual` names the empty one. With a
-    `question`, any other value can be typed that `wrong` finds nothing wrong with."""
+    """`field` is one of Setup. `meanings` are its usual values; `usual` names the empty one if there is one.
+    With a `question`, any other value can be typed that `wrong` finds nothing wrong with."""
 
     field: str
     label: str
@@ -36,9 +36,18 @@ class Knob:
         return replace(setup, **fields)
 
 
-def _wrong_context(value: str) -> str | None:
-    is_number = value.isascii() and value.isdigit()
-    return None if is_number and 256 <= int(value) <= 2**24 else "a whole number of tokens, from 256"
+def _whole(what: str, least: int, most: int) -> Callable[[str], str | None]:
+    def wrong(value: str) -> str | None:
+        is_number = value.isascii() and value.isdigit()
+        return (
+            None if is_number and least <= int(value) <= most else f"a whole number of {what}, from {least}"
+        )
+
+    return wrong
+
+
+def _wrong_depth(value: str) -> str | None:
+    return None if value in EFFORT.meanings else _whole("chunks", 1, 10**6)(value)
 
 
 def _wrong_text(value: str) -> str | None:
@@ -64,6 +73,8 @@ EFFORT = Knob(
         "standard": "64 chunks: also close neighbours, such as Q4_K_M and Q4_K_S",
         "deep": "256 chunks: also rare mistakes",
     },
+    question="Chunks of text to score",
+    wrong=_wrong_depth,
 )
 INTENT = Knob(
     "intent",
@@ -89,7 +100,7 @@ CONTEXT = Knob(
     "Context",
     {"4096": _CONTEXT, "8192": _CONTEXT, "16384": _CONTEXT, "32768": _CONTEXT},
     question="Tokens the model is to be used with",
-    wrong=_wrong_context,
+    wrong=_whole("tokens", 256, 2**24),
 )
 TEXT = Knob(
     "text",
@@ -124,9 +135,32 @@ VARY = Knob(
     question="Settings to compare on one file, as kv_type=f16,q8_0",
     wrong=_wrong_vary,
 )
+KINDS = Knob(
+    "kinds",
+    "Kinds",
+    {"": "kinds of text that must not suffer"},
+    usual="all kinds of text count",
+    question="Kinds of text that must not suffer, as code,math,German",
+)
+SCORED_AS = Knob(
+    "scored_as",
+    "Scored as",
+    {
+        "nybble": "windows that make the most of each token",
+        COMPATIBLE: "its windows and definitions, to check one against the other",
+    },
+)
+MADE = Knob(
+    "made",
+    "Made files",
+    {
+        "dropped": "what is fetched or made for this is removed again",
+        "kept": "what is fetched or made for this stays on this machine",
+    },
+)
 
 
 def knobs(setup: Setup) -> list[Knob]:
     """Those that mean something now: where settings are compared, the reference is the file as it is."""
     files = [] if setup.vary else [REFERENCE]
-    return [EFFORT, INTENT, MEASURE, CONTEXT, TEXT, *files, VARY]
+    return [EFFORT, INTENT, MEASURE, CONTEXT, TEXT, KINDS, SCORED_AS, *files, VARY, MADE]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from runner import wire
-from runner.errors import DaemonUnreachable, RemoteError
+from runner.errors import NybbleError
 from tui.desk import reported
 from tui.state import Progressing
 from tui.widgets.markdown import Writer
@@ -37,7 +37,7 @@ async def hear(
                 heard.text += event.text
                 await writer.write(event.text)
             on_progress(event)
-    except (RemoteError, DaemonUnreachable) as error:
+    except NybbleError as error:
         heard.error = reported(error)
         return
     message = "the daemon ended the answer before it was complete"

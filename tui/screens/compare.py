@@ -15,7 +15,9 @@ from runner.text import clean_name
 from runner.wire.compare import ComparisonInfo
 from tui.comparing import Comparing
 from tui.desk import Desk
+from tui.exporting import QUESTION, file_of, proposed, wrong
 from tui.keys import bindings, first_key
+from tui.screens.question import Ask
 from tui.state import State
 from tui.widgets.compare_setup import CompareSetup
 from tui.widgets.comparison import ComparisonView
@@ -85,6 +87,7 @@ class CompareScreen(Screen[None]):
             "leave": now.is_run_shown and now.is_running,
             "back": now.opened is not None or (now.is_run_shown and not now.is_running),
             "pick_model": now.shown is None,
+            "export": now.shown is not None and now.shown.comparison is not None,
         }.get(action, True)
 
     def action_pick_model(self) -> None:
@@ -103,6 +106,19 @@ class CompareScreen(Screen[None]):
 
     def action_back(self) -> None:
         self._desk.compare_as(self._shown.closed())
+
+    @work
+    async def action_export(self) -> None:
+        course = self._shown.shown
+        comparison = None if course is None else course.comparison
+        if comparison is None or comparison.id is None:
+            return
+        words = await self.app.push_screen_wait(Ask(QUESTION, proposed(comparison), wrong))
+        if words:
+            file, format_name = file_of(words)
+            self.notify("Saving …", timeout=2)
+            if await self._desk.export(comparison.id, file, format_name):
+                self.notify(f"Wrote {clean_name(str(file))}", markup=False)
 
     # Earlier ones
 

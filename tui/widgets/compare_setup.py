@@ -77,7 +77,7 @@ class CompareSetup(Vertical):
     def _explain(self) -> None:
         knob = self._knob
         if knob is not None:
-            words = knob.meanings.get(knob.value(self._setup), "")
+            words = knob.meanings.get(knob.value(self._setup), knob.question or "")
             words += " · Enter takes any other" if knob.question else ""
         elif self._chosen == _MODEL:
             words = "Enter searches what is here, or takes a name to fetch"
@@ -123,16 +123,15 @@ def _line(label: str, value: Content) -> Content:
 
 
 def _values(knob: Knob, setup: Setup) -> Content:
-    """All of a few, `● quick   ○ standard   ○ deep`; of many the one that is chosen, `‹ 4096 ›`."""
+    """All of a few and what was typed, `● quick   ○ standard`; of many the chosen one, `‹ the files ›`."""
     value = knob.value(setup)
-    if knob.question is not None:
+    if knob.usual:
         shown = Content(clean_name(value) or knob.usual).stylize("bold" if value else "")
         return Content("‹ ").stylize("$text-accent") + shown + Content(" ›").stylize("$text-accent")
-    parts = [
+    return Content("   ").join(
         Content(f"● {each}").stylize("bold") if each == value else Content(f"○ {each}")
-        for each in knob.meanings
-    ]
-    return Content("   ").join(parts)
+        for each in dict.fromkeys([*knob.meanings, value])
+    )
 
 
 def _row(offer: Offer, setup: Setup) -> Content:

@@ -9,13 +9,16 @@ from typing import get_args
 import pytest
 from textual.pilot import Pilot
 
-from runner.wire.compare import Comparison, ComparisonDone, Effort, Intent
+from runner.compare.export import FORMATS, render
+from runner.wire.compare import CompareRequest, Comparison, ComparisonDone, Effort, Intent
 from tests.comparisons import NAMES, beginning, comparison, example, finished, infos, measured, middle
 from tests.fakes.daemon import FakeDaemon, Gate, Step, error, model
 from tests.system.tui.screen import application, desk_of, ready, shows, started, text, type_in, until
 from tests.system.tui.test_hostile import ESCAPES, MARKUP
 from tui.comparing import Comparing, Setup, offers
-from tui.knobs import CONTEXT, EFFORT, INTENT, MEASURE, TEXT, VARY, Knob
+from tui.exporting import Format as Ending
+from tui.exporting import proposed
+from tui.knobs import CONTEXT, EFFORT, INTENT, KINDS, MADE, MEASURE, SCORED_AS, TEXT, VARY, Knob
 
 _HERE = [
     model("llama3:8b", size_bytes=4_920_000_000),
@@ -42,6 +45,12 @@ def test_what_is_offered_and_what_is_asked_for() -> None:
     varied = VARY.put(setup, "kv_type=f16,q8_0 threads=1").request("llama3:8b")
     assert varied.quants is None and varied.vary == {"kv_type": ["f16", "q8_0"], "threads": ["1"]}
     assert VARY.put(VARY.turned(setup, 1), "") == setup
+    exact = KINDS.put(MADE.turned(SCORED_AS.turned(EFFORT.put(setup, "3"), 1), 1), "code, German")
+    asked = exact.request("llama3:8b")
+    assert (asked.chunks, asked.effort, asked.compatible, asked.keep_made) == (3, "quick", True, True)
+    assert asked.domains == ["code", "German"]
+    usual = Setup().request("llama3:8b")
+    assert usual == CompareRequest(name="llama3:8b")
     offered_values = {knob.field: tuple(knob.meanings) for knob in (EFFORT, INTENT, MEASURE)}
     known = {"effort": get_args(Effort), "intent": get_args(Intent), "measure": ("all", "quality", "speed")}
     assert offered_values == known and Comparing().begun(Setup()).closed().run is not None
@@ -49,9 +58,10 @@ def test_what_is_offered_and_what_is_asked_for() -> None:
 
 @pytest.mark.parametrize(
     "knob, wrong, right",
-    [(CONTEXT, ("255", "many", "٣٠٠"), "8192"), (VARY, ("kv_type", "=f16", "a=,b"), "a=b c=d"),
+    [(EFFORT, ("0", "-1", "many", "1.5"), "3"), (EFFORT, ("shallow",), "deep"),
+     (CONTEXT, ("255", "many", "٣٠٠"), "8192"), (VARY, ("kv_type", "=f16", "a=,b"), "a=b c=d"),
      (TEXT, ("/no/such/file",), __file__)],
-    ids=["context", "vary", "text"],
+    ids=["chunks", "depth", "context", "vary", "text"],
 )  # fmt: skip
 def test_what_is_typed_is_checked(knob: Knob, wrong: tuple[str, ...], right: str) -> None:
     assert knob.wrong is not None and knob.wrong(right) is None
@@ -74,7 +84,7 @@ async def test_a_comparison_is_chosen_run_and_left_to_itself(daemon: FakeDaemon)
         await pilot.press("f4")
         await shows(pilot, "● quick   ○ standard   ○ deep")
         assert "those on this machine" in text(pilot) and "r Run" in text(pilot)
-        await pilot.press("j", "right", "j", "enter", *"jjjjjj", "space", "j", "j", "space")
+        await pilot.press("j", "right", "j", "enter", *"jjjjjjjjj", "space", "j", "j", "space")
         await shows(pilot, "2 chosen")
         assert "○ quick   ● standard   ○ deep" in text(pilot)
         await pilot.press("r")
@@ -178,6 +188,41 @@ async def test_a_text_that_cannot_be_read_is_named(daemon: FakeDaemon, tmp_path:
     assert daemon.compared == []
 
 
+async def test_a_comparison_is_saved_to_a_file(daemon: FakeDaemon, tmp_path: Path) -> None:
+    daemon.infos, daemon.kept = infos(), [example().model_copy(update={"id": 3})]
+    there = tmp_path / "there.md"
+    there.write_text("mine")
+    async with started(daemon, size=(120, 45)) as pilot:
+        await pilot.press("f4", "ctrl+l", "enter")
+        await shows(pilot, "e Export")
+        await pilot.press("e")
+        await shows(pilot, "llama3-8b-3.html")
+        for wrong, words in {
+            "card.txt": "the ending decides",
+            "no/such/folder/card.md": "there is no such folder",
+            "there.md": "there is such a file already",
+        }.items():
+            await pilot.press("ctrl+u")
+            await type_in(pilot, str(tmp_path / wrong))
+            await pilot.press("enter")
+            await shows(pilot, words)
+        for ending in ("svg", "md"):
+            file, rendered = tmp_path / f"card.{ending}", render(daemon.kept[0], ending)
+            await pilot.press("ctrl+u")
+            await type_in(pilot, str(file))
+            await pilot.press("enter")
+            await until(pilot, lambda: file.exists() and file.read_text("utf-8") == rendered)  # noqa: B023
+            await shows(pilot, "Wrote")
+            await pilot.press("e")
+            await shows(pilot, "llama3-8b-3.html")
+        await pilot.press("escape", "n")
+        await shows(pilot, "8 chosen")
+        assert "e Export" not in text(pilot), "nothing to save yet"
+    assert there.read_text() == "mine" and get_args(Ending) == FORMATS
+    named = comparison().model_copy(update={"model": "../../org/[b]evil\x1b[2J:Q4", "id": 7})
+    assert proposed(named) == "b-evil-Q4-7.html"
+
+
 async def test_a_model_that_is_not_here_can_be_compared(daemon: FakeDaemon) -> None:
     daemon.comparisons.append([error("no quantization of it fits this machine", "try a smaller one", 422)])
     async with started(daemon) as pilot:
@@ -240,7 +285,7 @@ def test_pictures_of_a_run(
         await ready(pilot)
         await pilot.press("f4", "r")
         await shows(pilot, words)
-        await until(pilot, lambda: "Chat" in text(pilot).splitlines()[-1])
+        await until(pilot, lambda: "Saved" in text(pilot).splitlines()[-1])
 
     assert snap_compare(application(daemon), run_before=run, terminal_size=size)
 
@@ -253,7 +298,7 @@ def test_pictures_of_the_setup(
 
     async def choose(pilot: Pilot[None]) -> None:
         await ready(pilot)
-        await pilot.press("f4", *"jjjjjjjj", "space", "j", "j", "space", *"kkkkkkkkk", "right")
+        await pilot.press("f4", *"jjjjjjjjjjj", "space", "j", "j", "space", *"kkkkkkkkkkkk", "right")
         await shows(pilot, "● standard")
 
     assert snap_compare(application(daemon), run_before=choose, terminal_size=size)

@@ -88,12 +88,15 @@ async def test_the_bottom_line_shows_the_keys_that_work_now_and_takes_clicks(
     async with started(fake_daemon) as pilot:
         line = text(pilot).splitlines()[-1]
         assert (
-            " ".join(line.split()) == "esc Read ^n New ^t Model ^l Chats ^q Quit f1 Help f4 Compare ^p Find"
+            " ".join(line.split()) == "esc Read ^n New ^t Model ^l Chats ^q Quit f4 Compare f1 Help ^p Find"
         )
         await pilot.click(offset=(line.index("Chats"), 29))
         await shows(pilot, "/ Search  esc Back  r Rename  d Delete")
         await pilot.click(offset=(text(pilot).splitlines()[-1].index("Help"), 29))
         await shows(pilot, "Everywhere")
+        await pilot.press("escape", "escape")
+        await pilot.resize_terminal(60, 30)
+        await shows(pilot, "^l Chats      f1 Help  ^p Find")
 
 
 async def test_help_shows_every_key(fake_daemon: FakeDaemon) -> None:
