@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelstore.errors import NotFound
-from modelstore.header import Header
 from modelstore.kv_types import KvTypes
 from modelstore.manifests import Manifest
 from modelstore.store import Store
@@ -86,7 +85,7 @@ class Claims:
             path=self._store.blob_path(manifest.digest),
             size_bytes=manifest.size_bytes,
             instance=instance,
-            prefix_folder=self._prefix_folder(instance, header),
+            prefix_folder=prefix_folder(self._cache, instance, header.chat_template),
             measurements=measurements_folder(self._cache),
             draft_path=self._store.blob_path(draft.digest) if draft else None,
             has_head=drafts_itself,
@@ -103,9 +102,6 @@ class Claims:
             raise NotFound(message, hint=error.hint) from None
         # A draft model set for all models is one of them.
         return None if draft.digest == manifest.digest else draft
-
-    def _prefix_folder(self, instance: Instance, header: Header) -> Path:
-        return prefix_folder(self._cache, instance, header.chat_template)
 
 
 def load_command(target: Target, placement: Placement, settings: Settings, ram_total_bytes: int) -> Load:

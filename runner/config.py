@@ -36,7 +36,9 @@ def load(
     models = table.pop(_MODELS, {})
     fields: dict[str, Any] = {}
     origins = dict.fromkeys(KEYS, "default")
-    for layer in (_from_table(table), _from_environment(environment), _from_flags(flags)):
+    written = {name: (raw, "config.toml") for name, raw in table.items()}
+    said = {name: (raw, f"flag --{name}") for name, raw in flags.items() if raw is not None}
+    for layer in (written, _from_environment(environment), said):
         for name, (raw, origin) in _split_host(layer).items():
             fields[KEYS[name].field] = _read(KEYS[name], raw, origin)
             origins[name] = origin
@@ -65,10 +67,6 @@ def toml_value(name: str, text: str) -> str | int | bool:
     return value if isinstance(value, (int, bool)) and not key.is_size else text.strip()
 
 
-def _from_flags(flags: Mapping[str, str | int | None]) -> _Layer:
-    return {name: (raw, f"flag --{name}") for name, raw in flags.items() if raw is not None}
-
-
 def _from_environment(environment: Mapping[str, str]) -> _Layer:
     known = {key.variable: key.name for key in KEYS.values()} | {"NYBBLE_HOME": ""}
     ours = {variable.removeprefix(_PREFIX): variable for variable in known if variable.startswith(_PREFIX)}
@@ -95,10 +93,6 @@ def _read_file(config_file: Path) -> dict[str, Any]:
     for name in table.keys() - {_MODELS}:
         check_key(name, str(config_file))
     return table
-
-
-def _from_table(table: Mapping[str, Any]) -> _Layer:
-    return {name: (raw, "config.toml") for name, raw in table.items()}
 
 
 def _models(tables: Any, general: Mapping[str, Any]) -> dict[str, ModelSettings]:

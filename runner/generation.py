@@ -50,7 +50,7 @@ class Generations:
             raise WrongPurpose(
                 f'"{manifest.name}" does not support generate', hint="`/api/embed` embeds texts"
             )
-        if _needs_template(request) and header.chat_template is None:
+        if request.messages and header.chat_template is None:
             raise NoChatTemplate(
                 f"{manifest.name} has no chat template: it continues text, and does not chat",
                 hint="`nybble run` with a prompt, /api/generate or /v1/completions continue text",
@@ -149,7 +149,3 @@ class _Job:
 
 def _is_empty(request: wire.GenerateRequest) -> bool:
     return not request.messages and not request.prompt
-
-
-def _needs_template(request: wire.GenerateRequest) -> bool:
-    return bool(request.messages)

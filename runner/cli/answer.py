@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -129,11 +128,10 @@ class _Status:
     """One line on stderr that replaces itself; nothing where stderr is no terminal."""
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._width = 0
 
     def show(self, text: str) -> None:
-        if self._is_terminal:
+        if output.has_live_terminal():
             self.clear()
             sys.stderr.write(text)
             sys.stderr.flush()

@@ -24,7 +24,7 @@ async def pull(
 ) -> None:
     """Get a model from the catalog, a hub or a file."""
     async with session.client() as client:
-        model = await progress.follow(client.pull(as_request(name), alias))
+        model = (await progress.follow(client.pull(as_request(name), alias))).model
     output.say(f"pulled {model.name}, {human.size(model.size_bytes)}")
 
 
@@ -41,5 +41,5 @@ def as_request(name: str) -> str:
 async def verify(session: Session, model: Name) -> None:
     """Read a model's files again and compare them with their digests."""
     async with session.client() as client:
-        checked = await progress.follow(client.verify(model))
+        checked = (await progress.follow(client.verify(model))).model
     output.say(f"{checked.name} is intact: {checked.digest}")

@@ -70,7 +70,7 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
         }
     )
     async with session.client() as client:
-        done = await progress.follow_done(client.quantize(request))
+        done = await progress.follow(client.quantize(request))
     made = done.model
     _write(done, json)
     holds = made.quantization or quantization or "a mixture"
@@ -100,7 +100,7 @@ async def imatrix(
     read = None if text is None else _file("--text", text).read_text(encoding="utf-8", errors="replace")
     request = ImatrixRequest(name=model, text=read, chunks=chunks)
     async with session.client() as client:
-        done = await progress.follow_done(client.imatrix(request))
+        done = await progress.follow(client.imatrix(request))
     _write(done if file is None else _copied(done, file), json)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING
 
 from runner.cli import human
@@ -14,41 +14,44 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-    from runner.wire import JobDone, JobProgress, ModelInfo
+    from runner.wire import JobDone, JobProgress
 
 _STEP = 0.1
 
 
-async def follow(events: AsyncGenerator[JobProgress | JobDone]) -> ModelInfo:
-    """Show the job until it is done, and return its model; raises what the job raised."""
-    return (await follow_done(events)).model
-
-
-async def follow_done(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
+async def follow(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
     """Show the job until it is done; raises what the job raised."""
     async with aclosing(events):
-        return await (_with_bar(events) if has_live_terminal() else _with_lines(events))
+        with _with_bar() if has_live_terminal() else _with_lines() as show:
+            async for event in events:
+                if event.type == "done":
+                    return event
+                show(event)
+    from runner.errors import DaemonUnreachable
+
+    raise DaemonUnreachable("the daemon ended the job without a result", hint="`nybble logs` says why")
 
 
-async def _with_bar(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
+@contextmanager
+def _with_bar() -> Iterator[Callable[[JobProgress], None]]:
     from rich.console import Console
 
+    phase, task = "", None
+
+    def show(event: JobProgress) -> None:
+        nonlocal phase, task
+        completed, total = _amount(event)
+        if total is None:
+            if event.phase != phase or event.detail:
+                bar.console.print(_describe(event))  # nothing to fill a bar with
+            return
+        if event.phase != phase or task is None:
+            is_bytes = event.total_bytes is not None
+            phase, task = event.phase, bar.add_task(_describe(event), total=total, is_bytes=is_bytes)
+        bar.update(task, description=_describe(event), completed=completed)
+
     with _bar(Console(stderr=True, markup=False, highlight=False)) as bar:
-        phase, task, done = "", None, None
-        async for event in events:
-            if event.type == "done":
-                done = event
-                continue
-            completed, total = _amount(event)
-            if total is None:
-                if event.phase != phase or event.detail:
-                    bar.console.print(_describe(event))  # nothing to fill a bar with
-                continue
-            if event.phase != phase or task is None:
-                is_bytes = event.total_bytes is not None
-                phase, task = event.phase, bar.add_task(_describe(event), total=total, is_bytes=is_bytes)
-            bar.update(task, description=_describe(event), completed=completed)
-    return _result(done)
+        yield show
 
 
 def _bar(console: Console) -> Progress:
@@ -69,21 +72,22 @@ def _bar(console: Console) -> Progress:
     return rich.Progress(*columns, console=console)
 
 
-async def _with_lines(events: AsyncGenerator[JobProgress | JobDone]) -> JobDone:
-    phase, shown, done = "", 0.0, None
-    async for event in events:
-        if event.type == "done":
-            done = event
-            continue
+@contextmanager
+def _with_lines() -> Iterator[Callable[[JobProgress], None]]:
+    """One for each phase, and for each tenth of it."""
+    phase, shown = "", 0.0
+
+    def show(event: JobProgress) -> None:
+        nonlocal phase, shown
         completed, total = _amount(event)
         fraction = completed / total if total else 0.0
         if event.phase == phase and fraction < shown + _STEP:
-            continue
+            return
         phase, shown = event.phase, fraction
         of = human.size(total) if event.total_bytes else f"{total}"
-        amount = f" {fraction:.0%} of {of}" if total else ""
-        say(_describe(event) + amount)
-    return _result(done)
+        say(_describe(event) + (f" {fraction:.0%} of {of}" if total else ""))
+
+    yield show
 
 
 def _amount(event: JobProgress) -> tuple[int, int | None]:
@@ -95,11 +99,3 @@ def _amount(event: JobProgress) -> tuple[int, int | None]:
 
 def _describe(event: JobProgress) -> str:
     return clean_name(f"{event.phase} {event.detail}" if event.detail else event.phase)
-
-
-def _result(done: JobDone | None) -> JobDone:
-    from runner.errors import DaemonUnreachable
-
-    if done is None:
-        raise DaemonUnreachable("the daemon ended the job without a result", hint="`nybble logs` says why")
-    return done

@@ -85,4 +85,4 @@ async def present(client: Client, name: str) -> ModelInfo:
     except RemoteError as error:
         if error.code != "model_not_found":
             raise
-    return await progress.follow(client.pull(as_request(name)))
+    return (await progress.follow(client.pull(as_request(name)))).model
