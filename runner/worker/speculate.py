@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence as Seq
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from native.llama import Context, Model
 from runner.worker.drafting.drafter import Drafter, Wish
@@ -16,7 +16,7 @@ from runner.worker.drafting.gain import Step, StepCosts, best_length, expected
 from runner.worker.drafting.lookup import Lookup
 from runner.worker.drafting.measure import CostMeasurement
 from runner.worker.drafting.ngrams import NgramPool
-from runner.worker.drafting.trust import Trust
+from runner.worker.drafting.trust import Trials, Trust
 from runner.worker.sequence import Sequence
 from runner.worker.slots import Slot
 
@@ -42,7 +42,8 @@ class _Track:
     """What is known of one sequence."""
 
     lookup: Lookup
-    trust: Trust = field(default_factory=Trust)
+    trust: Trust
+    is_on_trial: bool = False
 
 
 class Speculation:
@@ -57,6 +58,10 @@ class Speculation:
         self._measurement = CostMeasurement(context, self._costs)
         self._pool = NgramPool()
         self._tracks: dict[str, _Track] = {}
+        # In the drafter, of all sequences.
+        self._trust = Trust()
+        self._trials = Trials()
+        self._turn = 0
         # The step that is being put together.
         self._step = Step(0, 0)
         self._room = 0
@@ -115,34 +120,50 @@ class Speculation:
 
     def _ask(self, model: Drafter, candidates: list[tuple[int, Sequence]]) -> None:
         """Have the drafter guess for those sequences for which that pays, or may pay again."""
+        if not candidates:
+            return
         main_s = self._costs.seconds(1)
         # One decode of the drafter makes a guess for each of them.
-        token_s = model.token_s(main_s) / max(1, len(candidates))
-        wishes = {}
-        for slot, sequence in candidates:
-            trust = self._track(sequence).trust
-            trust.learn(sequence.tokens)
-            most = min(_LONGEST_DECODED_DRAFT, self._longest, self._left(sequence))
-            wish = Wish(slot, sequence.request_id, sequence.tokens, most)
-            length = best_length([trust.acceptance] * most, self._step, self._costs, token_s)
-            price_s = token_s + model.read_s(wish, main_s)
-            if not length and most and trust.may_try(self._costs.seconds(self._step.rows), price_s):
-                length = 1
-            if length:
-                wishes[slot] = sequence, replace(wish, most=length)
+        token_s = model.token_s(main_s) / len(candidates)
+        wishes = self._wishes(model, candidates, token_s)
         model.context.set_threads(self._context.threads, self._context.threads)
         a_guess_s = token_s + self._costs.seconds(2) - main_s
-        drafts = model.draft([wish for _, wish in wishes.values()], a_guess_s / main_s)
-        for slot, drafted in drafts.items():
-            sequence, _ = wishes[slot]
-            trust = self._track(sequence).trust
-            trust.guessed(len(sequence.tokens), drafted.tokens, drafted.confidences)
-            self._choose(sequence, drafted.tokens, trust.chances(drafted.confidences))
+        drafts = model.draft(wishes, a_guess_s / main_s)
+        for slot, sequence in candidates:
+            if drafted := drafts.get(slot):
+                track = self._track(sequence)
+                track.is_on_trial = False
+                track.trust.guessed(len(sequence.tokens), drafted.tokens, drafted.confidences)
+                self._choose(sequence, drafted.tokens, track.trust.chances(drafted.confidences))
+
+    def _wishes(self, model: Drafter, candidates: list[tuple[int, Sequence]], token_s: float) -> list[Wish]:
+        main_s = self._costs.seconds(1)
+        self._turn = (self._turn + 1) % len(candidates)
+        wishes = []
+        for index, (slot, sequence) in enumerate(candidates):
+            track = self._track(sequence)
+            track.trust.learn(sequence.tokens)
+            most = min(_LONGEST_DECODED_DRAFT, self._longest, self._left(sequence))
+            wish = Wish(slot, sequence.request_id, sequence.tokens, most)
+            read_s, acceptance = model.read_s(wish, main_s), track.trust.acceptance
+            if read_s > main_s:
+                acceptance = min(acceptance, self._trust.acceptance)
+            chances = [acceptance] * most
+            length = best_length(chances, self._step, self._costs, token_s)
+            # A text goes on for about as long as it has: what was missed must be worth reading until then.
+            if read_s > expected(chances[:length]) * main_s * sequence.completion_length:
+                length = 0
+            if not length and most and index == self._turn and not track.is_on_trial:
+                price_s = model.token_s(main_s) + read_s
+                track.is_on_trial = self._trials.may_begin(self._costs.seconds(self._step.rows), price_s)
+            if length or (most and track.is_on_trial):
+                wishes.append(replace(wish, most=max(1, length)))
+        return wishes
 
     def _track(self, sequence: Sequence) -> _Track:
         track = self._tracks.get(sequence.request_id)
         if track is None:
-            track = _Track(Lookup(self._pool, secrets.randbits(62)))
+            track = _Track(Lookup(self._pool, secrets.randbits(62)), Trust(self._trust))
             self._tracks[sequence.request_id] = track
         return track
 

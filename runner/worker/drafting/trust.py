@@ -14,12 +14,13 @@ _TRIAL_PART = 0.01
 class Trust:
     """Compares what the draft model said with what came, whether its guesses were decoded or not."""
 
-    def __init__(self) -> None:
+    def __init__(self, of_all: Trust | None = None) -> None:
+        """`of_all`, sequences that came before among them, learns along."""
+        self._of_all = of_all
         self.acceptance = _FIRST_ACCEPTANCE
         self._confidence = _FIRST_ACCEPTANCE
         self._guessed_at = 0
         self._guesses: list[tuple[int, float]] = []
-        self._saved_s = 0.0
 
     def chances(self, confidences: Sequence[float]) -> list[float]:
         """Probabilities that guesses are accepted: the draft model's own, corrected by how it has done."""
@@ -33,16 +34,27 @@ class Trust:
     def learn(self, tokens: Sequence[int]) -> None:
         """Score the guesses by `tokens`, all of the sequence: up to the first wrong one, each is a trial."""
         for (guess, confidence), token in zip(self._guesses, tokens[self._guessed_at :], strict=False):
-            is_right = guess == token
-            self.acceptance += _NEWEST_WEIGHT * (is_right - self.acceptance)
-            self._confidence += _NEWEST_WEIGHT * (confidence - self._confidence)
-            if not is_right:
+            self._count(guess == token, confidence)
+            if guess != token:
                 break
         self._guesses = []
 
-    def may_try(self, step_s: float, price_s: float) -> bool:
-        """While drafting does not pay: whether to guess once all the same, at `price_s`, after one more step
-        of `step_s`. Trials take one hundredth of the time."""
+    def _count(self, is_right: bool, confidence: float) -> None:
+        self.acceptance += _NEWEST_WEIGHT * (is_right - self.acceptance)
+        self._confidence += _NEWEST_WEIGHT * (confidence - self._confidence)
+        if self._of_all:
+            self._of_all._count(is_right, confidence)
+
+
+class Trials:
+    """Guesses for sequences for which drafting does not pay, to see whether it would by now. All of them
+    together take one hundredth of the time."""
+
+    def __init__(self) -> None:
+        self._saved_s = 0.0
+
+    def may_begin(self, step_s: float, price_s: float) -> bool:
+        """After one more step of `step_s`: whether there is time for a trial of `price_s`."""
         self._saved_s += _TRIAL_PART * step_s
         if self._saved_s < price_s:
             return False

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from runner.protocol import Constraint, Finished, Generate, Sampling
+from runner.worker.drafting.draft_model import DraftModel
 from runner.worker.drafting.gain import ROWS
 from runner.worker.drafting.pairing import Unpaired, load_draft
 from runner.worker.engine import Engine
@@ -30,6 +32,7 @@ GREEDY = Sampling(temperature=0, max_tokens=80)
 REPEATS = "def main(arguments):"
 PROMPTS = [REPEATS, "The list command shows the files", "In the beginning there was", "SYNOPSIS"]
 CHEAP = dict(zip(ROWS, (1.0, 1.01, 1.02, 1.04, 1.08, 1.16), strict=True))
+F16_ON_A_CPU = dict(zip(ROWS, (1.0, 1.2, 1.6, 2.5, 4.2, 8.0), strict=True))
 DEAR = {rows: float(rows) for rows in ROWS}
 MODES = ["n-grams", "draft model"]
 
@@ -122,6 +125,37 @@ def test_a_draft_model_finds_what_has_not_been_said_yet(model: Model) -> None:
     short = Sampling(temperature=0, max_tokens=20)
     with engine(model, "n-grams") as ngrams, engine(model, "draft model") as with_model:
         assert ask(with_model, PROMPTS, short).accepted > ask(ngrams, PROMPTS, short).accepted + 10
+
+
+class Priced(DraftModel):
+    """Its tokens take 0.15 of the main model's, and what it reads a quarter of that: here, on any machine."""
+
+    spent_s = 0.0
+
+    def decode(self) -> None:
+        super().decode()
+        self._token_s, self._read_s = 0.15, 0.15 / 4
+        tokens = self.context.batch.struct.n_tokens
+        self.spent_s += self._token_s if tokens == len(self.context.batch.parts) else tokens * self._read_s
+
+
+def test_a_draft_model_that_is_never_right_costs_a_hundredth(model: Model) -> None:
+    """In steps of the main model, of which the text of a hundred tokens takes a hundred."""
+    options = ContextOptions(1024, 1, 256, 1, 1, draft_tokens(model, 1))
+    small = Model(DATA / "nybble-tiny-draft-f16.gguf", 0, lambda _fraction: True, Log())
+    drafter = Priced(Context(small, replace_fields(options, draft_tokens=0)), model.size_bytes)
+    drafter._token_s, drafter._read_s = 0.15, 0.15 / 4
+    noise = Sampling(temperature=5, top_k=0, top_p=1, seed=1, max_tokens=100, ignore_eos=True)
+    fast = Engine(Context(model, options), 0.0, drafter=drafter)
+    run(fast, [Generate("0", ("SYNOPSIS",), noise)], F16_ON_A_CPU)
+    spent_before_s = drafter.spent_s
+    for number in range(1, 6):
+        prompt = f"{number} " + "list command shows the files in a loop " * 40
+        ran = run(fast, [Generate("0", (prompt,), noise)], F16_ON_A_CPU)
+        assert ran.ends[0].prompt_tokens > 200
+    assert drafter.spent_s - spent_before_s <= 0.02 * 500
+    fast.close()
+    fast._context.close()
 
 
 def test_sampled_text_has_the_distribution_of_the_plain_engine(model: Model) -> None:
