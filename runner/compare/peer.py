@@ -46,9 +46,11 @@ class Peer:
 
     def command(self, variant: Variant, *options: str) -> list[str]:
         engine, base = variant.engine, str(self.folder / "base.logits")
+        # Without a folder before it, a file here would be looked for among the programs.
+        binary = self.binary.absolute() if self.binary.is_file() else self.binary
         attention = {None: (), True: ("-fa", "on"), False: ("-fa", "off")}[engine.flash_attention]
         return [
-            str(self.binary), "-m", str(variant.path), "-c", str(self.length), "-t", str(engine.threads),
+            str(binary), "-m", str(variant.path), "-c", str(self.length), "-t", str(engine.threads),
             "-ngl", str(engine.gpu_layers if engine.gpu_layers >= 0 else 999), *attention,
             "-ctk", engine.kv_type_k, "-ctv", engine.kv_type_v, "--kl-divergence-base", base, *options,
         ]  # fmt: skip

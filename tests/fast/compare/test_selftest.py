@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_llama_perplexity_attends_as_we_do(
     command = peer.command(variant(tiny_model, flash_attention=flash_attention))
     assert ("-fa" in command) == (option is not None)
     assert option is None or command[command.index("-fa") + 1] == option
+
+
+def test_llama_perplexity_is_a_file_here_or_a_program(tiny_model: Path, tmp_path: Path) -> None:
+    peer = Peer(Path("./llama-perplexity"), Path("text"), 512, 4, Path("folder"))
+    with contextlib.chdir(tmp_path):
+        assert peer.command(variant(tiny_model))[0] == "llama-perplexity"
+        (tmp_path / "llama-perplexity").touch()
+        assert Path(peer.command(variant(tiny_model))[0]).is_absolute()
 
 
 def test_llama_perplexity() -> None:
