@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from runner.paths import Paths
 
 _PROBE_S = 60
+# Without the cache, where the wheel of last time is, and without compiling numpy, too.
+_REBUILD = (
+    "`pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
+    ' "llama-cpp-python<0.4"`'
+)
 _LITTLE_SPACE_BYTES = 5_000_000_000
 
 
@@ -69,9 +74,7 @@ def _probe() -> HardwareSnapshot | Check:
     from native import child
     from native.snapshot import HardwareSnapshot
 
-    hint = (
-        "install llama-cpp-python again: `pip install --force-reinstall --no-binary :all: llama-cpp-python`"
-    )
+    hint = f"build llama-cpp-python again: {_REBUILD}"
     try:
         done = subprocess.run(
             child.command("native.probe"),
@@ -113,7 +116,7 @@ def compare_instruction_sets(compiled: tuple[str, ...], present: frozenset[str] 
     if present is None:
         return Check("instructions", "ok", f"{text}; what the processor has is unknown")
     if unused := sorted(present - set(compiled)):
-        hint = "a build from source would be faster: `pip install --no-binary :all: llama-cpp-python`"
+        hint = f"a build for this processor would be faster: {_REBUILD}"
         return Check("instructions", "warn", f"{text}; unused: {' '.join(unused)}", hint)
     return Check("instructions", "ok", text)
 

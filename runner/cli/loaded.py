@@ -22,7 +22,7 @@ async def ps(session: Session, json: Json = False) -> None:
     if json:
         output.write_models(models)
     else:
-        columns = ("NAME", "ID", "SIZE", "PROCESSOR", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY")
+        columns = ("NAME", "ID", "MEMORY", "WEIGHTS", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY")
         output.write_table(columns, [_row(model) for model in models])
 
 

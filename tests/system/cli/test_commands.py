@@ -138,7 +138,7 @@ def test_ps_and_stop(shared: Daemon) -> None:
     ok(nybble_here("run", "tiny", "Once", *GREEDY, "--keep-alive", "-1"))
     header, row = cells(ok(nybble_here("ps")))
     assert header == [
-        "NAME", "ID", "SIZE", "PROCESSOR", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY"
+        "NAME", "ID", "MEMORY", "WEIGHTS", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY"
     ]  # fmt: skip
     assert row[0] == "tiny:latest" and "forever" in row
     (loaded,) = json.loads(ok(nybble_here("ps", "--json")))
