@@ -253,21 +253,6 @@ async def test_a_bad_schema_is_named() -> None:
     assert answer.json()["error"]["message"] == "output_config.format: unknown keyword"
 
 
-async def test_silence_in_prefill_is_filled_with_pings() -> None:
-    quiet = asyncio.Event()
-    service = Counting([*HELLO[:3], quiet, *HELLO[3:]])
-    async with (
-        serving(service) as client,
-        client.stream("POST", PATH, json=ASK | {"stream": True}) as response,
-    ):
-        lines = response.aiter_lines()
-        names = [await anext(lines) for _ in range(12)][::3]
-        quiet.set()
-        rest = [line async for line in lines]
-    assert names[2:] == ["event: ping"] * 2
-    assert rest[-3] == "event: message_stop"
-
-
 async def test_a_client_that_leaves_stops_the_work_once() -> None:
     """Queued, loading, in prefill, in decode: the script rests in each phase for ever."""
     never = asyncio.Event()

@@ -312,19 +312,28 @@ async def test_nothing_follows_the_end() -> None:
             assert service.ended.is_set()
 
 
-async def test_silence_in_prefill_is_filled_with_comments() -> None:
-    quiet = asyncio.Event()
-    service = ScriptedService([*HELLO[:3], quiet, *HELLO[3:]])
-    async with (
-        serving(service) as client,
-        client.stream("POST", "/v1/chat/completions", json=CHAT | {"stream": True}) as response,
-    ):
-        lines = response.aiter_lines()
-        seen = [await anext(lines) for _ in range(5)]
-        quiet.set()
-        rest = [line async for line in lines]
-    assert [line for line in seen if line][1:] == [": waiting", ": waiting"]
-    assert rest[-2:] == ["data: [DONE]", ""]
+async def test_silence_in_prefill_is_filled_again_and_again() -> None:
+    """OpenAI's with comments, Anthropic's with pings; both at once, since silence takes its time."""
+    quiet, both = asyncio.Event(), asyncio.Barrier(2)
+
+    async def lines_of(path: str, until_filled: int) -> tuple[list[str], list[str]]:
+        """The first `until_filled` lines, after which it goes on, and the rest."""
+        body = CHAT | {"stream": True, "max_tokens": 9}
+        async with client.stream("POST", path, json=body) as response:
+            lines = response.aiter_lines()
+            seen = [await anext(lines) for _ in range(until_filled)]
+            await both.wait()
+            quiet.set()
+            return seen, [line async for line in lines]
+
+    async with serving(ScriptedService([*HELLO[:3], quiet, *HELLO[3:]])) as client:
+        (comments, openais), (pings, anthropics) = await asyncio.gather(
+            lines_of("/v1/chat/completions", 5), lines_of("/v1/messages", 12)
+        )
+    assert [line for line in comments if line][1:] == [": waiting", ": waiting"]
+    assert openais[-2:] == ["data: [DONE]", ""]
+    assert pings[::3][2:] == ["event: ping"] * 2
+    assert anthropics[-3] == "event: message_stop"
 
 
 @pytest.mark.parametrize("path", STREAMS)

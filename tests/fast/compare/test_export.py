@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -192,22 +190,3 @@ def test_what_was_not_measured_leaves_no_hole(name: str) -> None:
     if name == "html":
         assert "not measurable here" in " ".join(_Page(rendered).texts) and "<svg" not in rendered
     assert not re.search(r"\b(?:nan|None)\b", rendered)
-
-
-def test_without_matplotlib_the_extra_is_named() -> None:
-    """In an interpreter of its own that cannot import it."""
-    code = """
-import sys
-sys.modules["matplotlib"] = None
-from modelstore.errors import UserError
-from runner.compare.export import render
-from tests.comparisons import example
-assert render(example(), "csv") and render(example(), "md") and render(example(), "json")
-for name in ("html", "svg"):
-    try:
-        render(example(), name)
-    except UserError as error:
-        print(error.hint)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.count("pip install 'nybble[report]'") == 2, done.stderr

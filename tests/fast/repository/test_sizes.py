@@ -19,15 +19,20 @@ def sources(*folders: str) -> dict[Path, str]:
 
 
 @cache
-def parsed(source: str) -> ast.Module:
-    return ast.parse(source)
+def statements(source: str) -> list[ast.AST]:
+    """All of them, however deep; what they are made of is not looked at."""
+    found: list[ast.AST] = [ast.parse(source)]
+    # The list grows while it is walked.
+    for node in found:
+        for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+            found += getattr(node, block, ())
+    return found
 
 
 def code_lines(source: str) -> int:
     """Lines with code on them: no blank ones, no comments, no docstrings."""
-    tree = parsed(source)
     prose: set[int] = set()
-    for node in ast.walk(tree):
+    for node in statements(source):
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
@@ -40,7 +45,7 @@ def code_lines(source: str) -> int:
 
 def functions(source: str) -> Iterator[tuple[str, int]]:
     """Every function with its length in lines, signature and docstring included."""
-    for node in ast.walk(parsed(source)):
+    for node in statements(source):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
 
