@@ -8,6 +8,8 @@ from enum import Enum
 
 from runner.placement import Demand, Placement, Resident
 
+# Beyond, a model stays for ever: the calendar ends somewhere.
+_LONGEST_KEEP_ALIVE_S = 10 * 365 * 86400.0
 # Weight of the newest gap in the average: about the last five count.
 _NEWEST = 0.3
 
@@ -21,8 +23,8 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`key` is that of `runner.instance`. `keep_alive_s` negative keeps the model for ever; None leaves what
-    counts for it now, at first `usual_keep_alive_s`."""
+    """`key` is that of `runner.instance`. `keep_alive_s` negative, or above ten years, keeps the model for
+    ever; None leaves what counts for it now, at first `usual_keep_alive_s`."""
 
     request_id: str
     key: str
@@ -62,10 +64,10 @@ class Loaded:
 
     def expires_at_s(self) -> float | None:
         """When an idle model is to be unloaded; None while it works or if it stays for ever."""
-        keep_alive_s = self.keep_alive_s
-        if self.phase is not Phase.READY or self.idle_since_s is None or keep_alive_s is None:
+        if self.phase is not Phase.READY or self.idle_since_s is None or self.keep_alive_s is None:
             return None
-        return None if keep_alive_s < 0 else self.idle_since_s + keep_alive_s
+        is_bounded = 0 <= self.keep_alive_s <= _LONGEST_KEEP_ALIVE_S
+        return self.idle_since_s + self.keep_alive_s if is_bounded else None
 
     def can_serve(self, request: Request) -> bool:
         return self.placement is not None and self.placement.context_length >= request.least_context_length

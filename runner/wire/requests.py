@@ -81,10 +81,10 @@ class GenerateRequest(Wire):
 
     A `prompt` is wrapped in the model's chat template as one user message, unless it is `raw` or the model
     has none. Both empty: load the model and stop there; with `keep_alive_s` 0: unload it. `keep_alive_s`
-    negative keeps the model for ever, None means the daemon's setting. `top_logprobs` None reports no log
-    probabilities, 0 those of the chosen tokens, n also of n alternatives. `overflow` None means the daemon's
-    setting. `speculation` False decodes token by token. `draft` names a smaller model of the same vocabulary
-    that drafts tokens; None means the daemon's setting.
+    negative, or above ten years, keeps the model for ever, None means the daemon's setting. `top_logprobs`
+    None reports no log probabilities, 0 those of the chosen tokens, n also of n alternatives. `overflow` None
+    means the daemon's setting. `speculation` False decodes token by token. `draft` names a smaller model of
+    the same vocabulary that drafts tokens; None means the daemon's setting.
     """
 
     model: str
@@ -93,7 +93,7 @@ class GenerateRequest(Wire):
     system: str | None = None
     raw: bool = False
     options: Options = Field(default_factory=lambda: Options())
-    keep_alive_s: float | None = None
+    keep_alive_s: float | None = Field(None, allow_inf_nan=False)
     constraint: Constraint | None = None
     top_logprobs: int | None = Field(None, ge=0, le=MOST_LOGPROBS)
     overflow: Overflow | None = None
@@ -116,7 +116,7 @@ class EmbedRequest(Wire):
     truncate: bool = True
     dimensions: int | None = Field(None, ge=1)
     options: Options = Field(default_factory=lambda: Options())
-    keep_alive_s: float | None = None
+    keep_alive_s: float | None = Field(None, allow_inf_nan=False)
 
 
 class PullRequest(Wire):

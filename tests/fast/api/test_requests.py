@@ -194,6 +194,7 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (GENERATE, HUGE, "invalid JSON"),
     (V1_CHAT, b"{", "invalid JSON"),
     (OURS, b"{", "invalid JSON"),
+    (OURS, b'{"model": "tiny", "keep_alive_s": NaN}', "keep_alive_s: "),
     (GENERATE, {"model": None}, "model: "),
     (GENERATE, {"model": 5}, "model: "),
     (GENERATE, {"prompt": ["Hi"]}, "prompt: "),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from modelstore.errors import InvalidModel
@@ -60,7 +62,9 @@ def test_an_idle_model_goes_when_its_keep_alive_is_over_and_not_before() -> None
     assert kinds(desk.scheduler.on_tick(160)) == [("Unload", "a")]
 
 
-@pytest.mark.parametrize(("keep_alive_s", "expected"), [(0, [("Unload", "a")]), (-1, [])])
+@pytest.mark.parametrize(
+    ("keep_alive_s", "expected"), [(0, [("Unload", "a")]), (-1, []), (1e12, []), (math.inf, [])]
+)
 def test_keep_alive_zero_unloads_at_once_and_negative_never(
     keep_alive_s: float, expected: list[tuple[str, str]]
 ) -> None:
@@ -69,6 +73,7 @@ def test_keep_alive_zero_unloads_at_once_and_negative_never(
     desk.loaded("a")
     assert kinds(desk.done("r1")) == expected
     assert desk.scheduler.on_tick(10**9) == []
+    assert desk.scheduler.models["a"].expires_at_s() is None
 
 
 def test_the_latest_request_that_names_a_keep_alive_decides() -> None:
