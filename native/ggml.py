@@ -1,4 +1,4 @@
-"""Functions of libggml-base through ctypes, and its tensors: the binding covers llama.cpp, but not ggml.
+"""ggml's functions through ctypes, and its tensors: the binding covers llama.cpp, but not ggml.
 
 What a tensor looks like in memory is known here from the header of one version, so every process checks it
 with `check_layout` against what ggml's own functions say, before anything is read from one.
@@ -16,7 +16,7 @@ from native.errors import LlamaError
 F32 = 0
 _OBJECT_BYTES = 32
 """What ggml keeps in front of each tensor."""
-_POINTER = ctypes.c_void_p
+_POINTER, _SIZE_POINTER = ctypes.c_void_p, ctypes.POINTER(ctypes.c_size_t)
 
 
 class GgufOpening(ctypes.Structure):
@@ -54,6 +54,12 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "gguf_get_tensor_type": (ctypes.c_int, (_POINTER, ctypes.c_int64)),
     "gguf_get_tensor_offset": (ctypes.c_size_t, (_POINTER, ctypes.c_int64)),
     "gguf_get_tensor_size": (ctypes.c_size_t, (_POINTER, ctypes.c_int64)),
+    "ggml_backend_dev_count": (ctypes.c_size_t, ()),
+    "ggml_backend_dev_get": (_POINTER, (ctypes.c_size_t,)),
+    "ggml_backend_dev_name": (ctypes.c_char_p, (_POINTER,)),
+    "ggml_backend_dev_description": (ctypes.c_char_p, (_POINTER,)),
+    "ggml_backend_dev_type": (ctypes.c_int, (_POINTER,)),
+    "ggml_backend_dev_memory": (None, (_POINTER, _SIZE_POINTER, _SIZE_POINTER)),
     "ggml_backend_buffer_is_host": (ctypes.c_bool, (_POINTER,)),
     "ggml_backend_tensor_get": (None, (_POINTER, _POINTER, ctypes.c_size_t, ctypes.c_size_t)),
 }
@@ -61,11 +67,12 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 @cache
 def function(name: str) -> Any:
-    """The C function `name`, one of `_SIGNATURES`."""
+    """The C function `name`, one of `_SIGNATURES`. libggml has the list of devices, libggml-base the rest."""
     from llama_cpp._ctypes_extensions import load_shared_library
-    from llama_cpp._ggml import libggml_base_path
+    from llama_cpp._ggml import libggml, libggml_base_path
 
-    found = getattr(load_shared_library("ggml-base", libggml_base_path), name)
+    base = load_shared_library("ggml-base", libggml_base_path)
+    found = getattr(base, name, None) or getattr(libggml, name)
     found.restype, found.argtypes = _SIGNATURES[name]
     return found
 

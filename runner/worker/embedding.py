@@ -13,6 +13,7 @@ from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from runner.protocol import Embed, Embedded, Failed, Stepped
 from runner.worker.inputs import Input, Inputs
+from runner.worker.refused import Refused
 
 
 @dataclass(slots=True, eq=False)
@@ -69,8 +70,8 @@ class Embedder:
             self._jobs.append(self._job(request))
         except LlamaError as error:
             self._fail(request, "invalid_request", str(error))
-        except _Refused as refused:
-            self._failed.append(refused.failed)
+        except Refused as error:
+            self._failed.append(error.of(request.request_id))
 
     def cancel(self, request_id: str) -> None:
         """End a request where it stands. One that already ended is not an error: messages cross."""
@@ -108,15 +109,14 @@ class Embedder:
     # From texts to jobs
 
     def _job(self, request: Embed) -> _Job:
-        """Raises LlamaError, _Refused."""
+        """Raises LlamaError, Refused."""
         width = self._context.width
         if request.dimensions is not None and request.dimensions > width:
-            problem = f"dimensions: {request.dimensions} were asked for, the model's vectors have {width}"
-            raise _Refused(Failed(request.request_id, "invalid_request", problem, 400))
-        if not request.inputs:
-            raise _Refused(
-                Failed(request.request_id, "invalid_request", "inputs: at least one is needed", 400)
+            raise Refused(
+                f"dimensions: {request.dimensions} were asked for, the model's vectors have {width}"
             )
+        if not request.inputs:
+            raise Refused("inputs: at least one is needed")
         inputs = [self._input(request, text) for text in request.inputs]
         limit = self._limit(request)
         kept = [self._cut(request, number, each, limit) for number, each in enumerate(inputs)]
@@ -138,7 +138,7 @@ class Embedder:
         return min(longest, request.context_length or longest)
 
     def _cut(self, request: Embed, number: int, tokens: Input, limit: int) -> list[int]:
-        """Raises _Refused."""
+        """Raises Refused."""
         kept = tokens.cut(limit)
         if kept is not None and (request.truncate or len(tokens) <= limit):
             return kept
@@ -148,7 +148,7 @@ class Embedder:
             words = "input after truncation exceeds maximum context length"
         problem = f"{words}: input {request.first + number} has {len(tokens)} tokens, the context {limit}"
         code, hint = "context_length_exceeded", "shorten it, allow `truncate`, or ask for a larger `num_ctx`"
-        raise _Refused(Failed(request.request_id, code, problem, 400, hint, len(tokens), limit))
+        raise Refused(problem, code, hint, len(tokens), limit)
 
     def _fail(self, request: Embed, code: str, message: str, status: int = 400) -> None:
         self._failed.append(Failed(request.request_id, code, message, status))
@@ -215,11 +215,3 @@ class Embedder:
         vectors = tuple(row.tobytes() for row in table)
         request_id = job.request.request_id
         self._embedded.append(Embedded(request_id, vectors, job.token_counts, job.truncated))
-
-
-class _Refused(Exception):
-    """A request that cannot be met."""
-
-    def __init__(self, failed: Failed) -> None:
-        super().__init__(failed.message)
-        self.failed = failed

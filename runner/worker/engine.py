@@ -64,13 +64,12 @@ class Engine:
         try:
             tokens = self._tokenize(request)
             if len(tokens) + request.room_tokens > self._context_length:
-                self._outcome.failed(self._too_long(request, len(tokens)))
-            else:
-                self._waiting.append(self._sequence(request, tokens))
+                raise self._too_long(len(tokens))
+            self._waiting.append(self._sequence(request, tokens))
         except LlamaError as error:
             self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
         except Refused as error:
-            self._outcome.refused(request, error)
+            self._outcome.failed(error.of(request.request_id))
 
     def cancel(self, request_id: str) -> None:
         """End a request where it stands. One that already ended is not an error: messages cross."""
@@ -145,14 +144,12 @@ class Engine:
             except Refused as error:
                 self._waiting.remove(sequence)
                 sequence.picker.close()
-                self._outcome.refused(sequence.request, error)
+                self._outcome.failed(error.of(sequence.request_id))
 
-    def _too_long(self, request: Generate, prompt_tokens: int) -> Failed:
-        return Failed(
-            request.request_id,
-            "context_length_exceeded",
+    def _too_long(self, prompt_tokens: int) -> Refused:
+        return Refused(
             f"the prompt has {prompt_tokens} tokens and the context {self._context_length}",
-            400,
+            "context_length_exceeded",
             "shorten it, or ask for a larger context (`num_ctx`, `context_length`)",
             prompt_tokens,
             self._context_length,

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from runner.protocol import Delta, Failed, Finished, Generate, Reason, Stepped, TokenLogprob
-from runner.worker.refused import Refused
+from runner.protocol import Delta, Failed, Finished, Reason, Stepped, TokenLogprob
 from runner.worker.sequence import Sequence
 
 
@@ -49,9 +48,6 @@ class Outcome:
         self._deltas.append(
             Delta(sequence.request_id, text, sequence.completion_length, logprobs=tuple(logprobs))
         )
-
-    def refused(self, request: Generate, error: Refused) -> None:
-        self.failed(Failed(request.request_id, error.code, str(error), 400))
 
     def failed(self, failed: Failed) -> None:
         self._failed.append(failed)
