@@ -33,7 +33,8 @@ class Daemon:
         self.output: list[str] = []
         ours = {"NYBBLE_HOME": str(home), "NYBBLE_THREADS": "1", "NYBBLE_FLASH_ATTENTION": "on"}
         self._environment = {**os.environ, **ours, **(environment or {})}
-        self._announced = threading.Event()
+        self._heard = threading.Condition()
+        self._has_ended = False
         self._reader = threading.Thread(target=self._read_output, daemon=True)
         self.process: subprocess.Popen[str]
 
@@ -58,13 +59,31 @@ class Daemon:
             env=self._environment,
         )
         self._reader.start()
-        self._announced.wait(_START_S)
+        said = self._said(_READY, _START_S)
         record = daemon_file.read(self.paths.daemon_file)
-        if record is None or record.pid != self.pid:
+        if said is None or record is None or record.pid != self.pid:
             self.stop()
             raise AssertionError("the daemon did not start:\n" + "".join(self.output))
         self.address = record.address
         return self
+
+    def expect(self, words: str, within_s: float) -> str:
+        """The first line with `words` of what it writes, as soon as there is one."""
+        line = self._said(words, within_s)
+        assert line, f"the daemon did not say {words!r}:\n" + "".join(self.output)
+        return line
+
+    def _said(self, words: str, within_s: float) -> str | None:
+        """None if it ended, or the time was over, without such a line."""
+        lines: list[str] = []
+
+        def is_decided() -> bool:
+            lines.extend(line for line in self.output if words in line)
+            return bool(lines) or self._has_ended
+
+        with self._heard:
+            self._heard.wait_for(is_decided, within_s)
+        return lines[0] if lines else None
 
     def stop(self) -> int:
         """Ask it to end, and wait; returns its exit code."""
@@ -95,11 +114,12 @@ class Daemon:
         subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=60)
 
     def _read_output(self) -> None:
-        # Also wakes `start` at the end of the output: then the daemon has ended.
         assert self.process.stderr is not None
         with self.process.stderr as output:
             for line in output:
-                self.output.append(line)
-                if _READY in line:
-                    self._announced.set()
-        self._announced.set()
+                with self._heard:
+                    self.output.append(line)
+                    self._heard.notify_all()
+        with self._heard:
+            self._has_ended = True
+            self._heard.notify_all()
