@@ -54,11 +54,12 @@ class Plan:
         Raises UserError if none is left, or a client's request does not fit."""
         longest = max(self.prompt_tokens, self.generate_tokens)
         depths = tuple(depth for depth in self.depths if depth + longest <= context_length)
-        if not depths or (self.clients and self.prompt_tokens + self.generate_tokens > context_length):
+        of_clients = self.prompt_tokens + self.generate_tokens if self.clients else 0
+        least = max(min(self.depths) + longest, of_clients)
+        if least > context_length:
             raise UserError(
-                f"{self.prompt_tokens} and {self.generate_tokens} tokens are too many for a context of"
-                f" {context_length}",
-                hint="--prompt-tokens and --generate-tokens take smaller numbers",
+                f"{least} tokens are too many for a context of {context_length}",
+                hint="--prompt-tokens, --generate-tokens and --depths take smaller numbers",
             )
         return replace(self, depths=depths)
 

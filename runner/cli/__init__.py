@@ -7,6 +7,7 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
 
 # A command that lists something makes some 60,000 objects, nearly all by importing, and no garbage.
 _OBJECTS_BEFORE_COLLECTING = 100_000
@@ -19,6 +20,9 @@ def main() -> int:
     atexit.register(gc.freeze)
     from modelstore.errors import NybbleError
 
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
             # What the locale cannot say is no reason to fail: another byte in a file, an emoji on Windows.

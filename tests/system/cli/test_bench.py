@@ -49,6 +49,7 @@ def test_measures_keeps_and_compares(shared: Daemon) -> None:
         ((), "give a model, or --history"),
         (("tiny", "-d", "0;32"), "whole numbers with commas"),
         (("tiny", "-p", "4096"), "too many for a context of 1024"),
+        (("tiny", "-d", "9999"), "10511 tokens are too many for a context of 1024"),
         (("tiny", "--against", "77"), "there is no run 77"),
         (("nothing-here",), "nothing-here"),
     ],

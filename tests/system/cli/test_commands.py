@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -66,6 +67,14 @@ def test_text_in_other_encodings_is_taken_and_printed(shared: Daemon, tmp_path: 
     command = (sys.executable, "-m", "runner", "logs")
     done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
     assert done.stdout == b"? caf\xe9" + os.linesep.encode(), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows starts no process without streams")
+def test_closed_streams_are_as_good_as_empty_ones(shared: Daemon) -> None:
+    for closed in ("<&-", ">&-"):
+        line = f"{shlex.join((*NYBBLE, 'run', 'tiny', 'Once', *GREEDY))} {closed}"
+        done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_show_names_the_files(shared: Daemon, tiny_model: Path) -> None:
