@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -99,15 +101,21 @@ async def _one(client: Client, which: str) -> Comparison:
 
 def _read(file: Path) -> Comparison:
     """Raises UserError."""
-    from pydantic import ValidationError
-
     from runner.wire.compare import Comparison
 
     try:
-        return Comparison.model_validate_json(file.read_bytes())
+        content = json.loads(file.read_bytes(), parse_float=_finite, parse_constant=_finite)
+        return Comparison.model_validate(content)
     except OSError as error:
         raise UserError(f"cannot read {file}: {error}", hint="`nybble compare list` shows the IDs") from None
-    except ValidationError:
+    except (ValueError, RecursionError):
         raise UserError(
             f"{file} is no exported comparison", hint="`compare export ID --format json`"
         ) from None
+
+
+def _finite(text: str) -> float:
+    """What every reader of a comparison expects of its numbers."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(text)
+    return number

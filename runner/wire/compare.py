@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from runner.wire.base import Wire
 from runner.wire.generation import ErrorEvent
@@ -265,7 +265,7 @@ class Comparison(Wire):
     of names that this measurement cannot tell apart."""
 
     id: int | None = None
-    created_at: datetime
+    created_at: AwareDatetime
     model: str
     reference: str
     context: int

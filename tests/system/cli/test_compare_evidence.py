@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,8 +60,18 @@ def test_wrong_wishes_are_named(fake: FakeDaemon, tmp_path: Path) -> None:
     assert "html, svg, md, csv, json" in nybble_here("compare", "export", "7", "--format", "pdf").stderr
     nowhere = nybble_here("compare", "export", "7", "-o", str(tmp_path / "no" / "x.csv"))
     assert nowhere.code == exits.USAGE and "cannot write" in nowhere.stderr
-    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
-    assert "no exported comparison" in nybble_here("compare", "show", str(tmp_path / "x.json")).stderr
+    file = tmp_path / "x.json"
+    content = example().model_dump_json()
+    for name, altered in {
+        "nothing": "{}",
+        "no number": content.replace('"value":', '"value":NaN,"was":', 1),
+        "too large a number": content.replace('"value":', '"value":1e999,"was":', 1),
+        "a time of nowhere": re.sub(r'("created_at":"[^"Z]*)Z"', r'\1"', content),
+    }.items():
+        assert altered != content, name
+        file.write_text(altered, encoding="utf-8")
+        refused = nybble_here("compare", "show", str(file))
+        assert "no exported comparison" in refused.stderr, (name, refused.stderr)
 
 
 def test_a_file_of_another_computer_joins_only_under_the_same_keys(fake: FakeDaemon, tmp_path: Path) -> None:
