@@ -40,6 +40,7 @@ class QualityRun:
         """Problems of single candidates go to their rows. Raises what keeps the reference from running.
         `is_last`: no other group follows, so a settled ranking may end the scoring."""
         self._is_last = is_last
+        self._note_templates(candidates)
         ready = {each.name: plan.for_scoring(each) for each in candidates}
         passes = self._passes(candidates)
         self._recall([ready[name] for each in passes for name in each.candidates])
@@ -58,6 +59,14 @@ class QualityRun:
             self._show(name, strip=self.scores.strip(name, first, self._reference.strip_pieces))
             self._greedy.show(each)
         self._greedy.show(self._reference.variant)
+
+    def _note_templates(self, candidates: Mapping[Variant, Header]) -> None:
+        own = self._reference.key.template
+        if others := [each.name for each, header in candidates.items() if header.chat_template != own]:
+            self._task.notes.append(
+                f"another chat template than the reference's: {', '.join(others)}. All were asked in the"
+                " reference's; in chats with them prompts differ, and so may answers"
+            )
 
     def _passes(self, candidates: Mapping[Variant, Header]) -> Sequence[Pass]:
         free_bytes = self._task.hardware.free_bytes(self._reference.variant.engine.gpu_layers)

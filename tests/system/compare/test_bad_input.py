@@ -93,6 +93,7 @@ async def test_a_wrong_template_scores_fixed_text_and_says_why(
     comparison = await result(compared, request)
     assert comparison.text["kind"] == "texts of nybble's" and "template" not in comparison.text
     assert any("leaves out what the user says" in note for note in comparison.notes)
+    assert any("another chat template than the reference's: Q8_0" in note for note in comparison.notes)
     (candidate,) = [row for row in comparison.variants if not row.is_reference]
     assert 0 < kld(candidate) < 0.01 and candidate.answers is not None
 
