@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelstore.errors import Conflict, NybbleError, StorageFull
+from runner.paths import make_private_file
 
 _log = logging.getLogger(__name__)
 
@@ -89,8 +89,7 @@ class Database:
             raise NybbleError(f"{title} in {self._path} cannot be used: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _make_private(self._path)
+        make_private_file(self._path)
         try:
             return self._connect()
         except sqlite3.DatabaseError as error:
@@ -102,7 +101,7 @@ class Database:
             aside = _move_aside(self._path)
             message = "%s %s is damaged (%s): kept as %s, a new one is begun"
             _log.error(message, self._schema.title, self._path, error, aside)
-        _make_private(self._path)
+        make_private_file(self._path)
         return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
@@ -141,14 +140,6 @@ class Database:
 def _version(db: sqlite3.Connection) -> int:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
-
-
-def _make_private(path: Path) -> None:
-    """Creates the file for its owner only, before SQLite would create it for everyone."""
-    no_follow: int = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | no_follow, 0o600)
-    os.close(descriptor)
-    path.chmod(0o600)
 
 
 def _move_aside(path: Path) -> Path:

@@ -88,3 +88,11 @@ def make_private(folder: Path) -> Path:
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def make_private_file(file: Path) -> None:
+    """For this user only, before a library would make it for everyone; no link leads elsewhere."""
+    make_private(file.parent)
+    no_follow: int = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | no_follow, 0o600))
+    file.chmod(0o600)

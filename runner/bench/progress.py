@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 
-
-class Report(ABC):
-    """`warnings` are for the reader of the result."""
+class Report:
+    """`warnings` are for the reader of the result; this one says nothing else."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
-    @abstractmethod
     def begin(self, test: str) -> None:
         """The warm-up of `test` begins."""
 
-    @abstractmethod
     def repeated(self, result: str) -> None:
         """Another repetition of it is done."""
 

@@ -19,6 +19,7 @@ def main() -> int:
     gc.set_threshold(_OBJECTS_BEFORE_COLLECTING)
     atexit.register(gc.freeze)
     from modelstore.errors import NybbleError
+    from runner import exits
 
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever started us
@@ -34,21 +35,17 @@ def main() -> int:
 
         app(prog_name="nybble")
     except NybbleError as error:
-        from runner import exits
         from runner.cli.output import report
 
         report(error)
         return exits.code_for(error)
     except OSError as error:
         # A disk that is full, a folder of somebody else: what every command may meet, and no fault in it.
-        from runner import exits
         from runner.cli.output import say
 
         say(f"error: cannot use {error.filename or 'a file'}: {error.strerror or error}")
         say("hint: see whether you may write there, or set NYBBLE_HOME to a folder of yours")
         return exits.FAILED
     except KeyboardInterrupt:
-        from runner import exits
-
         return exits.INTERRUPTED
     return 0

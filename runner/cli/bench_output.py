@@ -24,9 +24,6 @@ class _Lines(Report):
     def begin(self, test: str) -> None:
         output.say(test)
 
-    def repeated(self, result: str) -> None:
-        pass
-
 
 class _Live(Report):
     """One line that changes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
@@ -17,7 +16,7 @@ from runner.cli import output
 from runner.cli.answer import Ask, answer
 from runner.cli.conversation import Conversation
 from runner.cli.slash import Leave, obey
-from runner.paths import make_private
+from runner.paths import make_private_file
 
 if TYPE_CHECKING:
     from runner.client import Client
@@ -93,12 +92,8 @@ async def _stoppable(turn: Coroutine[Any, Any, None]) -> None:
 
 
 def _history(file: Path) -> History:
-    """Typed lines may be private: only this user may read them, and no link may lead elsewhere."""
-    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
     try:
-        make_private(file.parent)
-        os.close(os.open(file, flags, 0o600))
-        file.chmod(0o600)
+        make_private_file(file)
     except OSError as error:
         output.say(f"typed lines are not kept: {error}")
         return InMemoryHistory()
