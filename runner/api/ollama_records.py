@@ -10,17 +10,12 @@ from typing import Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from runner import wire
+from runner.api.logprobs import Alternative, alternative
 from runner.api.ollama_types import now
 
 
-class TokenLogprob(TypedDict):
-    token: str
-    logprob: float
-    bytes: list[int]
-
-
-class Logprob(TokenLogprob):
-    top_logprobs: NotRequired[list[TokenLogprob]]
+class Logprob(Alternative):
+    top_logprobs: NotRequired[list[Alternative]]
 
 
 class Record(TypedDict):
@@ -95,12 +90,8 @@ def logprobs(tokens: Iterable[wire.TokenLogprob]) -> list[Logprob]:
 def _logprob(token: wire.TokenLogprob) -> Logprob:
     chosen: Logprob = {"token": token.text, "logprob": token.logprob, "bytes": token.data}
     if token.top:
-        chosen["top_logprobs"] = [_alternative(each) for each in token.top]
+        chosen["top_logprobs"] = [alternative(each) for each in token.top]
     return chosen
-
-
-def _alternative(token: wire.Alternative) -> TokenLogprob:
-    return {"token": token.text, "logprob": token.logprob, "bytes": token.data}
 
 
 def nanoseconds(seconds: float) -> int:

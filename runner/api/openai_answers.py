@@ -17,7 +17,7 @@ from typing_extensions import TypedDict
 
 from runner import wire
 from runner.api.choices import Numbered
-from runner.api.openai_logprobs import ChatLogprobs, TextLogprobs, TextPosition, chat_logprobs
+from runner.api.logprobs import ChatLogprobs, TextLogprobs, TextPosition, chat_logprobs
 
 
 class PromptDetails(TypedDict):

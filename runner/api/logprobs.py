@@ -1,4 +1,4 @@
-"""Log probabilities in OpenAI's two shapes: of chats, a list of tokens; of texts, lists side by side."""
+"""Log probabilities as clients expect them: a list of tokens, or of OpenAI's texts lists side by side."""
 
 from __future__ import annotations
 
@@ -37,17 +37,13 @@ class TextLogprobs(TypedDict):
 
 def chat_logprobs(tokens: Iterable[wire.TokenLogprob]) -> ChatLogprobs:
     content: list[ChatLogprob] = [
-        {
-            "token": token.text,
-            "logprob": token.logprob,
-            "bytes": token.data,
-            "top_logprobs": [
-                {"token": each.text, "logprob": each.logprob, "bytes": each.data} for each in token.top
-            ],
-        }
-        for token in tokens
+        {**alternative(token), "top_logprobs": [alternative(each) for each in token.top]} for token in tokens
     ]
     return {"content": content, "refusal": None}
+
+
+def alternative(token: wire.Alternative) -> Alternative:
+    return {"token": token.text, "logprob": token.logprob, "bytes": token.data}
 
 
 class TextPosition:
