@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,8 +47,7 @@ def collect(model: Path, reading: Reading, file: Path, emit: Emit, cancelled: Ev
             tensors, chunks = _follow(child, emit, cancelled)
         partial.replace(file)
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
+        partial.unlink(missing_ok=True)
     return Collected(file, tensors, chunks)
 
 

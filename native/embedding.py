@@ -30,7 +30,7 @@ class Marks:
 
 def pair_marks(model: Model) -> Marks:
     """As the file says; a vocabulary that only separates texts (BERT's) also ends with its separator."""
-    vocab = api.llama_model_get_vocab(model.handle)
+    vocab = model.vocabulary
     separator = int(api.llama_vocab_sep(vocab))
     end = model.eos_token if model.eos_token >= 0 else separator
     ends = [end] if api.llama_vocab_get_add_eos(vocab) else []
@@ -41,7 +41,7 @@ def pair_marks(model: Model) -> Marks:
 
 def closing_tokens(model: Model) -> frozenset[int]:
     """The tokens that a vocabulary may put behind a text."""
-    return frozenset({model.eos_token, int(api.llama_vocab_sep(api.llama_model_get_vocab(model.handle)))})
+    return frozenset({model.eos_token, int(api.llama_vocab_sep(model.vocabulary))})
 
 
 def rerank_template(model: Model) -> str | None:
@@ -97,8 +97,8 @@ class EmbeddingContext(Context):
         return params
 
     @property
-    def logits_bytes(self) -> int:
-        """What llama.cpp will take for logits of all tokens, wanted or not, when the first batch is full."""
+    def unlisted_bytes(self) -> int:
+        """For logits of all tokens, wanted or not, when the first batch is full."""
         return self.options.batch_tokens * self.model.vocabulary_size * ctypes.sizeof(ctypes.c_float)
 
     def vector(self, sequence: int) -> bytes:

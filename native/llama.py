@@ -147,11 +147,9 @@ class Model:
 
     def metadata(self) -> dict[str, str]:
         """The header's scalar keys and values, as text. (llama.cpp does not give out arrays.)"""
+        key_of, value_of = api.llama_model_meta_key_by_index, api.llama_model_meta_val_str_by_index
         count = int(api.llama_model_meta_count(self._handle))
-        return {self._text(api.llama_model_meta_key_by_index, i): self._value(i) for i in range(count)}
-
-    def _value(self, index: int) -> str:
-        return self._text(api.llama_model_meta_val_str_by_index, index)
+        return {self._text(key_of, index): self._text(value_of, index) for index in range(count)}
 
     def _text(self, getter: Callable[..., int], index: int, size: int = 256) -> str:
         buffer = ctypes.create_string_buffer(size)
@@ -264,6 +262,11 @@ class Context:
     def sequence_context_length(self) -> int:
         """Tokens that one sequence can hold, as llama.cpp rounded them."""
         return int(api.llama_n_ctx_seq(self._handle))
+
+    @property
+    def unlisted_bytes(self) -> int:
+        """What llama.cpp will take later, and has not said in its log."""
+        return 0
 
     @property
     def threads(self) -> int:

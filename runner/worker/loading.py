@@ -16,7 +16,6 @@ from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, R
 from runner.worker.flash_trial import Record, Verdict
 
 if TYPE_CHECKING:
-    from native.embedding import EmbeddingContext
     from runner.worker.drafting.drafter import Drafter
 
 BATCH_TOKENS = 512
@@ -62,11 +61,11 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))
     reading.start()
     attention, drafter = _Attention(), None
-    unlisted_bytes = 0
     if command.is_embedding:
-        embedding = _embedding_context(model, command)
-        context: Context = embedding
-        unlisted_bytes = embedding.logits_bytes
+        from native.embedding import EmbeddingContext
+
+        texts, threads = command.slots, (command.threads, command.prefill_threads)
+        context: Context = EmbeddingContext(model, command.context_length, texts, *threads)
     else:
         attention = _attention(model, command)
         context = Context(model, _options(model, command, attention.is_flash, with_head))
@@ -83,7 +82,7 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         bos_text=model.token_text(model.bos_token),
         eos_text=model.token_text(model.eos_token),
         control_tokens=tuple(control_tokens),
-        memory_bytes=_memory_bytes(offload.buffers(log.infos)) + unlisted_bytes,
+        memory_bytes=_memory_bytes(offload.buffers(log.infos)) + context.unlisted_bytes,
         flash_attention=offload.flash_attention(log_lines),
         can_shift=not command.is_embedding and context.can_shift,
         notes=tuple(note for note in (attention.note, _head_note(command, with_head)) if note),
@@ -120,14 +119,6 @@ def _options(model: Model, command: Load, is_flash: bool | None, with_head: bool
         flash_attention=is_flash,
         micro_batch_tokens=_micro_batch_tokens(model, command) if is_flash is False else None,
         rollback_tokens=rollback_tokens,
-    )
-
-
-def _embedding_context(model: Model, command: Load) -> EmbeddingContext:
-    from native.embedding import EmbeddingContext
-
-    return EmbeddingContext(
-        model, command.context_length, command.slots, command.threads, command.prefill_threads
     )
 
 

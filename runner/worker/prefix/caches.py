@@ -60,8 +60,8 @@ class PrefixCaches:
         None if a file that gives more is being read: ask again after the next step. Without `may_wait` the
         read is waited for. Nothing is read for fewer than `at_least` tokens.
         """
-        if self._disk:
-            self._take_read(self._disk)
+        for read in self._disk.take_read() if self._disk else ():
+            self._ram.add(read)
         reached, snapshot = self._ram.find(tokens)
         if self._disk:
             on_disk, head = self._disk.find(tokens)
@@ -104,10 +104,6 @@ class PrefixCaches:
         seconds = max(1e-6, time.perf_counter() - started)
         self._bytes_per_s = (self._bytes_per_s + len(copy) / seconds) / 2
         return Snapshot(slot.cached.tobytes(), copy, tuple(slot.checkpoints))
-
-    def _take_read(self, disk: DiskCache) -> None:
-        for snapshot in disk.take_read():
-            self._ram.add(snapshot)
 
     def _evicted(self, snapshot: Snapshot) -> None:
         if self._disk:

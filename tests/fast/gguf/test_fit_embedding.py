@@ -24,7 +24,7 @@ def allocated(path: Path, context_length: int) -> dict[str, int]:
     model = Model(path, 0, lambda _fraction: True, log)
     context = EmbeddingContext(model, context_length, TEXTS, 1, 1)
     sizes = {buffer.kind: buffer.size_bytes for buffer in offload.buffers(log.infos)}
-    sizes["output"] = context.logits_bytes
+    sizes["output"] = context.unlisted_bytes
     context.close()
     model.close()
     return sizes
