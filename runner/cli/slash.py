@@ -104,6 +104,7 @@ _COMMANDS: dict[str, Callable[[Conversation, str], Coroutine[Any, Any, None]]] =
     "/load": _load,
     "/bye": _bye,
     "/exit": _bye,
+    "/quit": _bye,
     "/?": _help,
     "/help": _help,
 }
