@@ -179,7 +179,8 @@ def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Pl
         elif outcome is not None:
             return outcome
     length, _, need_bytes = shapes[-1]
-    return last_resort or Refusal(_too_large(need_bytes, length, machine))
+    held_bytes = sum(each.memory_bytes for each in residents)
+    return last_resort or Refusal(_too_large(need_bytes, length, machine, held_bytes))
 
 
 def _place_in(pool: _Pool, shapes: Sequence[tuple[int, int, int]]) -> Placement | Wait | None:
@@ -253,10 +254,10 @@ def _kv_cap_bytes(header: Header, machine: Machine) -> int:
     return min(machine.ram_total_bytes // 8, max(2**30, header.weights_bytes))
 
 
-def _too_large(need: int, context_length: int, machine: Machine) -> str:
+def _too_large(need: int, context_length: int, machine: Machine, held_bytes: int) -> str:
     free = f"{_size(machine.ram_available_bytes)} of {_size(machine.ram_total_bytes)} are available"
     if machine.budget_bytes is not None and machine.budget_bytes < machine.ram_available_bytes:
-        free = f"memory_budget leaves {_size(machine.budget_bytes)}"
+        free = f"memory_budget is {_size(machine.budget_bytes + held_bytes)}"
     return f"needs {_size(need)} of memory with a context of {context_length} tokens; {free}"
 
 

@@ -90,7 +90,12 @@ def test_a_budget_limits_what_memory_would_allow(tiny: Demand) -> None:
     demand = wanting(tiny, Wish(slots=1))
     short = replace(ROOMY, budget_bytes=need(demand) - 1, gpu_names=("CUDA0",), gpu_available_bytes=8 * GB)
     refused = place(demand, short, [])
-    assert isinstance(refused, Refusal) and "memory_budget leaves" in refused.reason
+    assert isinstance(refused, Refusal) and "memory_budget is" in refused.reason
+    # What is loaded could go, itself included for a larger context: it is the whole budget that is too small.
+    budget_bytes = need(demand) // 2
+    loaded = Resident("another", budget_bytes + 10**6, idle_s=1.0)
+    refused = place(demand, replace(ROOMY, budget_bytes=-(10**6)), [loaded])
+    assert isinstance(refused, Refusal) and refused.reason.endswith(f"{budget_bytes / 1e6:.0f} MB")
     assert isinstance(place(demand, replace(short, budget_bytes=need(demand)), []), Placement)
 
 
