@@ -101,13 +101,16 @@ def _configuration() -> Iterator[str]:
     yield "`nybble config set KEY VALUE` writes to `config.toml`. Durations look like `30s`, `5m` or `1h30m`;"
     yield "a number without a unit is seconds. Sizes look like `4GiB` or `500MB`; a number without a unit is"
     yield "bytes. An unknown key, or a value that makes no sense, is an error.\n"
+    yield "**The daemon has the settings that it was started with.** `nybble stop --daemon` ends it, and the next"
+    yield "command starts one with those of now.\n"
     yield "| key | environment | default | |\n|---|---|---|---|"
     for key in KEYS.values():
         secret = " Not shown by `nybble config`." if key.name in SECRET_KEYS else ""
         default = key.spelled(getattr(Settings(), key.field))
         yield f"| `{key.name}` | `{key.variable}` | `{default}` | {key.sentence}{secret} |"
     yield "\n## One model\n"
-    yield "A table named after a model holds what counts for it alone, whatever the settings above say:\n"
+    yield "A table named after a model holds what counts for it alone, whatever the settings above say."
+    yield "`nybble config set KEY VALUE --model NAME` writes it:\n"
     yield '```toml\nkeep_alive = "10m"\n\n[models."smollm2:135m"]\nkeep_alive = -1\nkv_type = "q8_0"\n```\n'
     yield f"It may hold {', '.join(f'`{name}`' for name in MODEL_KEYS)}. Two names of the same weights may"
     yield "differ in the types of the KV cache, flash attention and the draft model: then both are loaded, if"
