@@ -38,6 +38,18 @@ def answers() -> Answer:
     return answer
 
 
+def end_of(requests: BinaryIO) -> threading.Event:
+    """Set at the end of `requests`: nobody waits for this process any more."""
+    ended = threading.Event()
+
+    def read() -> None:
+        requests.read()
+        ended.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    return ended
+
+
 def end_with_parent(requests: BinaryIO) -> None:
     """From now on the end of `requests` ends this process at once: nobody waits for it any more."""
 

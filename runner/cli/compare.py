@@ -96,7 +96,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
     Stopped or killed, the same command goes on where it was.
     """
     fields = {
-        "name": _as_named(name),
+        "name": name,
         "quants": _listed("--quants", quants),
         "reference": reference,
         "intent": intent,
@@ -137,17 +137,12 @@ async def _compare(session: Session, request: CompareRequest, chats: bool, json:
 
 
 def _request(fields: dict[str, Any]) -> CompareRequest:
+    from runner.cli.jobs import as_request
     from runner.wire.compare import CompareRequest, Intent
 
     if fields["intent"] not in (intents := get_args(Intent)):
         raise typer.BadParameter(f"--intent expects one of {', '.join(intents)}")
-    return CompareRequest.model_validate(fields)
-
-
-def _as_named(name: str) -> str:
-    from runner.cli.jobs import as_request
-
-    return as_request(name)
+    return CompareRequest.model_validate({**fields, "name": as_request(fields["name"])})
 
 
 def _one_of(chosen: dict[str, bool], default: str) -> str:

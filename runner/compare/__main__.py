@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import threading
-from typing import BinaryIO
 
 from modelstore.errors import NybbleError
 from modelstore.progress import Cancelled
-from native.stdio import take_stdin, take_stdout
+from native.stdio import end_of, take_stdin, take_stdout
 from runner.compare.order import Order, Talk
 from runner.wire.base import ErrorBody
 from runner.wire.compare import CompareEvent
@@ -28,8 +26,7 @@ def main() -> None:
     line = orders.readline()
     if not line:
         return
-    cancelled = threading.Event()
-    threading.Thread(target=_watch, args=(orders, cancelled), daemon=True).start()
+    cancelled = end_of(orders)
 
     def say(event: CompareEvent) -> None:
         try:
@@ -65,11 +62,6 @@ def _run(line: bytes, talk: Talk) -> None:
             status=500,
         )
         talk.say(ErrorEvent(error=body))
-
-
-def _watch(orders: BinaryIO, cancelled: threading.Event) -> None:
-    orders.read()
-    cancelled.set()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from runner.compare.memory import header_of
 from runner.compare.passages import Source
 from runner.compare.quality import NO_KLD, summarize_alone, text_bits
 from runner.compare.questions import answer, exercise_questions, in_chat, in_groups
-from runner.compare.reference import Reference, chat_of
+from runner.compare.reference import Reference
+from runner.compare.rendering import Chat
 from runner.compare.scoring import Scorer
 from runner.compare.task import Task
 from runner.compare.variant import Variant
@@ -72,7 +73,7 @@ def _blocks(task: Task, scorer: Scorer, reference: Reference) -> Sequence[Block]
 
 def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
     """None without a chat template that works."""
-    chat = chat_of(scorer.loaded[0], header_of(variant))
+    chat = Chat.of(scorer.loaded[0], header_of(variant))
     if chat is None:
         return []
     questions = exercise_questions(plan.answering(task.order.request))

@@ -40,7 +40,7 @@ class Reference:
         self._refuse_if_too_large()
         with self._running(None) as scorer:
             self.key = self._key(scorer.loaded[0], header.chat_template)
-            chat = chat_of(scorer.loaded[0], header)
+            chat = Chat.of(scorer.loaded[0], header)
             source = Source(task.order.request, chat, task.evidence, self.key, self.report)
             task.talk.progress("writing answers", variant.name)
             self.passages = source.passages(scorer)
@@ -115,10 +115,3 @@ class Reference:
         written = sum(len(each.tokens) for each in answers)
         self._task.outlook.took("answering", written, time.perf_counter() - started)
         return answers
-
-
-def chat_of(loaded: Loaded, header: Header) -> Chat | None:
-    """None for a file without a chat template."""
-    if not header.chat_template:
-        return None
-    return Chat(header.chat_template, loaded.bos_text, loaded.eos_text, tuple(loaded.control_tokens))

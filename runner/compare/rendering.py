@@ -8,7 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from modelstore.header import Header
 from runner.compare.blocks import Tokenizer
+from runner.compare.scoring import Loaded
 from runner.errors import TemplateFailed
 from runner.prep.pool import Prep
 from runner.prompts import RenderJob
@@ -28,6 +30,13 @@ class Chat:
     bos_text: str
     eos_text: str
     control_tokens: tuple[str, ...]
+
+    @classmethod
+    def of(cls, loaded: Loaded, header: Header) -> Chat | None:
+        """None for a file without a chat template."""
+        if not header.chat_template:
+            return None
+        return cls(header.chat_template, loaded.bos_text, loaded.eos_text, tuple(loaded.control_tokens))
 
     def job(self, *contents: str) -> RenderJob:
         """`contents` are what user and assistant say in turn."""

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from typing import Any, BinaryIO
+from typing import Any
 
 from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
@@ -30,9 +29,7 @@ from runner.compare.fit.workshop import Workshop
 def main() -> None:
     answer, requests = stdio.answers(), stdio.take_stdin()
     order = Order.parse(json.loads(requests.readline()))
-    cancelled = threading.Event()
-    threading.Thread(target=_end_with_parent, args=(requests, cancelled), daemon=True).start()
-
+    cancelled = stdio.end_of(requests)
     try:
         with order.source.open("rb") as stream:
             header = read_header(stream, order.source.stat().st_size)
@@ -54,11 +51,6 @@ def _made(shop: Workshop) -> dict[str, Any]:
     answer = {"notes": sentences(order, mixed), "recipe": recipe(order, mixed)}
     mixed.kept.file.replace(order.destination)
     return answer
-
-
-def _end_with_parent(requests: BinaryIO, cancelled: threading.Event) -> None:
-    requests.read()
-    cancelled.set()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from modelstore.header import Header
 from runner.compare.answers import AnswerPlan, answer_blocks
 from runner.compare.block import Block
 from runner.compare.blocks import Window, block
@@ -46,18 +47,17 @@ class Passages:
         return max(len(each.tokens) for each in [*self.calibration, *self.deciding])
 
 
-def gather(scorer: Scorer, template: str | None, chunks: int, window_tokens: int, report: Report) -> Passages:
+def gather(scorer: Scorer, header: Header, chunks: int, window_tokens: int, report: Report) -> Passages:
     """A model that chats is calibrated on its own answers, and any other on the texts that come with nybble;
     the other kind of text, for the latter what it makes of beginnings, is only for deciding."""
     window = Window(min(_WINDOW.length, window_tokens), _WINDOW.context)
     fixed = fixed_blocks(scorer, window, 2 * chunks)
-    if template is None:
+    chat = Chat.of(scorer.loaded[0], header)
+    if chat is None:
         calibration, same = halves(fixed)
         other = _continued(scorer, same)
         kinds = {"texts of all kinds": same, "its own continuations": other}
     else:
-        loaded = scorer.loaded[0]
-        chat = Chat(template, loaded.bos_text, loaded.eos_text, tuple(loaded.control_tokens))
         answers = list(answer_blocks(scorer, chat, AnswerPlan.of(2 * chunks, _SEED), report))
         calibration, same = halves(answers)
         kinds = {"its own answers": same, "texts of all kinds": fixed[: len(fixed) // 2]}

@@ -61,7 +61,7 @@ class Workshop:
             def report(done: int, wanted: int) -> None:
                 self.say("writing answers to measure with", None, done, wanted)
 
-            return gather(scorer, self.header.chat_template, chunks, most, report)
+            return gather(scorer, self.header, chunks, most, report)
 
     def record(self, passages: Passages, blocks: Sequence[Block]) -> None:
         """What the source says of `blocks`, kept for all candidates."""
