@@ -78,10 +78,9 @@ class RecordFile:
         return KeptBlock(np.frombuffer(data, ROW), place.kld_at)
 
     def _check(self, line: bytes) -> None:
-        try:
-            found = json.loads(line)
-        except ValueError as error:
-            raise RecordUnusable("the reference's record is damaged") from error
+        found = _parsed(line)
+        if found is None:
+            raise RecordUnusable("the reference's record is damaged")
         if found != self._header:
             what = "vocabulary" if found.get("format") == _FORMAT else "format"
             raise RecordUnusable(f"the reference's record has another {what}")
@@ -111,10 +110,10 @@ class RecordFile:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
-        fields: dict[str, Any] = json.loads(line)
+        fields = json.loads(line)
     except ValueError:
         return None
-    return fields
+    return fields if isinstance(fields, dict) else None
 
 
 def _digest(tokens: Sequence[int], first_scored: int) -> str:

@@ -176,6 +176,7 @@ def test_a_record_of_something_else_is_refused(tmp_path: Path) -> None:
     for tokens, first_scored in (([1, 2, 4], 1), ([1, 2, 3], 2)):
         with pytest.raises(RecordUnusable, match="of these tokens"):
             RecordFile(path, [1.1], "vocabulary").read(0, tokens, first_scored)
-    path.write_bytes(b"\x93NUMPY")
-    with pytest.raises(RecordUnusable, match="damaged"):
-        RecordFile(path, [1.1], "vocabulary")
+    for damaged in (b"\x93NUMPY", b"[]\n"):
+        path.write_bytes(damaged)
+        with pytest.raises(RecordUnusable, match="damaged"):
+            RecordFile(path, [1.1], "vocabulary")
