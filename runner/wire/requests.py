@@ -137,7 +137,7 @@ class QuantizeRequest(Wire):
     force: bool = False
     imatrix: str | None = None
     prune_layers: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list, max_length=1024)
-    budget_bytes: int | None = Field(None, ge=1)
+    budget_bytes: int | None = Field(None, ge=1, le=2**63 - 1)
     min_tps: float | None = Field(None, gt=0)
     effort: Literal["quick", "standard", "deep"] = "standard"
 

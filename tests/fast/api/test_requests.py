@@ -195,6 +195,7 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (V1_CHAT, b"{", "invalid JSON"),
     (OURS, b"{", "invalid JSON"),
     (OURS, b'{"model": "tiny", "keep_alive_s": NaN}', "keep_alive_s: "),
+    ("/nybble/quantize", {"name": "tiny", "budget_bytes": 10**400}, "budget_bytes: "),
     (GENERATE, {"model": None}, "model: "),
     (GENERATE, {"model": 5}, "model: "),
     (GENERATE, {"prompt": ["Hi"]}, "prompt: "),
