@@ -68,20 +68,25 @@ OUTSIDE = [
 
 @pytest.mark.parametrize(("kind", "source"), INSIDE)
 def test_inside(kind: str, source: str) -> None:
-    check(kind, source)
+    assert refusal(kind, source) is None
 
 
 @pytest.mark.parametrize(("kind", "source", "problem"), OUTSIDE)
 def test_outside(kind: str, source: str, problem: str) -> None:
-    with pytest.raises(InvalidConstraint) as raised:
-        check(kind, source)
-    assert problem in raised.value.message
-    assert raised.value.status == 400
+    refused = refusal(kind, source)
+    assert refused and problem in refused.message
+    assert refused.status == 400
 
 
 @given(st.sampled_from(["json_schema", "regex", "lark", "gbnf"]), st.text('(){}[]"/\\|:=a0,9\n#?'))
 def test_nothing_but_the_limits_is_an_error(kind: str, source: str) -> None:
+    refused = refusal(kind, source)
+    assert refused is None or "limit" in refused.message or kind == "json_schema"
+
+
+def refusal(kind: str, source: str) -> InvalidConstraint | None:
     try:
         check(kind, source)
     except InvalidConstraint as error:
-        assert "limit" in error.message or kind == "json_schema"
+        return error
+    return None

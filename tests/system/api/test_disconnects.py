@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -32,6 +33,11 @@ def client(served: Daemon) -> Iterator[httpx.Client]:
         yield client
 
 
+def wait_until_busy(client: httpx.Client) -> None:
+    while not busy_slots(client):
+        pass
+
+
 def assert_free(client: httpx.Client, within_s: float = FREE_S) -> None:
     left_s = time.monotonic()
     while busy_slots(client):
@@ -49,10 +55,13 @@ def test_in_decode_of_a_stream(client: httpx.Client, path: str, body: dict[str, 
 
 
 @pytest.mark.parametrize(("path", "body"), [("/api/chat", OLLAMA), ("/v1/chat/completions", OPENAI)])
-def test_in_a_whole_answer(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
-    impatient = httpx.Client(base_url=client.base_url, trust_env=False, timeout=0.2)
-    with impatient, pytest.raises(httpx.ReadTimeout):
-        impatient.post(path, json=body | {"stream": False})
+async def test_in_a_whole_answer(client: httpx.Client, path: str, body: dict[str, Any]) -> None:
+    async with httpx.AsyncClient(base_url=client.base_url, trust_env=False, timeout=20) as leaving:
+        answer = asyncio.create_task(leaving.post(path, json=body | {"stream": False}))
+        await asyncio.to_thread(wait_until_busy, client)
+        answer.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answer
     assert_free(client)
 
 

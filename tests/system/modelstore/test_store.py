@@ -1,7 +1,7 @@
 import os
 import shutil
 import stat
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
 
@@ -316,18 +316,18 @@ def test_too_little_space_is_told_with_both_numbers(store: Store) -> None:
 def test_one_partial_has_one_writer(store: Store) -> None:
     digest = Digest("0" * 64)
     cancelled = Event()
-    with store.blobs.exclusive(digest.hex, Event()):
-        waiting = threading.Thread(target=_expect_cancelled, args=(store, digest, cancelled))
-        waiting.start()
-        cancelled.set()
-        waiting.join()
-    with store.blobs.exclusive(digest.hex, Event()):
-        pass
 
+    def write() -> None:
+        with store.blobs.exclusive(digest.hex, cancelled):
+            pass
 
-def _expect_cancelled(store: Store, digest: Digest, cancelled: Event) -> None:
-    with pytest.raises(Cancelled), store.blobs.exclusive(digest.hex, cancelled):
-        pass
+    with ThreadPoolExecutor() as others:
+        with store.blobs.exclusive(digest.hex, Event()):
+            waiting = others.submit(write)
+            cancelled.set()
+            assert isinstance(waiting.exception(), Cancelled)
+        cancelled.clear()
+        assert others.submit(write).exception() is None
 
 
 def test_reports_come_at_most_ten_times_a_second() -> None:

@@ -69,6 +69,7 @@ async def test_names_and_errors_stay_text_everywhere_they_are_shown(fake_daemon:
         await type_in(pilot, "[/b]")
         await pilot.press("enter", "d")
         await shows(pilot, "Delete “chat [@click")
+        assert len(fake_daemon.history.list()) == 2 and pilot.app.is_running, "no name was obeyed"
 
 
 async def test_markdown_of_any_shape_ends_nothing(fake_daemon: FakeDaemon) -> None:
@@ -98,3 +99,4 @@ async def test_a_long_line_does_not_hold_up_the_keys(fake_daemon: FakeDaemon) ->
         await until(pilot, lambda: desk_of(pilot).state.turn is None and desk_of(pilot).state.messages)
         await type_in(pilot, "still here")
         await shows(pilot, "still here")
+        assert desk_of(pilot).state.messages[-1].content == "x" * 200_000
