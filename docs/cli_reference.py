@@ -101,8 +101,8 @@ def _configuration() -> Iterator[str]:
     yield "`nybble config set KEY VALUE` writes to `config.toml`. Durations look like `30s`, `5m` or `1h30m`;"
     yield "a number without a unit is seconds. Sizes look like `4GiB` or `500MB`; a number without a unit is"
     yield "bytes. An unknown key, or a value that makes no sense, is an error.\n"
-    yield "**The daemon has the settings that it was started with.** `nybble stop --daemon` ends it, and the next"
-    yield "command starts one with those of now.\n"
+    yield "**The daemon has the settings that it was started with.** `nybble stop --daemon` ends it, and the"
+    yield "next command starts one with those of now.\n"
     yield "| key | environment | default | |\n|---|---|---|---|"
     for key in KEYS.values():
         secret = " Not shown by `nybble config`." if key.name in SECRET_KEYS else ""
