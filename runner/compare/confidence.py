@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.compare.clusters import resampled_weights
 from runner.compare.decide import decide
 from runner.compare.lineup import Candidate, Figure, Lineup
 from runner.compare.wish import Wish
@@ -23,14 +24,33 @@ def resampled_choices(lineup: Lineup, wish: Wish, resamples: int) -> Counter[str
     """How often each name, or nothing, is chosen. The same at every call."""
     generator = np.random.default_rng(_SEED)
     draws = generator.standard_normal((resamples, 3 * len(lineup.candidates) + 1))
-    return Counter(_choice(lineup, wish, row) for row in draws)
+    texts = max((len(each.bits) for each in lineup.candidates), default=0)
+    # All models are asked for the same ones.
+    asked = [np.repeat(np.arange(texts), times) for times in _times_drawn(texts, resamples)]
+    return Counter(_choice(lineup, wish, *each) for each in zip(draws, asked, strict=True))
 
 
-def _choice(lineup: Lineup, wish: Wish, draw: NDArray[np.float64]) -> str | None:
+def _times_drawn(texts: int, resamples: int) -> NDArray[np.int64]:
+    """(resamples, texts)"""
+    if not texts:
+        return np.zeros((resamples, 0), np.int64)
+    return resampled_weights(texts, resamples).astype(np.int64)
+
+
+def _choice(lineup: Lineup, wish: Wish, draw: NDArray[np.float64], texts: NDArray[np.int64]) -> str | None:
     parts = draw[:-1].reshape(-1, 3)
-    drawn = [_drawn(each, part, float(draw[-1])) for each, part in zip(lineup.candidates, parts, strict=True)]
+    drawn = [
+        _asked(_drawn(each, part, float(draw[-1])), texts)
+        for each, part in zip(lineup.candidates, parts, strict=True)
+    ]
     choice = decide(replace(lineup, candidates=tuple(drawn)), wish).choice
     return choice.name if choice else None
+
+
+def _asked(candidate: Candidate, texts: NDArray[np.int64]) -> Candidate:
+    if len(candidate.bits) != len(texts):
+        return candidate
+    return replace(candidate, bits=tuple(candidate.bits[place] for place in texts))
 
 
 def _drawn(candidate: Candidate, normal: NDArray[np.float64], common: float) -> Candidate:

@@ -222,7 +222,11 @@ def test_the_same_texts_tell_models_apart_whose_errors_overlap() -> None:
     for changes, expected in (((0.98, 0.985, 0.975), "12B Q3_K_M"), ((0.5, 1.44, 1.0), "8B Q6_K")):
         larger, smaller = map(variant, rows)
         bits = [bits * changes[place % 3] for place, bits in enumerate(texts)]
-        assert _pick([_of_texts(larger, bits), _of_texts(smaller, texts)], wish("best", 8)) == expected
+        found, _ = recommend([_of_texts(larger, bits), _of_texts(smaller, texts)], [], wish("best", 8))
+        assert found.choice == expected
+        # z is 3.4 in the first case: of texts drawn anew some say less.
+        assert found.confidence is not None and 0.8 < found.confidence
+        assert (found.confidence < 1) == (expected == "12B Q3_K_M")
 
 
 def _of_texts(row: VariantResult, bits: Sequence[float]) -> VariantResult:
