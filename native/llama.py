@@ -187,6 +187,11 @@ class Model:
             if api.llama_vocab_is_control(self._vocab, token):
                 yield self.token_text(token)
 
+    @functools.cached_property
+    def longest_token_characters(self) -> int:
+        """No token stands for more characters of a text."""
+        return max(len(self.token_text(token)) for token in range(self.vocabulary_size))
+
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool = True) -> list[int]:
         """Tokens of `text`. `add_special` adds what the model wants at the start (BOS); `parse_special` reads
         spellings of control tokens as these tokens. Raises LlamaError."""

@@ -31,6 +31,9 @@ from runner.worker.speculate import Speculation
 if TYPE_CHECKING:
     from native.vocabulary import VocabularyReading
 
+# For each token of the context: few texts have tokens so long, and finding out how long they get takes time.
+_MANY_CHARACTERS = 16
+
 
 class Engine:
     """Runs the requests of one model. Single-threaded: the thread that made it owns it."""
@@ -62,6 +65,7 @@ class Engine:
     def submit(self, request: Generate) -> None:
         """Queue a request; a bad one is reported as failed by the next step."""
         try:
+            self._check_size(request)
             tokens = self._tokenize(request)
             if len(tokens) + request.room_tokens > self._context_length:
                 raise self._too_long(len(tokens))
@@ -106,6 +110,16 @@ class Engine:
 
     # From request to sequence
 
+    def _check_size(self, request: Generate) -> None:
+        """Refuse, unread, what cannot fit: reading megabytes takes seconds, in which nobody gets a token.
+        Requests that ask for more room than there is want their prompt counted."""
+        characters = sum(map(len, request.prompt))
+        is_counted = request.room_tokens >= self._context_length
+        if not is_counted and characters > _MANY_CHARACTERS * self._context_length:
+            least_tokens = characters // self._model.longest_token_characters
+            if least_tokens > self._context_length:
+                raise self._too_long(least_tokens, "at least ")
+
     def _tokenize(self, request: Generate) -> list[int]:
         tokens: list[int] = []
         for index, segment in enumerate(request.prompt):
@@ -146,9 +160,9 @@ class Engine:
                 sequence.picker.close()
                 self._outcome.failed(error.of(sequence.request_id))
 
-    def _too_long(self, prompt_tokens: int) -> Refused:
+    def _too_long(self, prompt_tokens: int, how: str = "") -> Refused:
         return Refused(
-            f"the prompt has {prompt_tokens} tokens and the context {self._context_length}",
+            f"the prompt has {how}{prompt_tokens} tokens and the context {self._context_length}",
             "context_length_exceeded",
             "shorten it, or ask for a larger context (`num_ctx`, `context_length`)",
             prompt_tokens,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,6 +156,16 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: E
     assert (failed.status, failed.code) == (400, "context_length_exceeded")
     assert "512" in failed.message
     assert engine.is_idle
+
+
+def test_megabytes_that_cannot_fit_are_refused_unread(engine: Engine) -> None:
+    """The tokenizer takes minutes for as many blanks."""
+    started = time.monotonic()
+    engine.submit(Generate("blanks", (" " * 2**22,), GREEDY))
+    (failed,) = engine.step().failed
+    assert time.monotonic() - started < 2
+    assert (failed.status, failed.code, failed.context_length) == (400, "context_length_exceeded", 512)
+    assert f"at least {failed.prompt_tokens} tokens" in failed.message
 
 
 @pytest.mark.parametrize("steps_before", [0, 1, 2, 8])
