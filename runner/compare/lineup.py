@@ -15,8 +15,9 @@ from runner.compare.clusters import Clusters, mean, normal_of
 from runner.compare.mcnemar import discordant, p_value
 from runner.compare.plausible import IMPLAUSIBLE
 from runner.compare.tiers import upper
+from runner.compare.vary import CONTEXT_LENGTH
 from runner.compare.wish import Wish
-from runner.wire.compare import ALL_TASKS, Estimate, Memory, Speed, SpeedAt, VariantResult
+from runner.wire.compare import ALL_TASKS, Estimate, Speed, SpeedAt, VariantResult
 
 Ruler = Literal["kld", "bits_per_byte"]
 
@@ -128,7 +129,7 @@ def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
     return Candidate(
         name=variant.name,
         size_bytes=variant.size_bytes,
-        memory=_memory(variant.memory, wish.context),
+        memory=_memory(variant, wish.context),
         loss=_loss(variant, ruler),
         worst=_worst(variant, wish, ruler),
         time_s=_time_s(speed, first),
@@ -180,14 +181,15 @@ def _problem(variant: VariantResult) -> str | None:
     return forbidding[0] if forbidding else None
 
 
-def _memory(memory: Memory | None, context: int) -> dict[int, int]:
-    """Predicted, and what a real load took beyond that; empty if nothing is known."""
+def _memory(variant: VariantResult, context: int) -> dict[int, int]:
+    """Predicted, and what a real load took beyond that; empty if nothing is known. A variant with a context
+    of its own takes the same in whatever context is wanted."""
+    memory = variant.memory
     if memory is None:
         return {}
     surplus = max(0, (memory.measured_bytes or 0) - memory.total_bytes)
-    return {
-        length: size + surplus for length, size in {**memory.at_context, context: memory.total_bytes}.items()
-    }
+    others = {} if CONTEXT_LENGTH in variant.settings else memory.at_context
+    return {length: size + surplus for length, size in {**others, context: memory.total_bytes}.items()}
 
 
 def _loss(variant: VariantResult, ruler: Ruler) -> Figure | None:

@@ -81,7 +81,7 @@ def _loaded(
     free_bytes: float = memory().available_bytes
     for variant in variants:
         need_bytes = predicted(header_of(variant), variant.engine).total_bytes
-        if not engines and need_bytes > free_bytes:
+        if not engines and not variant.engine.gpu_layers and need_bytes > free_bytes:
             raise DoesNotFit(
                 f"{clean_name(variant.name)} needs {need_bytes / 1e9:.1f} GB of memory, and"
                 f" {free_bytes / 1e9:.1f} GB are free",

@@ -10,13 +10,13 @@ from modelstore.kv_types import KV_TYPES
 from runner.compare.variant import Engine
 from runner.text import clean_name
 
-SPECULATION = "speculation"
-_MOST = {"context_length": 2**24, "threads": 4096}
+CONTEXT_LENGTH, SPECULATION = "context_length", "speculation"
+_MOST = {CONTEXT_LENGTH: 2**24, "threads": 4096}
 _WORDS = {"kv_type": KV_TYPES, "flash_attention": ("on", "off"), SPECULATION: ("on", "off")}
 _TITLES = {
     "kv_type": "KV {}",
     "flash_attention": "flash attention {}",
-    "context_length": "context {}",
+    CONTEXT_LENGTH: "context {}",
     "threads": "threads {}",
     SPECULATION: "speculation {}",
 }
@@ -41,7 +41,7 @@ class Way:
             return replace(engine, flash_attention=self.value == "on")
         if self.setting == "threads":
             return replace(engine, threads=int(self.value))
-        if self.setting == "context_length":
+        if self.setting == CONTEXT_LENGTH:
             return replace(engine, context_length=int(self.value))
         return engine
 
