@@ -37,18 +37,16 @@ class Child:
             limit=_LINE_LIMIT_BYTES,
         )
         started = cls(process)
-        is_ready = False
         try:
             await asyncio.wait_for(started._answer(), START_DEADLINE_S)
-            is_ready = True
-        except (TimeoutError, EOFError) as error:
+        except BaseException as error:
+            await started.end()
+            if not isinstance(error, TimeoutError | EOFError):
+                raise
             raise WorkerFailed(
                 "the process that reads templates and grammars did not start",
                 hint="`nybble logs` shows what it said",
             ) from error
-        finally:
-            if not is_ready:
-                await started.end()
         return started
 
     @property
@@ -100,15 +98,12 @@ class WarmChild:
         process, WorkerFailed if no child can be started."""
         async with self._turn:
             asked = await self._ready()
-            answered = False
             try:
-                answer = await asyncio.wait_for(asked.ask(question(asked)), self._deadline_s)
-                answered = True
-                return answer
-            finally:
+                return await asyncio.wait_for(asked.ask(question(asked)), self._deadline_s)
+            except BaseException:
                 # Also when the caller is cancelled: the next one who asks would get this answer.
-                if not answered:
-                    await self._drop()
+                await self._drop()
+                raise
 
     async def close(self) -> None:
         async with self._turn:
