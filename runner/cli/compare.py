@@ -65,7 +65,10 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         typer.Option("--domains", metavar="D,D", help="Kinds of text that count: code,math,German."),
     ] = None,
     context: Annotated[
-        int, typer.Option("--context", metavar="N", min=256, help="Tokens the model is to be used with.")
+        int,
+        typer.Option(
+            "--context", metavar="N", min=256, max=2**24, help="Tokens the model is to be used with."
+        ),
     ] = 4096,
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Your own text. It stays on this computer.")

@@ -31,7 +31,7 @@ class CompareRequest(Wire):
     reference: str | None = None
     intent: Intent = "balanced"
     domains: list[str] = Field(default_factory=list)
-    context: int = Field(4096, ge=256)
+    context: int = Field(4096, ge=256, le=2**24)
     effort: Effort = "quick"
     measure: Literal["all", "quality", "speed"] = "all"
     chunks: int | None = Field(None, ge=1)

@@ -89,6 +89,7 @@ def test_ones_own_chats_are_the_text_only_when_asked_for(fake: FakeDaemon, tmp_p
         ("x --vary kv_type", "--vary looks like"),
         ("x --text no-such-file", "cannot read no-such-file"),
         ("x --context 1", "256"),
+        ("x --context 4294967552", "16777216"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_measured(fake: FakeDaemon, arguments: str, says: str) -> None:
