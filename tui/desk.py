@@ -173,7 +173,6 @@ class Desk:
             self.compare_as(replace(self.state.comparing, error=body))
         finally:
             self.compare_as(replace(self.state.comparing, is_running=False))
-        await self.refresh_comparisons()
 
     async def _text(self, choice: str) -> str | None:
         if choice == CHATS:

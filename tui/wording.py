@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner import wire
+from runner.readout.numbers import percent
 from runner.text import clean, clean_name, in_line
 from tui.keys import first_key
 from tui.state import Pull, State, Turn
@@ -40,7 +41,7 @@ def model_facts(model: wire.ModelInfo) -> str:
 
 def turn_state(turn: Turn) -> str:
     """What an answer is doing now, in a few words."""
-    share = "" if turn.fraction is None else f" {turn.fraction:.0%}"
+    share = "" if turn.fraction is None else f" {percent(turn.fraction)}"
     if turn.phase == "loading":
         return f"loading{share}"
     if turn.phase == "prefill":
@@ -110,7 +111,7 @@ def pull_line(pull: Pull) -> str:
     parts = [clean_name(pull.phase)]
     if pull.fraction is not None:
         parts.append(bar(pull.fraction))
-        parts.append(f"{pull.fraction:.0%} of {size(pull.total_bytes or 0)}")
+        parts.append(f"{percent(pull.fraction)} of {size(pull.total_bytes or 0)}")
     elif pull.completed_bytes:
         parts.append(size(pull.completed_bytes))
     if pull.bytes_per_s is not None:

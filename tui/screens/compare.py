@@ -65,8 +65,10 @@ class CompareScreen(Screen[None]):
         self.set_class(now.shown is None, "-setup")
         self._setup.show(state)
         self._view.show(now)
-        if before.is_running and not now.is_running and not self.is_current:
-            self._tell_the_end(now)
+        if before.is_running and not now.is_running:
+            self.run_worker(self._desk.refresh_comparisons(), group="refresh")
+            if not self.is_current:
+                self._tell_the_end(now)
         if (before.shown is None) != (now.shown is None):
             self._enter()
         self.refresh_bindings()

@@ -213,14 +213,19 @@ def _spaced(lines: list[Line]) -> list[Line]:
 
 def _course(comparing: Comparing, course: Course) -> Content:
     """How far it is, or how it ended."""
+    goes_on = f"{first_key('compare.run')} goes on from here; nothing measured is lost."
+    if not course.variants:
+        goes_on = (
+            f"{first_key('compare.run')} tries again, {first_key('result.back')} goes back to change it."
+        )
     if comparing.error is not None:
         reason, hint = failure(comparing.error)
         lines = [Content(f"✕ {reason}").stylize("$text-error")]
         lines += [Content(f"hint: {hint}").stylize("$foreground-muted")] if hint else []
-        lines.append(Content(f"{first_key('compare.run')} goes on from here; nothing measured is lost."))
+        lines.append(Content(goes_on))
         return Content("\n").join(lines)
     if not comparing.is_running:
-        return Content(f"Stopped. {first_key('compare.run')} goes on from here; nothing measured is lost.")
+        return Content(f"Stopped. {goes_on}")
     share = progress_share(course)
     words = [bar(share)] if share is not None else []
     return Content("  ".join([*words, progress_words(course)])).stylize("$text-accent")

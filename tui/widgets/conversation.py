@@ -15,7 +15,7 @@ from runner import wire
 from tui.desk import Desk
 from tui.state import Progressing, State, Turn
 from tui.turn import Heard, hear
-from tui.widgets.messages import STOPPED, Answer, UserMessage, shown
+from tui.widgets.messages import NOT_KEPT, STOPPED, Answer, UserMessage, shown
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 from tui.wording import decode_tps, notice, progress, short_model, usage
@@ -140,17 +140,19 @@ class Conversation(Vertical):
                 await asyncio.wait({hearing, stopping})
 
     async def _keep(self, heard: Heard, model: str, answer: Answer) -> None:
-        is_partial = heard.done is None
+        is_kept = False
         if heard.text:
+            is_partial = heard.done is None
             message = wire.SessionMessage(
                 role="assistant", content=heard.text, model=model, is_partial=is_partial
             )
-            await self._desk.keep(message)
+            is_kept = await self._desk.keep(message)
         if heard.error is not None:
             await self.transcript.add_failure(heard.error)
         await self._desk.refresh_loaded()
         if heard.done is None:
-            answer.show_footer(STOPPED if heard.text else "stopped before the first word")
+            ended = STOPPED if is_kept else NOT_KEPT
+            answer.show_footer(ended if heard.text else "stopped before the first word")
             return
         self._desk.change(replace(self._desk.state, decode_tps=decode_tps(heard.done)))
         loaded = self._desk.state.current_loaded

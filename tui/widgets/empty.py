@@ -31,7 +31,9 @@ class EmptyState(Static, can_focus=True):
         if self._can_pull != (state.pull is None):
             self._can_pull = state.pull is None
             self.refresh_bindings()
-        self.update(Content("\n").join([Content(_LOGO).stylize("bold $primary"), Content(), *_lines(state)]))
+        self.update(
+            Content("\n").join([Content(_LOGO).stylize("bold $text-primary"), Content(), *_lines(state)])
+        )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         return self._can_pull or action != "pull_first"
@@ -87,7 +89,8 @@ def _keys(meanings: dict[str, str]) -> list[Content]:
     key_width = max(len(name) for name in names.values())
     width = max(len(meaning) for meaning in meanings.values())
     return [
-        Content(names[id].ljust(key_width)).stylize("bold $accent") + Content(f"  {meaning.ljust(width)}")
+        Content(names[id].ljust(key_width)).stylize("bold $text-accent")
+        + Content(f"  {meaning.ljust(width)}")
         for id, meaning in meanings.items()
     ]
 

@@ -59,5 +59,5 @@ class KeyLine(Horizontal):
 
     def _spelled(self, binding: Binding) -> Content:
         press = Style.from_meta({"@click": f"app.simulate_key({binding.key!r})"})
-        key = Content(self.app.get_key_display(binding)).stylize("bold $accent")
+        key = Content(self.app.get_key_display(binding)).stylize("bold $text-accent")
         return (key + Content(f" {binding.description}")).stylize(press)

@@ -15,6 +15,7 @@ from tui.widgets.markdown import ModelMarkdown
 from tui.wording import failure, short_model
 
 STOPPED = "stopped · what had arrived is kept"
+NOT_KEPT = "stopped · what had arrived could not be saved"
 
 
 class UserMessage(Vertical):

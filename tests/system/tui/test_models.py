@@ -32,7 +32,7 @@ async def test_the_picker_finds_uses_and_pulls(fake_daemon: FakeDaemon) -> None:
         await type_in(pilot, "llama3.2:1b")
         await shows(pilot, "↓ pull llama3.2:1b")
         await pilot.press("enter")
-        await shows(pilot, "50% of 300 MB")
+        await shows(pilot, "50 % of 300 MB")
         gate.open()
         await shows(pilot, "Ask llama3.2:1b")
     assert fake_daemon.requests[0].model == _QWEN
@@ -54,12 +54,12 @@ async def test_the_first_start_offers_a_model_and_pulls_it_with_one_key(fake_dae
         await shows(pilot, "✕ no source could deliver smollm2")
         assert "hint: check the network" in text(pilot)
         await pilot.press("enter")
-        await shows(pilot, "50% of 98 MB")
+        await shows(pilot, "50 % of 98 MB")
         await pilot.press("escape")
         await shows(pilot, "There is no model on this machine yet.")
         await until(pilot, fake_daemon.cancelled.is_set)
         await pilot.press("enter")
-        await shows(pilot, "50% of 98 MB")
+        await shows(pilot, "50 % of 98 MB")
         gate.open()
         await shows(pilot, "Ask smollm2:135m anything")
         await type_in(pilot, "Hello")
@@ -75,6 +75,7 @@ async def test_a_daemon_that_goes_and_comes_back(fake_daemon: FakeDaemon) -> Non
         await shows(pilot, "Half an")
         fake_daemon.stop()
         await shows(pilot, "daemon not reachable")
+        await shows(pilot, "stopped · what had arrived could not be saved")
         assert "Half an" in text(pilot)
         assert "Ctrl+R tries again" in text(pilot)
         fake_daemon.start()
@@ -86,3 +87,11 @@ async def test_a_daemon_that_goes_and_comes_back(fake_daemon: FakeDaemon) -> Non
         fake_daemon.models = [model("new:1b")]
         fake_daemon.start()
         await shows(pilot, "Ask new:1b")
+
+
+async def test_what_another_program_pulls_is_noticed(fake_daemon: FakeDaemon) -> None:
+    fake_daemon.models = []
+    async with started(fake_daemon) as pilot:
+        await shows(pilot, "There is no model on this machine yet.")
+        fake_daemon.models = [model("new:1b")]
+        await shows(pilot, "Ask new:1b anything")

@@ -58,8 +58,8 @@ def test_two_messages_without_answer_are_one_question() -> None:
         (wire.Queued(position=3), "3rd in line · Esc stops"),
         (wire.Reloading(reason="more"), "loading again, for more context · Esc stops"),
         (wire.Loading(), "loading · Esc stops"),
-        (wire.Loading(fraction=0.4), "loading 40% · Esc stops"),
-        (wire.Prefilling(done_tokens=1, total_tokens=4), "reading the prompt 25% of 4 tokens · Esc stops"),
+        (wire.Loading(fraction=0.4), "loading 40 % · Esc stops"),
+        (wire.Prefilling(done_tokens=1, total_tokens=4), "reading the prompt 25 % of 4 tokens · Esc stops"),
         (wire.Prefilling(done_tokens=0, total_tokens=0), "reading the prompt of 0 tokens · Esc stops"),
         (wire.TextDelta(text="x", completion_tokens=1200), "1,200 tokens · Esc stops"),
     ],
@@ -92,7 +92,7 @@ def test_how_a_pull_reads() -> None:
     assert pull_line(pull) == "downloading  50 MB"
     half = wire.JobProgress(phase="downloading", completed_bytes=150_000_000, total_bytes=300_000_000)
     pull = pull.after(half, 2.0)
-    assert pull_line(pull) == "downloading  ━━━━━━━━╌╌╌╌╌╌╌╌  50% of 300 MB  50 MB/s"
+    assert pull_line(pull) == "downloading  ━━━━━━━━╌╌╌╌╌╌╌╌  50 % of 300 MB  50 MB/s"
     verifying = pull.after(
         wire.JobProgress(phase="verifying", completed_bytes=0, total_bytes=300_000_000), 3.0
     )

@@ -32,9 +32,9 @@ async def test_an_answer_from_the_first_sign_to_the_last(fake_daemon: FakeDaemon
     fake_daemon.loaded = [loaded("smollm2:135m")]
     async with started(fake_daemon) as pilot:
         await say(pilot, "Why is the sky blue?")
-        await shows(pilot, "◐ loading 40%")
+        await shows(pilot, "◐ loading 40 %")
         loading.open()
-        await shows(pilot, "reading the prompt 25% of 2,048 tokens · Esc stops")
+        await shows(pilot, "reading the prompt 25 % of 2,048 tokens · Esc stops")
         prefill.open()
         await shows(pilot, "Because")
         assert "2 tokens · Esc stops" in text(pilot)
