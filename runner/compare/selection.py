@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from modelstore import names
@@ -155,9 +156,11 @@ class _Finder:
 
 def _of_file(file: RemoteFile, here: Shelf) -> Entry:
     label = file.name.rpartition(":")[2]
-    found = here.find(file.name)
-    is_here = found is not None and found.manifest.digest == str(file.digest)
-    origin = found if found is not None and is_here else Offered(file.name, file)
+    origin: Book | Offered = Offered(file.name, file)
+    # A damaged one is fetched again.
+    with suppress(Unusable):
+        if (found := here.find(file.name)) and found.manifest.digest == str(file.digest):
+            origin = found
     return Entry(label, label, file.size_bytes, nominal_bits(label), origin)
 
 

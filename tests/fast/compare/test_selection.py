@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from threading import Event
 
@@ -10,6 +11,7 @@ import pytest
 
 from modelstore.blobs import Digest
 from modelstore.errors import NotFound, Unusable, UserError
+from modelstore.manifests import Manifests
 from modelstore.pull import PullOptions, pull
 from modelstore.quantize import Request, quantize
 from modelstore.sources.remote import RemoteFile
@@ -119,6 +121,25 @@ def test_files_of_a_repository(store: Store) -> None:
     assert names(found) == ["BF16", "Q8_0"] and isinstance(found.reference.origin, Offered)
     assert [(word, error.hint) for word, error in found.failed] == [("Q2_K", "There is: BF16, Q4_K_M, Q8_0.")]
     assert hub(store, "Q4_K_M", "Q8_0", reference="q4_k_m").reference.name == "Q4_K_M"
+
+
+def test_of_a_repository_what_is_here_is_not_fetched_unless_it_is_damaged(
+    store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(store.root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    here = replace(store.get("tiny:q8_0"), name="hf.co/me/model:Q8_0")
+    Manifests(store.root / "manifests").put(here)
+    (file,) = offered("Q8_0")
+    files = [*offered("F16"), replace(file, digest=Digest.parse(here.digest), size_bytes=here.size_bytes)]
+
+    def origins() -> list[bool]:
+        found = hub_selection(CompareRequest(name="me/model"), files, Shelf(store))
+        return [isinstance(each.origin, Offered) for each in (found.reference, *found.candidates)]
+
+    assert origins() == [True, False]
+    store.check(here).unlink()
+    assert origins() == [True, True]
 
 
 def test_a_repository_without_anything_to_compare_is_refused(store: Store) -> None:
