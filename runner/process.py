@@ -212,7 +212,7 @@ class Worker:
             elif isinstance(event, Ready):
                 self.ready, self.threads = event, event.threads
             else:
-                await self._process.wait()
+                await self._end()
                 raise self._death()
 
     async def _next_event(self) -> LoadProgressed | LoadFailed | Ready | Stepped | None:
