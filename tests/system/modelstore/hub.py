@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import json
 import re
-import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.fakes.answering import Answering
 
 
 @dataclass
@@ -37,7 +38,7 @@ class Request:
     headers: dict[str, str]
 
 
-class Hub:
+class Hub(Answering):
     """`files` of the repository `me/model`. `answers` are used up by file requests, then all is honest again.
 
     `stated` replaces what the listing says of a file; `listing` replaces the whole listing.
@@ -49,25 +50,7 @@ class Hub:
         self.requests: list[Request] = []
         self.stated: dict[str, dict[str, Any]] = {}
         self.listing: Answer | None = None
-        self.stalled = threading.Event()
-        self.released = threading.Event()
-        hub = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    hub._answer(self)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Requests are in `requests`, not on stderr."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__()
 
     @property
     def file_requests(self) -> list[Request]:
@@ -76,13 +59,7 @@ class Hub:
     def ranges(self) -> list[str | None]:
         return [request.headers.get("range") for request in self.file_requests]
 
-    def close(self) -> None:
-        self.released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = unquote(urlsplit(handler.path).path)
         headers = {name.lower(): value for name, value in handler.headers.items()}
         self.requests.append(Request(path, headers))
@@ -124,8 +101,7 @@ class Hub:
         handler.end_headers()
         if answer.stall_after is not None:
             handler.wfile.write(body[: answer.stall_after])
-            self.stalled.set()
-            self.released.wait()
+            self.rest()
             return
         handler.wfile.write(body[: answer.cut_after])
 
@@ -141,8 +117,5 @@ class Hub:
 
 @contextlib.contextmanager
 def serve(files: dict[str, bytes]) -> Iterator[Hub]:
-    hub = Hub(files)
-    try:
+    with contextlib.closing(Hub(files)) as hub:
         yield hub
-    finally:
-        hub.close()

@@ -9,8 +9,9 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from http.server import BaseHTTPRequestHandler
+
+from tests.fakes.answering import Answering
 
 
 def wheel(name: str, files: dict[str, bytes]) -> bytes:
@@ -40,32 +41,18 @@ def source_distribution(name: str, setup: str) -> bytes:
     return buffer.getvalue()
 
 
-class Index:
+class Index(Answering):
     """`files` maps project names to the one file of each; `stall` sends files by half and then waits."""
 
     def __init__(self) -> None:
         self.files: dict[str, tuple[str, bytes]] = {}
         self.requests: list[str] = []
         self.stall = False
-        self.stalled = Event()
-        self._released = Event()
-        index = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    index._answer(self)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Requests are in the list, not on stderr."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
+        super().__init__()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/simple/"
+        return f"{super().url}/simple/"
 
     def add(self, name: str, data: bytes, suffix: str = "-1.0-py3-none-any.whl") -> None:
         self.files[name.replace("_", "-")] = (name + suffix, data)
@@ -74,13 +61,7 @@ class Index:
         """The files that were fetched."""
         return [path.rpartition("/")[2] for path in self.requests if not path.endswith("/")]
 
-    def close(self) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
         self.requests.append(handler.path)
         project, _, wanted = handler.path.removeprefix("/simple/").partition("/")
         file_name, data = self.files.get(project, ("", b""))
@@ -91,19 +72,15 @@ class Index:
         handler.end_headers()
         if wanted and self.stall:
             handler.wfile.write(body[: len(body) // 2])
-            self.stalled.set()
-            self._released.wait()
+            self.rest()
             return
         handler.wfile.write(body)
 
 
 @contextlib.contextmanager
 def serve() -> Iterator[Index]:
-    index = Index()
-    try:
+    with contextlib.closing(Index()) as index:
         yield index
-    finally:
-        index.close()
 
 
 def _hash(data: bytes) -> str:
