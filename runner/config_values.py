@@ -62,14 +62,9 @@ def or_named(words: Mapping[str, _Value], read: Callable[[Any], _Value]) -> Call
     return read_or_named
 
 
-def or_word(word: str, read: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
+def or_none(read: Callable[[Any], _Value], word: str = "auto") -> Callable[[Any], _Value | None]:
     """`read`, or None for `word`."""
     return or_named({word: None}, read)
-
-
-def or_auto(read: Callable[[Any], _Value]) -> Callable[[Any], _Value | None]:
-    """`read`, or None for "auto"."""
-    return or_word("auto", read)
 
 
 def boolean(value: Any) -> bool:

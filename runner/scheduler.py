@@ -114,11 +114,11 @@ class Scheduler:
             self._breaker.on_success(model.key)
         return self._settle(now_s)
 
-    def on_unload(self, key: str, now_s: float) -> list[Effect]:
-        """Somebody wants the model gone: at once if idle, else when its requests are done. A digest means all
-        instances of the weights."""
+    def on_unload(self, digest: str, now_s: float) -> list[Effect]:
+        """Somebody wants all instances of the weights gone: at once if idle, else when their requests are
+        done."""
         for model in self.models.values():
-            if key in (model.key, digest_of(model.key)):
+            if digest_of(model.key) == digest:
                 model.keep_alive_s = 0.0
         return self._settle(now_s)
 

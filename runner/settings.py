@@ -109,9 +109,9 @@ def _key(
     return Key(name, read, sentence, field or name, variable or f"NYBBLE_{name.upper()}", unset or "auto")
 
 
-_count = values.or_auto(values.integer(1, 4096))
-_length = values.or_auto(values.integer(1, 2**24))
-_layers = values.or_auto(values.integer(0, 100_000))
+_count = values.or_none(values.integer(1, 4096))
+_length = values.or_none(values.integer(1, 2**24))
+_layers = values.or_none(values.integer(0, 100_000))
 _kv_type = values.choice(*KV_TYPES)
 
 _ALL = (
@@ -127,8 +127,8 @@ _ALL = (
     ),
     _key("gpu_layers", _layers, "Layers on the GPU; 0 uses the CPU only."),
     _key("kv_type", _kv_type, f"Type of the KV cache: {', '.join(KV_TYPES)}."),
-    _key("kv_type_k", values.or_auto(_kv_type), "Type of its keys; auto is `kv_type`."),
-    _key("kv_type_v", values.or_auto(_kv_type), "Type of its values; auto is `kv_type`."),
+    _key("kv_type_k", values.or_none(_kv_type), "Type of its keys; auto is `kv_type`."),
+    _key("kv_type_v", values.or_none(_kv_type), "Type of its values; auto is `kv_type`."),
     _key(
         "flash_attention",
         values.choice("auto", "on", "off"),
@@ -136,7 +136,7 @@ _ALL = (
     ),
     _key(
         "draft",
-        values.or_word("none", values.text),
+        values.or_none(values.text, "none"),
         "A smaller model of the same vocabulary that drafts tokens for this one.",
         unset="none",
     ),
@@ -149,7 +149,7 @@ _ALL = (
     _key("max_queue", values.integer(1, 2**20), "Requests that may wait; more are refused with 503."),
     _key(
         "memory_budget",
-        values.or_auto(values.size),
+        values.or_none(values.size),
         "Memory that all loaded models together may take; auto is what the machine can give.",
         field="memory_budget_bytes",
     ),
@@ -163,7 +163,7 @@ _ALL = (
     ),
     _key(
         "prefix_ram",
-        values.or_auto(values.size),
+        values.or_none(values.size),
         "Memory per model for the beginnings of earlier prompts; auto is a sixteenth of all, 1GiB at most.",
         field="prefix_ram_bytes",
     ),

@@ -87,9 +87,9 @@ class Supervisor:
             answered = lease.worker is not None and lease.worker.has_answered
             self._apply(self.scheduler.on_done(request.request_id, time.monotonic(), answered=answered))
 
-    def unload(self, key: str) -> None:
-        """Unload what `Scheduler.on_unload` says once its requests are done."""
-        self._apply(self.scheduler.on_unload(key, time.monotonic()))
+    def unload(self, digest: str) -> None:
+        """Unload all instances of the weights once their requests are done."""
+        self._apply(self.scheduler.on_unload(digest, time.monotonic()))
 
     def loaded(self) -> Iterable[tuple[Loaded, Target, Worker | None]]:
         for key, model in self.scheduler.models.items():
