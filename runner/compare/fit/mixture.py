@@ -108,7 +108,8 @@ class Mixing:
 
     def _refuse_out_of_range(self) -> None:
         header, budget_bytes = self._shop.header, self._budget_bytes
-        least_bytes = header.parameter_count * TYPES["IQ2_XXS"].bits_per_weight / 8
+        least_bits = min(TYPES[kind].bits_per_weight for kind in self._plan.types)
+        least_bytes = header.parameter_count * least_bits / 8
         source_bytes = self._shop.order.source.stat().st_size
         if not least_bytes < budget_bytes < source_bytes:
             raise UserError(

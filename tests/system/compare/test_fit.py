@@ -101,6 +101,7 @@ def test_refusals(shared: Daemon) -> None:
     for arguments, says in (
         ("tiny --fit 20MB", "20.0 MB is no size to choose a mixture for"),
         ("tiny --fit 1MB", "takes at least 1.8 MB"),
+        ("tiny --fit 2MB --effort quick", "takes at least 2.2 MB"),
         ("tiny --fit much", "--fit: expects a size like"),
         ("tiny --fit 0", "--fit: expects a size above 0"),
         ("tiny", "give a quantization or a size to fit"),
