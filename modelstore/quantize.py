@@ -74,8 +74,8 @@ def refuse_lossy(source: str, kind: str, label: str) -> None:
     if nominal_bits(kind) <= _LOSSY_BITS:
         raise Unusable(
             f"{source} is {kind} already: what it has lost does not come back in {label}",
-            hint="Pull an F16, BF16 or Q8_0 file of it. `nybble compare user/repository` compares what a hub has; "
-            "`nybble quantize --force` accepts the loss.",
+            hint="Pull an F16, BF16 or Q8_0 file of it. `nybble compare user/repository` compares what a hub "
+            "has; `nybble quantize --force` accepts the loss.",
         )
 
 
