@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import math
 
-from modelstore.errors import NotFound, Unusable, UserError
+from modelstore.errors import NotFound, Unusable
 from modelstore.errors import NybbleError as NybbleError
+from modelstore.errors import UserError as UserError
 
 
 class PromptTooLong(UserError):

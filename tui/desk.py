@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from runner import wire
 from runner.client import Client
-from runner.errors import DaemonUnreachable, NybbleError
+from runner.errors import DaemonUnreachable, NybbleError, UserError
 from tui.clock import Clock
 from tui.comparing import CHATS, Comparing, Setup
 from tui.exporting import Format
@@ -163,14 +163,6 @@ class Desk:
                         self.compare_as(replace(now, run=now.run.after(event)))
         except NybbleError as error:
             self.compare_as(replace(self.state.comparing, error=reported(error)))
-        except (OSError, UnicodeDecodeError) as error:
-            body = wire.ErrorBody(
-                message=f"cannot read {setup.text}: {error}",
-                hint="the text is a file of UTF-8",
-                code="bad_request",
-                status=400,
-            )
-            self.compare_as(replace(self.state.comparing, error=body))
         finally:
             self.compare_as(replace(self.state.comparing, is_running=False))
 
@@ -190,15 +182,7 @@ class Desk:
     async def export(self, number: int, file: Path, format_name: Format) -> bool:
         """Writes a comparison to a new file. False if that failed."""
         rendered = await self._ask(self._client.exported(number, format_name))
-        if rendered is None:
-            return False
-        try:
-            await asyncio.to_thread(_write, file, rendered)
-        except OSError as error:
-            body = wire.ErrorBody(message=f"cannot write {file}: {error}", code="bad_request", status=400)
-            self.on_problem(body)
-            return False
-        return True
+        return rendered is not None and bool(await self._ask(asyncio.to_thread(_write, file, rendered)))
 
     async def _ask(self, call: Awaitable[_Answer]) -> _Answer | None:
         try:
@@ -214,12 +198,19 @@ class Desk:
 
 
 def _read(path: str) -> str:
-    return Path(path).expanduser().read_text("utf-8")
+    try:
+        return Path(path).expanduser().read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}", hint="the text is a file of UTF-8") from None
 
 
-def _write(file: Path, text: str) -> None:
-    with file.open("x", encoding="utf-8", newline="\n") as written:
-        written.write(text)
+def _write(file: Path, text: str) -> bool:
+    try:
+        with file.open("x", encoding="utf-8", newline="\n") as written:
+            written.write(text)
+    except OSError as error:
+        raise UserError(f"cannot write {file}: {error}", hint="save it under another name") from None
+    return True
 
 
 async def _done(call: Awaitable[None]) -> bool:

@@ -31,33 +31,26 @@ def figure(estimate: Estimate | None, factor: float = 1.0) -> Figure:
     value, half = estimate.value * factor, half_width(estimate)
     if not half:
         return Figure(rounded(value))
-    if (uneven := _bound(estimate, factor) or _interval(estimate, factor)) is not None:
+    if (uneven := _uneven(estimate, factor)) is not None:
         return uneven
     decimals = _decimals_of_error(half * factor)
     return Figure(f"{value:.{decimals}f}", f"{half * factor:.{decimals}f}")
 
 
-def _bound(estimate: Estimate, factor: float) -> Figure | None:
-    """Of an interval with an end at the value, as that of a share that is 0 or 1: the other end alone."""
-    if estimate.value == estimate.low and estimate.high is not None:
-        return Figure(f"≤ {rounded(estimate.high * factor)}")
-    if estimate.value == estimate.high and estimate.low is not None:
-        return Figure(f"≥ {rounded(estimate.low * factor)}")
-    return None
-
-
-def _interval(estimate: Estimate, factor: float) -> Figure | None:
-    """`81 (47–95)`: of an interval so uneven that ± would claim what is not so, as a share above 100 %."""
-    if estimate.value is None or estimate.low is None or estimate.high is None:
+def _uneven(estimate: Estimate, factor: float) -> Figure | None:
+    """Of an interval with which ± would claim too much, as a share above 100 %: `81 (47–95)`. With an end
+    at the value, as that of a share that is 0 or 1, the other end alone."""
+    value, low, high = estimate.value, estimate.low, estimate.high
+    if value is None or low is None or high is None:
         return None
-    shorter, longer = sorted((estimate.high - estimate.value, estimate.value - estimate.low))
-    if shorter <= 0 or shorter > longer * _EVEN:
+    if value in (low, high):
+        return Figure(f"≤ {rounded(high * factor)}" if value == low else f"≥ {rounded(low * factor)}")
+    shorter, longer = sorted((high - value, value - low))
+    if not 0 < shorter <= longer * _EVEN:
         return None
     decimals = _decimals_of_error(shorter * factor)
-    value, low, high = (
-        f"{each * factor:.{decimals}f}" for each in (estimate.value, estimate.low, estimate.high)
-    )
-    return Figure(f"{value} ({low}–{high})")
+    shown, least, most = (f"{each * factor:.{decimals}f}" for each in (value, low, high))
+    return Figure(f"{shown} ({least}–{most})")
 
 
 def half_width(estimate: Estimate) -> float | None:

@@ -49,9 +49,7 @@ class CompareSetup(Vertical):
         rows += [Option(_line(knob.label, _values(knob, setup)), id=knob.field) for knob in knobs(setup)]
         if model is not None and not setup.vary:
             chosen = f"{len(setup.quants)} chosen" if setup.quants else "those on this machine"
-            rows += [Option(""), Option(_line("Files", Content(chosen)))]
-            for row in rows[-2:]:
-                row.disabled = True
+            rows += [Option(each, disabled=True) for each in ("", _line("Files", Content(chosen)))]
             files = offers(model, state.models or ())
             files += [Offer(word) for word in sorted(setup.quants - {each.word for each in files})]
             rows += [Option(_row(each, setup), id=_FILE + each.word) for each in files]
