@@ -110,12 +110,13 @@ def _check_size(size_bytes: int) -> None:
 
 def _check_json(body: bytes | None) -> None:
     """Raises UserError for what Python's parser lets pass, or takes badly: half surrogates, which no UTF-8
-    answer can repeat, nesting deeper than 200, numbers of thousands of digits."""
+    answer can repeat, nesting deeper than 201, numbers of thousands of digits."""
     try:
         if body:
             from_json(body)
     except ValueError as error:
-        raise UserError(f"invalid JSON: {error}") from error
+        problem = str(error).replace("recursion limit exceeded", "nested deeper than the limit of 201 levels")
+        raise UserError(f"invalid JSON: {problem}") from error
 
 
 def _as_json(scope: Scope) -> Scope:
