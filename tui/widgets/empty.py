@@ -54,10 +54,9 @@ def _lines(state: State) -> list[Content]:
         ]
     if not state.models:
         return _offer(state)
-    if state.model is not None and (model := state.current_model) is not None and not model.has_chat_template:
-        name = short_model(state.model)
+    if state.current_model is not None and not state.current_model.has_chat_template:
         return [
-            Content(f"{name} continues text"),
+            Content(f"{short_model(state.current_model.name)} continues text"),
             _dim("It has no chat template: it goes on writing where you stop, and does not answer."),
         ]
     return [
@@ -69,13 +68,8 @@ def _lines(state: State) -> list[Content]:
 
 
 def _offer(state: State) -> list[Content]:
-    lines = [
-        Content("There is no model on this machine yet."),
-        Content(),
-        *_keys(
-            {"start.pull": f"get {FIRST_MODEL}: small, quick, 98 MB", "chat.models": "pull another by name"}
-        ),
-    ]
+    keys = {"start.pull": f"get {FIRST_MODEL}: small, quick, 98 MB", "chat.models": "pull another by name"}
+    lines = [Content("There is no model on this machine yet."), Content(), *_keys(keys)]
     if state.pull_error is not None:
         reason, hint = failure(state.pull_error)
         lines += [Content(), Content(f"✕ {reason}").stylize("$text-error")]
@@ -85,13 +79,11 @@ def _offer(state: State) -> list[Content]:
 
 def _keys(meanings: dict[str, str]) -> list[Content]:
     """A line for each key id; padded to equal width, because the lines are centred."""
-    names = {id: first_key(id) for id in meanings}
-    key_width = max(len(name) for name in names.values())
-    width = max(len(meaning) for meaning in meanings.values())
+    names = [first_key(id) for id in meanings]
+    key_width, width = max(map(len, names)), max(map(len, meanings.values()))
     return [
-        Content(names[id].ljust(key_width)).stylize("bold $text-accent")
-        + Content(f"  {meaning.ljust(width)}")
-        for id, meaning in meanings.items()
+        Content(name.ljust(key_width)).stylize("bold $text-accent") + Content(f"  {meaning.ljust(width)}")
+        for name, meaning in zip(names, meanings.values(), strict=True)
     ]
 
 
