@@ -48,6 +48,10 @@ _Quants = Annotated[
 _Reference = Annotated[
     str | None, typer.Option("--reference", metavar="Q", help="What the others are held against: the best.")
 ]
+_Context = Annotated[
+    int,
+    typer.Option("--context", metavar="N", min=256, max=2**24, help="Tokens the model is to be used with."),
+]
 
 
 @app.command(_MEASURE)
@@ -64,12 +68,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         str | None,
         typer.Option("--domains", metavar="D,D", help="Kinds of text that count: code,math,German."),
     ] = None,
-    context: Annotated[
-        int,
-        typer.Option(
-            "--context", metavar="N", min=256, max=2**24, help="Tokens the model is to be used with."
-        ),
-    ] = 4096,
+    context: _Context = 4096,
     text: Annotated[
         Path | None, typer.Option("--text", metavar="FILE", help="Your own text. It stays on this computer.")
     ] = None,
