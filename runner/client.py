@@ -180,8 +180,10 @@ class Client:
                         if isinstance(event, wire.ErrorEvent):
                             raise _remote(event.error)
                         yield event
+        except httpx.ConnectError as error:
+            raise self._unreachable("does not answer") from error
         except httpx.TransportError as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable("broke off its answer") from error
 
     def _streams(self) -> httpx.AsyncClient:
         import httpx
@@ -211,17 +213,16 @@ class Client:
         try:
             status, content = await exchange(self.address, method, path, _json(body) if body else b"")
         except (OSError, EOFError) as error:
-            raise self._unreachable(error) from error
+            raise self._unreachable("does not answer") from error
         except ValueError as error:
             raise _not_understood() from error
         if status >= 400:
             raise _remote(_error_body(status, content))
         return content
 
-    def _unreachable(self, error: Exception) -> DaemonUnreachable:
-        reason = str(error) or type(error).__name__
+    def _unreachable(self, what: str) -> DaemonUnreachable:
         return DaemonUnreachable(
-            f"the nybble daemon at {self.address} does not answer: {reason}",
+            f"the nybble daemon at {self.address} {what}",
             hint="`nybble serve` starts it; `nybble logs` shows what it said last",
         )
 

@@ -210,7 +210,7 @@ class Embedder:
             table = table[:, : job.request.dimensions]
             table = table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), np.finfo("<f4").tiny)
         if not np.isfinite(table).all():
-            self._fail(job.request, "not_finite", "the model's numbers are not finite", 500)
+            self._fail(job.request, "not_finite", "the model's numbers are not finite", 422)
             return
         vectors = tuple(row.tobytes() for row in table)
         request_id = job.request.request_id

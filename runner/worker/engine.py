@@ -315,7 +315,7 @@ class Engine:
         self._admission.release(slot)
         self._forget(sequence)
         what = "the model's numbers are not finite: its file is damaged, or this text is too much for it"
-        self._outcome.failed(Failed(sequence.request_id, "not_finite", what, 500))
+        self._outcome.failed(Failed(sequence.request_id, "not_finite", what, 422))
 
     def _close(self, sequence: Sequence, reason: Reason) -> None:
         self._forget(sequence)

@@ -53,7 +53,7 @@ def test_a_request_fails_and_leaves_nothing_behind(
         engine.submit(Generate(name, ("The list command shows",), sampling))
         step = engine.step()
         assert [(each.request_id, each.code, each.status) for each in step.failed] == [
-            (name, "not_finite", 500)
+            (name, "not_finite", 422)
         ]
         assert not step.finished and engine.is_idle and step.busy_slots == 0
         assert not engine._slots[0].cached and engine._context.positions(0) == (-1, -1)

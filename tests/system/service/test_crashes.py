@@ -85,7 +85,7 @@ async def test_a_killed_daemon_leaves_no_process_and_the_next_one_works(
     _, alive = psutil.wait_procs(children, timeout=1)
     # A container's first process may leave the dead unburied.
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
-    with pytest.raises(DaemonUnreachable):
+    with pytest.raises(DaemonUnreachable, match="broke off its answer"):
         async for _ in events:
             pass
     with Daemon(home) as again:

@@ -125,7 +125,7 @@ def test_a_lost_daemon(fake_daemon: FakeDaemon, snap_compare: Compare) -> None:
     async def lose(pilot: Pilot[None]) -> None:
         # The address has another port each time.
         lost = wire.ErrorBody(
-            message="the nybble daemon at http://127.0.0.1:11444 does not answer: connection refused",
+            message="the nybble daemon at http://127.0.0.1:11444 does not answer",
             hint="`nybble serve` starts it",
             code="daemon_unreachable",
             status=503,
