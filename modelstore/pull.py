@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 
 from modelstore import catalog, names
@@ -155,9 +155,15 @@ def _failure(name: str, failures: Sequence[tuple[Source, NybbleError]]) -> Nybbl
     return SourceUnavailable(f"No source could deliver {name!r}. {reasons}", hint=" ".join(hints) or None)
 
 
+def _tag_of_file(name: str) -> str:
+    """What is called like a model of the catalog need not be that one."""
+    tag = names.from_file_name(name)
+    return str(replace(tag, tag="file") if catalog.find(tag.name) else tag)
+
+
 def _import(store: Store, ref: names.LocalFile, tag: str | None, emit: Emit, cancelled: Event) -> Manifest:
     source = local.resolve(ref.path)
-    tag = tag or catalog.canonical(names.from_file_name(source.name))
+    tag = tag or _tag_of_file(source.name)
     key = "import-" + hashlib.sha256(str(source).encode()).hexdigest()[:16]
     publication = Publication(tag, source.name, f"file: {source}")
     with store.blobs.scratch(key, cancelled) as partial:

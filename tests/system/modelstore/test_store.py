@@ -88,6 +88,15 @@ def test_a_file_without_a_name_gets_one_and_links_are_followed(store: Store, tmp
     assert manifest.source == f"file: {MODEL}"
 
 
+def test_a_file_is_not_taken_for_the_model_of_the_catalog_that_it_is_called_like(
+    store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "gemma3.gguf"
+    shutil.copy(MODEL, file)
+    manifest = pull(store, str(file), None, PullOptions(), ignore, Event())
+    assert manifest.name == "gemma3:file" and store.get("gemma3:file") == manifest
+
+
 def test_store_files_are_for_their_owner_only(store: Store, tmp_path: Path) -> None:
     manifest = own_copy(store, "tiny", tmp_path)
     store.copy("tiny", "second")
