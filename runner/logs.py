@@ -53,17 +53,26 @@ def follow(log_file: Path, lines: int) -> Iterator[str]:
     yield from last
     pending = b""
     while True:
-        size = log_file.stat().st_size if log_file.exists() else 0
-        # Shorter than what was read: the log was rotated, and this is a new file.
-        offset = offset if size >= offset else 0
-        if size == offset:
+        added, offset = _added(log_file, offset)
+        if not added:
             time.sleep(_FOLLOW_S)
             continue
-        with log_file.open("rb") as stream:
-            stream.seek(offset)
-            *complete, pending = (pending + stream.read()).split(b"\n")
-            offset = stream.tell()
+        *complete, pending = (pending + added).split(b"\n")
         yield from (clean(line.decode("utf-8", "replace")) for line in complete)
+
+
+def _added(log_file: Path, offset: int) -> tuple[bytes, int]:
+    """What was written behind `offset`, and the offset of the end."""
+    try:
+        size = log_file.stat().st_size
+        if size == offset:
+            return b"", offset
+        with log_file.open("rb") as stream:
+            # Shorter than what was read: the log was rotated, and this is a new file.
+            stream.seek(offset if size > offset else 0)
+            return stream.read(), stream.tell()
+    except FileNotFoundError:  # there is none yet, or one is being rotated
+        return b"", 0
 
 
 def _tail(log_file: Path, lines: int) -> tuple[list[str], int]:

@@ -66,6 +66,7 @@ class Worker:
         self._patience_s = patience_s
         self._is_hung = False
         self._messages = 0
+        self._words: list[asyncio.Task[None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -84,7 +85,8 @@ class Worker:
             limit=MAX_LINE_BYTES,
         )
         worker = cls(name, process, patience_s)
-        worker._tasks = [asyncio.create_task(work) for work in (worker._read_stderr(), worker._watch())]
+        worker._words = [asyncio.create_task(worker._read_stderr())]
+        worker._tasks = [asyncio.create_task(worker._watch())]
         try:
             await worker._load(load, progress)
         except BaseException:
@@ -192,13 +194,15 @@ class Worker:
             self._process.kill()
 
     async def _end(self) -> None:
-        """Wait for a process that has closed its output; kill it if it does not end. Never at once: `kill`
-        collects the exit status of one that is dead already, and asyncio then reports 255 for it."""
+        """Wait for a process that has closed its output, and for its last words; kill it if it does not end.
+        Never at once: `kill` collects the exit status of one that is dead already, and asyncio then reports
+        255 for it."""
         try:
             await asyncio.wait_for(self._process.wait(), _EXIT_GRACE_S)
         except TimeoutError:
             self._kill()
             await self._process.wait()
+        await asyncio.wait(self._words, timeout=_EXIT_GRACE_S)
 
     async def _load(self, load: Load, progress: Callable[[float], None]) -> None:
         self._send(load)

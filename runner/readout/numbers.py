@@ -55,11 +55,17 @@ def _uneven(estimate: Estimate, factor: float) -> Figure | None:
 
 def half_width(estimate: Estimate) -> float | None:
     """Half of the 95 % interval, the longer half if they differ; None if there is none."""
+    both = halves(estimate)
+    return None if both is None else max(both)
+
+
+def halves(estimate: Estimate) -> tuple[float, float] | None:
+    """How far the 95 % interval reaches below the value and above it; None if there is none."""
     if estimate.value is None:
         return None
     if estimate.low is not None and estimate.high is not None:
-        return max(estimate.high - estimate.value, estimate.value - estimate.low)
-    return None if estimate.error is None else estimate.error * _Z_95
+        return estimate.value - estimate.low, estimate.high - estimate.value
+    return None if estimate.error is None else (estimate.error * _Z_95,) * 2
 
 
 def rounded(value: float) -> str:

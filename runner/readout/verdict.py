@@ -143,7 +143,7 @@ def _with_reasons(variant: VariantResult) -> Iterator[tuple[str, Estimate | None
 
 
 def _origin(done: Comparison) -> Iterator[str]:
-    """`reference F16 · 4,080 tokens of … · context 4,096 · ± is the 95 % interval, …`."""
+    """`reference F16 · 4,080 tokens of … · context 4,096 · ± and (a–b) are …`."""
     yield f"reference {clean_name(done.reference)}"
     tokens = max((row.quality.tokens for row in done.variants if row.quality), default=0)
     if tokens:
@@ -155,7 +155,7 @@ def _origin(done: Comparison) -> Iterator[str]:
         yield f"energy of the {clean_name(energy.covers)}"
     if done.seconds is not None:
         yield f"took {duration(done.seconds)}"
-    yield "± is the 95 % interval, bytes are counted"
+    yield "± and (a–b) are 95 % intervals, bytes are counted"
 
 
 def _listed(names: list[str]) -> str:

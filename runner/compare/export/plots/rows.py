@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from runner.compare.export.drawing import bare, color
 from runner.compare.export.words import shortened
 from runner.readout.course import Course
-from runner.readout.numbers import figure, half_width
+from runner.readout.numbers import figure, halves
 from runner.wire.compare import Comparison, Estimate, VariantResult
 
 _NAME_CHARACTERS = 18
@@ -40,9 +40,9 @@ def bars(axes: Axes, figures: Sequence[Estimate | None], role: str) -> None:
     for row, each in enumerate(figures):
         if each is None or each.value is None:
             continue
-        error = half_width(each) or 0.0
-        end = each.value + error
-        axes.barh(row, each.value, height=0.62, color=color(role), xerr=error,
+        below, above = halves(each) or (0.0, 0.0)
+        end = each.value + above
+        axes.barh(row, each.value, height=0.62, color=color(role), xerr=[[below], [above]],
                   error_kw={"ecolor": color("ink"), "elinewidth": 1.3, "capsize": 3})  # fmt: skip
         axes.annotate(figure(each).value, (end, row), xytext=(5, 0), textcoords="offset points",
                       va="center", fontsize=12, color=color("ink"))  # fmt: skip
