@@ -95,3 +95,4 @@ async def test_what_another_program_pulls_is_noticed(fake_daemon: FakeDaemon) ->
         await shows(pilot, "There is no model on this machine yet.")
         fake_daemon.models = [model("new:1b")]
         await shows(pilot, "Ask new:1b anything")
+        assert "There is no model" not in text(pilot)
