@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,16 +35,36 @@ async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None
     state = ServerState()
     # `load` makes the name a class.
     protocol: Any = config.http_protocol_class
-    server = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), sock=listener
+    ending = asyncio.Event()
+    accepting = asyncio.create_task(
+        _accept(listener, lambda: protocol(config=config, server_state=state, app_state={}), ending)
     )
     try:
         yield
     finally:
-        server.close()
-        answers, connections = list(state.tasks), list(state.connections)
+        ending.set()
+        # Wakes the one that accepts: cancelled, it could lose a connection that has just come.
+        socket.create_connection(listener.getsockname()).close()
+        await accepting
+        # First the connections, so that no further request comes in while the answers end.
+        for connection in list(state.connections):
+            connection.transport.abort()
+        answers = list(state.tasks)
         for answer in answers:
             answer.cancel()
         await asyncio.gather(*answers, return_exceptions=True)
-        for connection in connections:
-            connection.transport.close()
+
+
+async def _accept(
+    listener: socket.socket, protocol: Callable[[], asyncio.Protocol], ending: asyncio.Event
+) -> None:
+    """Accepts without asyncio's `Server`, which on Python 3.11 leaks what it accepted as it was closed."""
+    loop = asyncio.get_running_loop()
+    listener.setblocking(False)
+    with listener:
+        while True:
+            connection, _ = await loop.sock_accept(listener)
+            if ending.is_set():
+                connection.close()
+                return
+            await loop.connect_accepted_socket(protocol, connection)
