@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from modelstore import progress
-from modelstore.errors import Unusable
 from runner.compare.answering import with_answer
 from runner.compare.corpus import read, texts
-from runner.compare.memory import measure_memory
 from runner.compare.outlook import Work
-from runner.compare.speed import measure_speed
+from runner.compare.speed import Listener, measure_speed
 from runner.compare.speed_plan import SpeedPlan, speed_plan
 from runner.compare.task import Task
 from runner.compare.variant import Variant
-from runner.errors import WorkerFailed
 from runner.wire.compare import CompareProgress
 
 # Characters of each bundled text: more would take longer to tokenize than to measure.
@@ -24,21 +20,19 @@ _TEXT_LENGTH = 4000
 
 def measure(task: Task, variants: Sequence[Variant]) -> None:
     """What cannot be loaded or measured gets a problem in its row."""
-    able = [variant for variant in variants if _measure_memory(task, variant)]
-    if able:
-        _measure_speed(task, able)
+    plan = replace(_plan(task), text=_text())
 
+    def report(now: CompareProgress) -> None:
+        is_last = task.outlook.later is not None
+        task.talk.say(now if is_last else now.model_copy(update={"remaining_s": None}))
 
-def _measure_memory(task: Task, variant: Variant) -> bool:
-    """Whether it can be loaded."""
-    progress.check(task.talk.cancelled)
-    task.talk.progress("memory", variant.name)
-    try:
-        task.board.update(variant.name, memory=measure_memory(variant, task.talk.cancelled))
-    except (Unusable, WorkerFailed) as error:
-        task.board.refuse(variant.name, error)
-        return False
-    return True
+    listener = Listener(report, lambda variant, error: task.board.refuse(variant.name, error))
+    for variant, found in measure_speed(variants, plan, listener, task.talk.cancelled):
+        answer_tokens = plan.answer_tokens * _token_ratio(task, variant)
+        speed, energy = with_answer(found.speed, found.energy, answer_tokens)
+        task.board.update(
+            variant.name, memory=found.memory, speed=speed, energy=energy, load_s=speed.load_warm_s
+        )
 
 
 def work(task: Task, variants: Sequence[Variant]) -> Work:
@@ -50,22 +44,6 @@ def work(task: Task, variants: Sequence[Variant]) -> Work:
 def _plan(task: Task) -> SpeedPlan:
     plan = speed_plan(task.order.request.effort).within(task.order.request.context)
     return replace(plan, daemon=task.order.daemon)
-
-
-def _measure_speed(task: Task, variants: Sequence[Variant]) -> None:
-    plan = replace(_plan(task), text=_text())
-
-    def report(now: CompareProgress) -> None:
-        is_last = task.outlook.later is not None
-        task.talk.say(now if is_last else now.model_copy(update={"remaining_s": None}))
-
-    try:
-        for variant, speed, energy in measure_speed(variants, plan, report, task.talk.cancelled):
-            answer_tokens = plan.answer_tokens * _token_ratio(task, variant)
-            speed, energy = with_answer(speed, energy, answer_tokens)
-            task.board.update(variant.name, speed=speed, energy=energy, load_s=speed.load_warm_s)
-    except (Unusable, WorkerFailed) as error:
-        task.notes.append(f"speed was not measured to the end: {error.message}")
 
 
 def _text() -> str:

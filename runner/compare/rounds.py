@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -15,6 +16,7 @@ from runner.compare.energy import Metered
 from runner.compare.metering import Meter
 from runner.compare.speed_plan import SpeedPlan, is_steady, slowdown, there_and_back
 from runner.compare.timed import TimedEngine
+from runner.errors import WorkerFailed
 from runner.system import drop_from_memory
 from runner.wire.compare import Estimate
 
@@ -26,7 +28,8 @@ _SLOWED_DOWN = 0.1
 @dataclass(slots=True)
 class Timings:
     """One variant's, in seconds. Warm-ups are not among them; tests whose warm-up did not end are `unsteady`.
-    `warnings` are sentences for the user."""
+    `grown_bytes` is what its process took more, before it is loaded again; `warnings` are sentences for the
+    user. Behind a `failure` nothing is measured any more."""
 
     engine: TimedEngine
     plan: SpeedPlan
@@ -37,9 +40,19 @@ class Timings:
     metered: Metered = field(default_factory=Metered)
     unsteady: list[Test] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    grown_bytes: int = 0
+    failure: WorkerFailed | None = None
 
     def tokens_per_second(self, test: Test) -> Estimate:
         return spread.median([test.tokens / taken_s for taken_s in self.repetitions[test]])
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Around what may fail for this variant and leave the others as they are."""
+        try:
+            yield
+        except WorkerFailed as error:
+            self.failure = error
 
     def load(self, *, cold: bool) -> Estimate:
         samples = self.loads_cold if cold else self.loads_warm
@@ -65,25 +78,30 @@ class Rounds:
         self._started_s = time.monotonic()
 
     def run(self) -> None:
-        """Raises WorkerFailed and progress.Cancelled."""
-        for timings in self._timings:
-            self._measure_loads(timings)
+        """Raises progress.Cancelled."""
         self._rest()
         for depth in sorted({depth for timings in self._timings for depth in timings.plan.depths}):
             able = self._able(depth)
             for kind in (0, 1):
                 self._measure([(each, each.plan.tests(depth)[kind]) for each in able])
                 self._disturbances.look()
+        for timings in self._whole():
+            with timings.running():
+                timings.grown_bytes = timings.engine.grown_bytes()
+                self._measure_loads(timings)
         self._rest()
         for timings in self._timings:
             timings.warnings += [*_unsteady(timings), *_slowed_down(timings)]
+
+    def _whole(self) -> list[Timings]:
+        return [timings for timings in self._timings if timings.failure is None]
 
     def _able(self, depth: int) -> list[Timings]:
         """Whose tests at this depth fit in the context and in the time; of others the reason is kept."""
         budget_s = sum(timings.plan.budget_s for timings in self._timings)
         is_late = time.monotonic() - self._started_s > budget_s
         able = []
-        for timings in self._timings:
+        for timings in self._whole():
             if depth not in timings.plan.depths:
                 continue
             if depth and (is_late or _seconds_to(depth, timings) > timings.plan.most_s):
@@ -117,14 +135,17 @@ class Rounds:
         """Every variant's test: warmed up, and then in turn."""
         for timings, test in tests:
             self._step(timings.engine.variant.name, f"{test.name}: warming up")
-            _warm_up(timings, test)
+            with timings.running():
+                _warm_up(timings, test)
         most = max((timings.plan.repetitions for timings, _ in tests), default=0)
         for number, order in enumerate(there_and_back(len(tests), most)):
             for index in order:
                 timings, test = tests[index]
                 taken_s = timings.repetitions.setdefault(test, [])
-                if len(taken_s) < 2 or sum(taken_s) < timings.plan.most_s:
-                    self._step(timings.engine.variant.name, test.name)
+                if timings.failure or (len(taken_s) >= 2 and sum(taken_s) >= timings.plan.most_s):
+                    continue
+                self._step(timings.engine.variant.name, test.name)
+                with timings.running():
                     self._repeat(timings, test, number)
 
     def _repeat(self, timings: Timings, test: Test, number: int) -> None:

@@ -1,18 +1,21 @@
-"""Speed and energy of all variants: loaded together where memory allows it, measured in turn."""
+"""Speed, memory and energy of all variants: loaded together where memory allows it, measured in turn."""
 
 from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+from modelstore.errors import NybbleError
 from native.topology import memory
 from runner.compare.answering import with_answer
 from runner.compare.disturbance import Disturbances
 from runner.compare.first_token import FirstToken, measure_first_token
-from runner.compare.memory import header_of, predicted
+from runner.compare.memory import header_of, predicted, with_measured
 from runner.compare.metering import Meter
 from runner.compare.rounds import Rounds, Timings
 from runner.compare.sensors import find_sensor
@@ -22,76 +25,116 @@ from runner.compare.timed import TimedEngine
 from runner.compare.variant import Variant
 from runner.errors import DoesNotFit
 from runner.text import clean_name
-from runner.wire.compare import CompareProgress, Energy, Speed, SpeedAt
-
-Report = Callable[[CompareProgress], None]
+from runner.wire.compare import CompareProgress, Energy, Memory, Speed, SpeedAt
 
 # Of the memory that is free, what models may take when they are loaded beside each other.
 _USABLE = 0.8
-# Of the steps: the first are loads, which say nothing of the others.
+# Of the steps: what the first take says little of the others.
 _GROUND = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Of one variant."""
+
+    memory: Memory
+    speed: Speed
+    energy: Energy
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """`refused` hears of each variant that cannot be loaded or run, and why."""
+
+    report: Callable[[CompareProgress], None]
+    refused: Callable[[Variant, NybbleError], None]
 
 
 def measure_speed(
     variants: Sequence[Variant],
     plan: SpeedPlan,
-    report: Report,
+    listener: Listener,
     cancelled: Event,
     root: Path = Path("/"),
-) -> Iterator[tuple[Variant, Speed, Energy]]:
+) -> Iterator[tuple[Variant, Measured]]:
     """Each variant as soon as all of it is known. `root` is where the files of the system's sensors are.
 
-    Raises Unusable and InvalidModel for a file that cannot be loaded, DoesNotFit, WorkerFailed, and
-    progress.Cancelled.
+    Raises progress.Cancelled.
     """
-    measured: list[Timings] = []
-    while len(measured) < len(variants):
-        together, energies = _measure_together(variants[len(measured) :], plan, report, cancelled, root)
-        measured += together
-        if len(together) < len(variants):
+    waiting = deque(variants)
+    while waiting:
+        is_rest = len(waiting) < len(variants)
+        together, energies = _measure_together(waiting, plan, listener, cancelled, root)
+        if waiting or is_rest:
             _say_apart(together)
         for timings, energy in zip(together, energies, strict=True):
             variant = timings.engine.variant
-            report(CompareProgress(phase="speed", detail=f"{variant.name}: first token"))
+            listener.report(CompareProgress(phase="speed", detail=f"{variant.name}: first token"))
             is_settings_variant = sum(variant.digest == other.digest for other in variants) > 1
             first = measure_first_token(variant, plan, is_settings_variant, cancelled)
-            yield variant, *with_answer(_speed(timings, first), energy, plan.answer_tokens)
+            speed, answer_energy = with_answer(_speed(timings, first), energy, plan.answer_tokens)
+            yield variant, Measured(_memory(timings), speed, answer_energy)
 
 
 def _measure_together(
-    variants: Sequence[Variant], plan: SpeedPlan, report: Report, cancelled: Event, root: Path
+    waiting: deque[Variant], plan: SpeedPlan, listener: Listener, cancelled: Event, root: Path
 ) -> tuple[list[Timings], list[Energy]]:
-    """As many of the first as fit into memory."""
+    """As many of the first as fit into memory; they wait no more."""
     with contextlib.ExitStack() as stack:
-        engines = _loaded(variants, plan, stack, cancelled)
+        all_waiting = len(waiting)
+        engines = _loaded(waiting, plan, listener, stack, cancelled)
         timings = [Timings(engine, plan.within(engine.variant.engine.context_length)) for engine in engines]
         devices = frozenset(device for engine in engines for device in engine.devices)
         meter, disturbances = Meter(lambda: find_sensor(devices, root)), Disturbances(root)
-        steps = _steps(timings, len(variants) / len(timings), report)
-        Rounds(timings, meter, disturbances, steps, cancelled).run()
+        share = all_waiting / (all_waiting - len(waiting))
+        Rounds(timings, meter, disturbances, _steps(timings, share, listener), cancelled).run()
     for each in timings:
         each.warnings += disturbances.warnings()
-    return timings, [meter.result(each.metered) for each in timings]
+        if each.failure is not None:
+            listener.refused(each.engine.variant, each.failure)
+    whole = [each for each in timings if each.failure is None]
+    return whole, [meter.result(each.metered) for each in whole]
 
 
 def _loaded(
-    variants: Sequence[Variant], plan: SpeedPlan, stack: contextlib.ExitStack, cancelled: Event
+    waiting: deque[Variant],
+    plan: SpeedPlan,
+    listener: Listener,
+    stack: contextlib.ExitStack,
+    cancelled: Event,
 ) -> list[TimedEngine]:
     engines: list[TimedEngine] = []
     free_bytes: float = memory().available_bytes
-    for variant in variants:
-        need_bytes = predicted(header_of(variant), variant.engine).total_bytes
-        if not engines and not variant.engine.gpu_layers and need_bytes > free_bytes:
-            raise DoesNotFit(
-                f"{clean_name(variant.name)} needs {need_bytes / 1e9:.1f} GB of memory, and"
-                f" {free_bytes / 1e9:.1f} GB are free",
-                hint="A smaller context or closing other programs helps.",
-            )
-        if engines and need_bytes > _USABLE * min(free_bytes, engines[-1].free_on_gpus_bytes):
-            break
-        engines.append(stack.enter_context(TimedEngine.running(variant, plan.text, cancelled)))
-        free_bytes -= need_bytes
+    while waiting:
+        variant = waiting[0]
+        try:
+            need_bytes = predicted(header_of(variant), variant.engine).total_bytes
+            if engines and need_bytes > _USABLE * min(free_bytes, engines[-1].free_on_gpus_bytes):
+                break
+            if not engines:
+                _ensure_fits(variant, need_bytes, free_bytes)
+            engines.append(stack.enter_context(TimedEngine.running(variant, plan.text, cancelled)))
+            free_bytes -= need_bytes
+        except NybbleError as error:
+            listener.refused(variant, error)
+        waiting.popleft()
     return engines
+
+
+def _ensure_fits(variant: Variant, need_bytes: int, free_bytes: float) -> None:
+    """Alone. Of a GPU's memory the driver knows more than we do."""
+    if need_bytes > free_bytes and not variant.engine.gpu_layers:
+        raise DoesNotFit(
+            f"{clean_name(variant.name)} needs {need_bytes / 1e9:.1f} GB of memory, and"
+            f" {free_bytes / 1e9:.1f} GB are free",
+            hint="A smaller context or closing other programs helps.",
+        )
+
+
+def _memory(timings: Timings) -> Memory:
+    variant, loaded = timings.engine.variant, timings.engine.loaded
+    decided = replace(variant.engine, flash_attention=loaded["flash_attention"])
+    return with_measured(predicted(header_of(variant), decided), loaded["buffers"], timings.grown_bytes)
 
 
 def _say_apart(together: Sequence[Timings]) -> None:
@@ -101,7 +144,9 @@ def _say_apart(together: Sequence[Timings]) -> None:
         timings.warnings.append(f"measured {with_whom}: memory was not enough to load all at once")
 
 
-def _steps(together: Sequence[Timings], all_by_these: float, report: Report) -> Callable[[str, str], None]:
+def _steps(
+    together: Sequence[Timings], all_by_these: float, listener: Listener
+) -> Callable[[str, str], None]:
     """Reports each step with how many there are, of those that are known beforehand; and how long it will be
     until all variants are measured, once a good part is done."""
     total = sum(
@@ -115,7 +160,7 @@ def _steps(together: Sequence[Timings], all_by_these: float, report: Report) -> 
         if done >= total * _GROUND:
             elapsed_s = time.monotonic() - started_s
             now.remaining_s = elapsed_s * (all_by_these * total / done - 1)
-        report(now)
+        listener.report(now)
         done = min(done + 1, total)
 
     return step

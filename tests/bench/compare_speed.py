@@ -20,6 +20,7 @@ from runner.compare.speed import measure_speed
 from runner.compare.speed_plan import SpeedPlan
 from runner.compare.variant import Engine, Variant
 from tests.bench.llama_bench import theirs
+from tests.fast.compare.timing import listener
 
 PLAN = SpeedPlan(depths=(0,), loads=1, text=(Path(__file__).parents[2] / "README.md").read_text("utf-8"))
 
@@ -28,7 +29,8 @@ def ours(files: list[Path]) -> dict[tuple[Path, str], float]:
     engine = Engine(context_length=1024, threads=physical_cores(), gpu_layers=0)
     variants = [Variant(f.stem, f, f"sha256:{f}", f.stat().st_size, None, None, engine) for f in files]
     found = {}
-    for variant, speed, _ in measure_speed(variants, PLAN, lambda _: None, Event()):
+    for variant, measured in measure_speed(variants, PLAN, listener(), Event()):
+        speed = measured.speed
         prefill, decode = speed.depths[0].prefill_tps, speed.depths[0].decode_tps
         found |= {(variant.path, "pp512"): prefill.value or 0, (variant.path, "tg128"): decode.value or 0}
         for warning in speed.warnings:

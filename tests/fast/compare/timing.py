@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+from modelstore.errors import NybbleError
+from runner.compare.speed import Listener
 from runner.compare.speed_plan import SpeedPlan
 from runner.compare.variant import Engine, Variant
-from runner.wire.compare import Estimate
+from runner.wire.compare import CompareProgress, Estimate
 
 PLAN = SpeedPlan(
     prompt_tokens=32,
@@ -24,6 +27,15 @@ def variant(path: Path, **engine: object) -> Variant:
     settings = {"context_length": 512, "threads": 1, "gpu_layers": 0} | engine
     size_bytes = path.stat().st_size
     return Variant(path.stem, path, f"sha256:{path.name}", size_bytes, "F16", None, Engine(**settings))  # type: ignore[arg-type]
+
+
+def listener(report: Callable[[CompareProgress], None] = lambda _: None) -> Listener:
+    """Of what must not fail."""
+
+    def refused(_: Variant, error: NybbleError) -> None:
+        raise error
+
+    return Listener(report, refused)
 
 
 def measured(estimate: Estimate) -> float:

@@ -24,7 +24,7 @@ from modelstore.store import Store
 from runner.compare.speed import measure_speed
 from runner.wire.compare import CompareProgress, CompareRequest
 from tests.daemons import Daemon
-from tests.fast.compare.timing import PLAN, variant
+from tests.fast.compare.timing import PLAN, listener, variant
 from tests.system.compare.test_conductor import QUALITY, kld, not_a_number, result, rows, run
 from tests.tiny_gguf import write_model
 
@@ -173,6 +173,7 @@ def test_a_battery_that_drains_in_the_middle_is_named(tiny_model: Path, tmp_path
             (supply / "capacity").write_text("9\n")
 
     plan = replace(PLAN, depths=(0,))
-    ((_, speed, energy),) = measure_speed([variant(tiny_model)], plan, drain, Event(), tmp_path)
+    ((_, found),) = measure_speed([variant(tiny_model)], plan, listener(drain), Event(), tmp_path)
+    speed, energy = found.speed, found.energy
     assert "measured on battery, which went from 63% to 9%" in speed.warnings
     assert energy.generated_joules_net.value is None and "battery" in (energy.reason or "")

@@ -23,7 +23,7 @@ from runner.compare.first_token import measure_first_token
 from runner.compare.speed import measure_speed
 from tests.commands import nybble_here
 from tests.daemons import Daemon
-from tests.fast.compare.timing import PLAN, measured, variant
+from tests.fast.compare.timing import PLAN, listener, measured, variant
 
 WATTS = 12.0
 
@@ -57,7 +57,8 @@ def a_counter(root: Path) -> Iterator[None]:
 def test_joules_are_those_of_the_counter(tiny_model: Path, tmp_path: Path) -> None:
     plan = replace(PLAN, depths=(0,), repetitions=1, loads=1)
     with a_counter(tmp_path):
-        ((_, speed, energy),) = measure_speed([variant(tiny_model)], plan, lambda _: None, Event(), tmp_path)
+        ((_, found),) = measure_speed([variant(tiny_model)], plan, listener(), Event(), tmp_path)
+    speed, energy = found.speed, found.energy
     assert (energy.sensor, energy.covers) == ("RAPL", "CPU package")
     for joules, tps in (
         (energy.prompt_joules_gross, speed.depths[0].prefill_tps),
