@@ -9,6 +9,7 @@ from modelstore.errors import NybbleError
 from modelstore.header import Header
 from runner.compare.contents import contents
 from runner.compare.entry import Entry
+from runner.compare.fetched import is_temporary
 from runner.compare.order import Say
 from runner.compare.variant import Variant
 from runner.text import clean_name
@@ -52,7 +53,7 @@ class Board:
         self.update(
             variant.name,
             digest=variant.digest,
-            tag=variant.tag,
+            tag=None if variant.tag and is_temporary(variant.tag) else variant.tag,
             size_bytes=variant.size_bytes,
             quantization=header.quantization,
             bits_per_weight=found.bits_per_weight,

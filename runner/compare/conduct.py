@@ -11,7 +11,7 @@ from modelstore import progress
 from modelstore.errors import NybbleError, UserError
 from modelstore.header import Header
 from modelstore.store import Store
-from runner.compare import resources
+from runner.compare import fetched, resources
 from runner.compare.board import Board
 from runner.compare.corpus import texts
 from runner.compare.entry import Entry
@@ -48,6 +48,7 @@ def conduct(order: Order, talk: Talk) -> None:
     selection = select(order, store, engine, talk)
     name = hashlib.sha256(order.request.model_dump_json().encode()).hexdigest()[:16]
     with closing(Evidence(order.evidence)) as evidence, own_folder(order.cache, name) as folder:
+        fetched.sweep(store, order.cache, order.daemon)
         task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
         _plan(task, selection, engine)
         workshop = Workshop(store, order, folder, engine, talk)

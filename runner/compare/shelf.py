@@ -13,6 +13,7 @@ from modelstore.gguf_types import nominal_bits
 from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.store import Store
+from runner.compare.fetched import is_temporary
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class Shelf:
     def _similar(self, book: Book) -> Iterator[Book]:
         mine = book.manifest
         for other in self._store.models():
+            if is_temporary(other.name):
+                continue  # another comparison's
             if (other.architecture, other.embedding_length) == (mine.architecture, mine.embedding_length):
                 try:
                     yield self._book(other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,13 @@ from modelstore.progress import Progress
 from modelstore.store import Store
 from runner import wire
 from runner.client import Client
+from runner.compare import fetched
 from runner.compare.entry import Entry, Made, Offered
 from runner.compare.order import Order, Talk
 from runner.compare.shelf import Book
 from runner.compare.variant import Engine, Variant
-from runner.errors import RemoteError
 
-_LOCK = "in-use.lock"
+_IN_USE = "in-use.lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +79,21 @@ class Workshop:
         return self._variant(entry, path, str(self._hash(path, entry)), None)
 
     def _fetched(self, entry: Entry, offered: Offered) -> Iterator[Variant]:
-        """Through the daemon, which joins a pull that runs, and forgets what is removed: not what was a local
-        model before, if in another version."""
-        was_here = any(each.name == offered.name for each in self.store.models())
-        asyncio.run(self._pull(offered.name))
+        """Through the daemon, which shows what is fetched; under its own name only if it is to be kept."""
+        alias = None if self.order.request.keep_made else fetched.temporary_tag(self.folder, offered.name)
+        asyncio.run(self._pull(offered.name, alias))
         try:
-            yield self._local(entry, self.store.get(offered.name))
+            yield self._local(entry, self.store.get(alias or offered.name))
         finally:
-            if not (was_here or self.order.request.keep_made):
-                # What the daemon does not remove is no reason to lose what was measured.
-                with contextlib.suppress(RemoteError):
-                    asyncio.run(self._remove(offered.name))
+            if alias:
+                fetched.remove(self.order.daemon, alias)
 
-    async def _pull(self, name: str) -> None:
-        async with Client(self.order.daemon) as client, aclosing(client.pull(name)) as events:
+    async def _pull(self, name: str, alias: str | None) -> None:
+        async with Client(self.order.daemon) as client, aclosing(client.pull(name, alias)) as events:
             async for event in events:
                 progress.check(self.talk.cancelled)
                 if isinstance(event, wire.JobProgress):
                     self.talk.progress(event.phase, name, event.completed_bytes, event.total_bytes)
-
-    async def _remove(self, name: str) -> None:
-        async with Client(self.order.daemon) as client:
-            await client.remove(name)
 
     def _variant(self, entry: Entry, path: Path, digest: str, tag: str | None) -> Variant:
         return Variant(
@@ -127,26 +121,29 @@ class Workshop:
 
 @contextmanager
 def own_folder(cache: Path, name: str) -> Iterator[Path]:
-    """A folder for the files of the comparison `name`; what one that was killed has left there is found
-    again, and what others have left is removed."""
+    """A folder for the files of the comparison `name`, which is there as long as it runs; what one that was
+    killed has left there is found again, and what others have left is removed."""
     folder = cache / name
-    make_folder(folder)
-    with FileLock(folder / _LOCK, mode=0o600):
+    in_use = FileLock(folder / _IN_USE, mode=0o600)
+    make_folder(cache)
+    # Without it one could remove the folder that another is about to use.
+    changing = FileLock(cache / "folders.lock", mode=0o600)
+    with changing:
         for other in cache.iterdir():
-            if other != folder:
+            if other.is_dir() and other != folder:
                 _remove_unused(other)
-        try:
-            yield folder
-        finally:
-            _clear(folder)
+        make_folder(folder)
+        in_use.acquire()
+    try:
+        yield folder
+    finally:
+        in_use.release()
+        with changing:
+            _remove_unused(folder)
 
 
 def _remove_unused(folder: Path) -> None:
-    with contextlib.suppress(Timeout, OSError), FileLock(folder / _LOCK, blocking=False):
-        _clear(folder)
-
-
-def _clear(folder: Path) -> None:
-    for file in folder.iterdir():
-        if file.name != _LOCK:
-            file.unlink(missing_ok=True)
+    with contextlib.suppress(Timeout, OSError):
+        with FileLock(folder / _IN_USE, blocking=False):
+            pass
+        shutil.rmtree(folder)

@@ -6,10 +6,15 @@ import asyncio
 from pathlib import Path
 from threading import Event
 
+import pytest
+
+from modelstore.errors import NybbleError
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
-from runner.wire.compare import ComparePlanned, CompareRequest, ComparisonDone
+from runner.wire.compare import ComparePlanned, CompareProgress, CompareRequest, ComparisonDone
+from runner.wire.jobs import JobDone, JobProgress
 from tests.daemons import Daemon
+from tests.system.compare.test_conductor import conductors
 from tests.system.modelstore import hub
 
 
@@ -58,3 +63,29 @@ async def test_a_file_that_cannot_be_had_is_a_row_and_an_older_one_is_not_droppe
     by_name = {row.name: row for row in done.comparison.variants}
     assert by_name["Q8_0"].quality and not by_name["Q8_0"].problems
     assert "other bytes than it stated" in by_name["Q4_K_M"].problems[0] and by_name["Q4_K_M"].quality is None
+
+
+async def test_what_a_killed_comparison_fetched_is_gone_with_the_next_and_a_users_pull_stays(
+    home: Path, library: Path
+) -> None:
+    store = Store(library)
+    paths = {each.quantization: store.check(each) for each in store.models()}
+    files = {f"tiny.{label}.gguf": paths[label].read_bytes() for label in ("F16", "Q8_0")}
+    request = CompareRequest(name="me/model", measure="quality", compatible=True, chunks=2)
+    with hub.serve(files) as server, Daemon(home, {"HF_ENDPOINT": server.url}) as daemon:
+        async with daemon.client() as client:
+            with pytest.raises(NybbleError, match="ended without a result"):
+                async for event in client.compare(request):
+                    if isinstance(event, CompareProgress) and event.phase == "scoring":
+                        conductors(daemon)[0].kill()
+            assert await client.models() != [], "it had no time to remove anything"
+            pulled: list[JobProgress | JobDone] = []
+            async for event in client.compare(request.model_copy(update={"chunks": 3})):
+                if isinstance(event, CompareProgress) and event.phase == "scoring" and not pulled:
+                    (conductor,) = conductors(daemon)
+                    conductor.suspend()
+                    pulled = [each async for each in client.pull("me/model:Q8_0")]
+                    conductor.resume()
+            assert isinstance(pulled[-1], JobDone) and pulled[-1].model
+            assert [each.name for each in await client.models()] == [pulled[-1].model.name]
+    assert [each.name for each in (home / "cache" / "compare").iterdir() if each.is_dir()] == []
