@@ -3,6 +3,7 @@
 NybbleError
 ├── UserError
 │   ├── PromptTooLong        prompt does not fit the context (400)
+│   ├── AnswerUnread         its reader takes nothing of an answer without end (400)
 │   ├── CannotShift          the model cannot forget a part of its context (400)
 │   ├── InvalidConstraint    a grammar or JSON Schema that cannot be used (400)
 │   ├── NoChatTemplate       the model has none (400)
@@ -40,6 +41,10 @@ class PromptTooLong(UserError):
         super().__init__(message, hint=hint)
         self.prompt_tokens = prompt_tokens
         self.context_length = context_length
+
+
+class AnswerUnread(UserError):
+    code = "answer_unread"
 
 
 class CannotShift(UserError):

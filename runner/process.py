@@ -12,13 +12,14 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 from modelstore.errors import InvalidModel, NybbleError, UserError
 from native import child
-from runner.errors import PromptTooLong, RemoteError, WorkerFailed
+from runner.errors import AnswerUnread, PromptTooLong, RemoteError, WorkerFailed
 from runner.protocol import (
     MAX_LINE_BYTES,
     Cancel,
@@ -44,13 +45,25 @@ _log = logging.getLogger(__name__)
 _STDERR_LINES_KEPT = 20
 _SHUTDOWN_GRACE_S = 2.0
 _EXIT_GRACE_S = 0.5
-_PATIENCE_S = 30.0
+# What has waited is joined and encoded in one go, in which the daemon does nothing else: 20 ms of log
+# probabilities.
+_TAKEN_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a process may do nothing while somebody waits for it, and how much of an answer may wait for
+    its reader: tokens, or alternatives to them, of some 200 bytes each. Contexts are rarely longer, so that
+    only an answer without end gets there."""
+
+    patience_s: float = 30.0
+    unread: int = 2**17
 
 
 class Worker:
     """A child process with one loaded model. Made by `start`, ended by `stop` or by its own death."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, patience_s: float) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, limits: Limits) -> None:
         self.name = name
         self.pid = process.pid
         self.ready: Ready | None = None
@@ -63,7 +76,7 @@ class Worker:
         self._requests: dict[str, asyncio.Queue[Update | Embedded]] = {}
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
         self._stopping = False
-        self._patience_s = patience_s
+        self._limits = limits
         self._is_hung = False
         self._messages = 0
         self._words: list[asyncio.Task[None]] = []
@@ -71,11 +84,10 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, name: str, load: Load, progress: Callable[[float], None], patience_s: float = _PATIENCE_S
+        cls, name: str, load: Load, progress: Callable[[float], None], limits: Limits | None = None
     ) -> Worker:
         """A worker that has loaded its model. Raises InvalidModel for what llama.cpp refused, WorkerFailed if
-        the process died, or did nothing for `patience_s` while somebody waited for it. Cancelling ends the
-        process."""
+        the process died, or did nothing while somebody waited for it. Cancelling ends the process."""
         process = await asyncio.create_subprocess_exec(
             *child.command("runner.worker"),
             stdin=asyncio.subprocess.PIPE,
@@ -84,7 +96,7 @@ class Worker:
             env=child.environment(),
             limit=MAX_LINE_BYTES,
         )
-        worker = cls(name, process, patience_s)
+        worker = cls(name, process, limits or Limits())
         worker._words = [asyncio.create_task(worker._read_stderr())]
         worker._tasks = [asyncio.create_task(worker._watch())]
         try:
@@ -126,12 +138,14 @@ class Worker:
     async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finished]:
         """Events of one request; Finished is the last. Closing early cancels it in the worker.
 
-        Raises WorkerFailed if the process dies, and what the worker refused.
+        Raises WorkerFailed if the process dies, AnswerUnread if more waits to be read than may, and what the
+        worker refused.
         """
-        with self._asking(request) as updates:
+        numbers = 1 if request.top_logprobs is None else 2 + request.top_logprobs
+        with self._asking(request, self._limits.unread // numbers) as updates:
             while True:
                 arrived = [await updates.get()]
-                while not updates.empty():
+                while not updates.empty() and len(arrived) < _TAKEN_AT_ONCE:
                     arrived.append(updates.get_nowait())
                 for update in joined(arrived):
                     if isinstance(update, NybbleError):
@@ -149,12 +163,12 @@ class Worker:
         return answer
 
     @contextmanager
-    def _asking(self, request: Generate | Embed) -> Iterator[asyncio.Queue[Any]]:
+    def _asking(self, request: Generate | Embed, most_unread: int = 1) -> Iterator[asyncio.Queue[Any]]:
         """What the worker says of `request`; leaving before its end cancels it in the worker."""
         if self.exited.is_set():
             raise self._death()
         self._send(request)
-        updates = self._requests[request.request_id] = asyncio.Queue()
+        updates = self._requests[request.request_id] = asyncio.Queue(most_unread + 1)
         try:
             yield updates
         finally:
@@ -247,13 +261,23 @@ class Worker:
         for delta in step.deltas:
             if updates := self._requests.get(delta.request_id):
                 updates.put_nowait(delta)
-        ended: tuple[Finished | Embedded, ...] = (*step.finished, *step.embedded)
-        for end in ended:
+                if updates.qsize() == updates.maxsize - 1:  # the last place is for the end
+                    self._give_up(delta.request_id)
+        ends: tuple[Finished | Embedded | Failed, ...] = (*step.finished, *step.embedded, *step.failed)
+        for end in ends:
             if updates := self._requests.pop(end.request_id, None):
-                updates.put_nowait(end)
-        for failed in step.failed:
-            if updates := self._requests.pop(failed.request_id, None):
-                updates.put_nowait(_refused(failed))
+                updates.put_nowait(_refused(end) if isinstance(end, Failed) else end)
+
+    def _give_up(self, request_id: str) -> None:
+        """End a request whose reader does not read."""
+        self._send(Cancel(request_id))
+        updates = self._requests.pop(request_id)
+        updates.put_nowait(
+            AnswerUnread(
+                f"{updates.qsize():,} steps of the answer were not read, which is the limit",
+                hint="read the answer while it is written, or bound it (`max_tokens`, `num_predict`)",
+            )
+        )
 
     async def _watch(self) -> None:
         """Kill the process if it does nothing while somebody waits for it: it was stopped, or waits for
@@ -261,7 +285,7 @@ class Worker:
         before: tuple[int, float] | None = None
         while self._process.returncode is None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._process.wait(), self._patience_s)
+                await asyncio.wait_for(self._process.wait(), self._limits.patience_s)
             now = self._messages, self._cpu_s()
             if now == before and (self.ready is None or self._requests):
                 self._is_hung = True
@@ -288,7 +312,7 @@ class Worker:
         words = "; ".join(list(self._stderr)[-3:])
         how = _how_it_ended(self._process.returncode)
         if self._is_hung:
-            how = f"did nothing for {self._patience_s:g} s and was ended"
+            how = f"did nothing for {self._limits.patience_s:g} s and was ended"
         message = f"the process of {self.name} {how}" + (f": {words}" if words else "")
         return WorkerFailed(message, hint="the next request loads the model again; `nybble logs` has more")
 
