@@ -36,9 +36,12 @@ async def list_comparisons(session: Session, json: Json = False) -> None:
     rows = [
         (str(each.id), human.ago(each.created_at), each.model, each.reference, str(len(each.variants)),
          (each.choice or "-") if each.is_finished else "unfinished")
-        for each in found
+        for each in found if each.created_at
     ]  # fmt: skip
     output.write_table(("ID", "WHEN", "MODEL", "REFERENCE", "VARIANTS", "RECOMMENDED"), rows)
+    for each in found:
+        if each.problem:
+            output.say(each.problem)
 
 
 @client_command

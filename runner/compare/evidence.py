@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from modelstore.errors import Unusable
 from runner.compare.keys import Key
 from runner.database import Database, Schema
 from runner.errors import ComparisonNotFound
@@ -80,17 +83,33 @@ class Evidence:
         """Newest first."""
         with self._database.reading() as db:
             rows = db.execute("SELECT id, info FROM comparison ORDER BY id DESC").fetchall()
-        infos = [(row["id"], ComparisonInfo.model_validate_json(row["info"])) for row in rows]
-        return [info.model_copy(update={"id": number}) for number, info in infos]
+        return [_listed(row["id"], row["info"]) for row in rows]
 
     def comparison(self, number: int) -> Comparison:
-        """Raises ComparisonNotFound."""
+        """Raises ComparisonNotFound, and Unusable for one that cannot be read."""
         with self._database.reading() as db:
             row = db.execute("SELECT content FROM comparison WHERE id = ?", (number,)).fetchone()
         if row is None:
             hint = "`nybble compare list` shows the comparisons there are"
             raise ComparisonNotFound(f"there is no comparison {number}", hint=hint)
-        return Comparison.model_validate_json(row["content"]).model_copy(update={"id": number})
+        try:
+            return Comparison.model_validate_json(row["content"]).model_copy(update={"id": number})
+        except ValidationError as error:
+            raise Unusable(_unreadable(number, error), hint="measure it again with this nybble") from error
+
+
+def _listed(number: int, info: str) -> ComparisonInfo:
+    try:
+        return ComparisonInfo.model_validate_json(info).model_copy(update={"id": number})
+    except ValidationError as error:
+        problem = _unreadable(number, error)
+    return ComparisonInfo(id=number, created_at=None, model="", reference="", variants=[], problem=problem)
+
+
+def _unreadable(number: int, error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"comparison {number} cannot be read: {where or 'it'}: {first['msg']}"
 
 
 def _info(comparison: Comparison) -> ComparisonInfo:

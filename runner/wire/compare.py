@@ -287,15 +287,16 @@ class Comparison(Wire):
 
 
 class ComparisonInfo(Wire):
-    """One line of `compare list`."""
+    """One line of `compare list`. Of one that cannot be read `problem` says why, and nothing else is known."""
 
     id: int
-    created_at: datetime
+    created_at: datetime | None
     model: str
     reference: str
     variants: list[str]
     choice: str | None = None
     is_finished: bool = True
+    problem: str | None = None
 
 
 class ComparePlanned(Wire):

@@ -141,6 +141,8 @@ class CompareScreen(Screen[None]):
 
 
 def _row(info: ComparisonInfo, zone: tzinfo | None) -> Row:
+    if info.created_at is None:
+        return Row(info.id, f"Comparison {info.id}", "cannot be read")
     what = f"★ {clean_name(info.choice)}" if info.choice else "no choice" if info.is_finished else "stopped"
     when = info.created_at.astimezone(zone).strftime("%b %d %H:%M")
     return Row(info.id, short_model(info.model), f"{what} · {when}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from modelstore.errors import NybbleError
+from modelstore.errors import NybbleError, Unusable
 from runner.compare.block import TEMPERATURES, CandidateScores, ReferenceScores
 from runner.compare.evidence import Evidence
 from runner.compare.keys import Key
@@ -99,6 +101,17 @@ def test_comparisons_are_listed_newest_first(evidence: Evidence) -> None:
     ]  # fmt: skip
     assert infos[0].variants[:2] == ["F16", "Q8_0"]
     assert evidence.comparison(first) == example().model_copy(update={"id": first, "seconds": None})
+
+
+def test_one_that_cannot_be_read_is_named_and_the_rest_is_listed(evidence: Evidence, file: Path) -> None:
+    first, second = (evidence.keep(example().model_copy(update={"id": None})) for _ in range(2))
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE comparison SET info = '{\"id\": 0}', content = '{}' WHERE id = ?", (second,))
+    unreadable, readable = evidence.comparisons()
+    assert (readable.id, readable.problem) == (first, None) and readable.choice == "Q5_K_M"
+    assert unreadable.id == second and f"comparison {second} cannot be read" in (unreadable.problem or "")
+    with pytest.raises(Unusable, match=f"comparison {second} cannot be read: created_at"):
+        evidence.comparison(second)
 
 
 def test_an_unknown_comparison_is_named(evidence: Evidence) -> None:
