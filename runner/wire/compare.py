@@ -287,7 +287,7 @@ class Comparison(Wire):
 
 
 class ComparisonInfo(Wire):
-    """One line of `compare list`. Of one that cannot be read `problem` says why, and nothing else is known."""
+    """One line of `compare list`. If it cannot be read, `problem` says why and nothing else is known."""
 
     id: int
     created_at: datetime | None
