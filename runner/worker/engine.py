@@ -268,7 +268,7 @@ class Engine:
             text += sequence.text.feed(self._model.piece(token))
             if sequence.text.stopped_by or (taken == len(tokens) and sequence.picker.is_complete):
                 return text, "stop"
-            if self._is_full(sequence):
+            if self._is_full(sequence, taken):
                 return text, "length"
         return text, None
 
@@ -283,13 +283,14 @@ class Engine:
         sequence.drafted += len(guesses)
         sequence.accepted += right
 
-    def _is_full(self, sequence: Sequence) -> bool:
+    def _is_full(self, sequence: Sequence, taken: int) -> bool:
+        """After `taken` tokens that came of one pick."""
         limit = sequence.request.sampling.max_tokens
         if sequence.completion_length == limit:
             return True
         if sequence.request.overflow == "shift":
             # What a constraint put in at once must fit into what one shift makes free.
-            return sequence.pending > self._context_length // 8
+            return taken > self._context_length // 8
         return len(sequence.tokens) >= self._context_length
 
     # Ends
