@@ -51,11 +51,21 @@ class Entry:
 
     @property
     def tag(self) -> str:
-        """Equal only for what is the same file."""
+        """What tells files of one label apart."""
         origin = self.origin
         if isinstance(origin, Book):
             return origin.manifest.name
         return origin.name if isinstance(origin, Offered) else f"{origin.source.manifest.name} {origin.label}"
+
+    @property
+    def content(self) -> str:
+        """Equal only for what is the same file."""
+        origin = self.origin
+        if isinstance(origin, Book):
+            return origin.manifest.digest
+        if isinstance(origin, Offered):
+            return str(origin.file.digest)
+        return f"{origin.source.manifest.digest} {origin.label}"
 
     @property
     def settings(self) -> dict[str, str]:

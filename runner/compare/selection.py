@@ -95,12 +95,12 @@ def hub_selection(request: CompareRequest, files: Sequence[RemoteFile], here: Sh
     entries = [_of_file(file, here) for file in files]
     if not entries:
         raise _nothing("the repository has no model that is one file")
-    by_label = {entry.label.upper(): entry for entry in entries}
+    by_word = {word.upper(): entry for entry in entries for word in (entry.tag, entry.label)}
 
     def find(word: str) -> Entry:
-        if word.upper() in by_label:
-            return by_label[word.upper()]
-        hint = f"There is: {', '.join(sorted(by_label))}."
+        if word.upper() in by_word:
+            return by_word[word.upper()]
+        hint = f"There is: {', '.join(sorted(entry.label for entry in entries))}."
         raise NotFound(f"the repository has no {clean_name(word)}", hint=hint)
 
     return _selection(request, find, entries, max(entries, key=_precision), ())
@@ -174,11 +174,13 @@ def _selection(
     """`find` says what a word means; `usual` and `best` are what is compared where nobody said which."""
     chosen, failed = _found(request.quants, find) if request.quants is not None else (usual, [])
     wanted = find(request.reference) if request.reference else best
-    reference, *candidates = _unique([wanted, *chosen])
+    reference, *candidates = _unique([wanted, *chosen], [word for word, _ in failed])
+    copies = _copies([reference, *candidates, *chosen])
     if not candidates:
         hint = failed[0][1].hint if failed else "--quants names what to compare it with."
-        raise _nothing("; ".join(error.message for _, error in failed) or f"{wanted.tag} is alone", hint)
-    return Selection(reference, tuple(candidates), (*notes, *_about(reference)), tuple(failed))
+        why = [*(error.message for _, error in failed), *copies]
+        raise _nothing("; ".join(why) or f"{wanted.tag} is alone", hint)
+    return Selection(reference, tuple(candidates), (*notes, *copies, *_about(reference)), tuple(failed))
 
 
 def _found(
@@ -212,11 +214,27 @@ def _about(reference: Entry) -> list[str]:
     return notes
 
 
-def _unique(entries: Sequence[Entry]) -> list[Entry]:
-    """Each file once. Labels as names where they tell files apart, tags where they do not."""
-    once = {entry.tag: entry for entry in entries}
-    counts = Counter(entry.label for entry in once.values())
-    return [entry if counts[entry.label] == 1 else replace(entry, name=tag) for tag, entry in once.items()]
+def _unique(entries: Sequence[Entry], words: Sequence[str]) -> list[Entry]:
+    """Each file once. Labels as names where they tell files apart, also from `words` that name none; tags
+    where they do not."""
+    once = _once(entries)
+    counts = Counter([*(entry.label for entry in once.values()), *words])
+    return [entry if counts[entry.label] == 1 else replace(entry, name=entry.tag) for entry in once.values()]
+
+
+def _copies(entries: Sequence[Entry]) -> list[str]:
+    """What is left out because the same file is there by another name."""
+    once = _once(entries)
+    first = {entry.tag: once[entry.content].tag for entry in entries}
+    return [f"{tag} is {other} by another name" for tag, other in first.items() if tag != other]
+
+
+def _once(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """By content, the first of each."""
+    once: dict[str, Entry] = {}
+    for entry in entries:
+        once.setdefault(entry.content, entry)
+    return once
 
 
 def _precision(entry: Entry) -> tuple[int, int]:

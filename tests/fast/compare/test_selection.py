@@ -87,6 +87,27 @@ def test_what_cannot_be_had_is_kept_with_its_reason(store: Store) -> None:
     assert "neither a quantization nor a local model" in failed["Q9_Z"].message
 
 
+def test_a_word_without_a_file_is_not_taken_for_the_reference_of_that_label(store: Store) -> None:
+    found = local(store, reference="bytes", quants=["Q8_0", "F32"])
+    assert names(found) == ["bytes:latest", "Q8_0"] and [word for word, _ in found.failed] == ["F32"]
+
+
+def test_a_file_under_two_names_is_measured_once(store: Store) -> None:
+    folder = store.root.parent / "copies"
+    shutil.copytree(store.root, folder)
+    copied = Store(folder)
+    copied.copy("tiny", "copy")
+    copied.copy("tiny:q8_0", "copy:q8")
+    found = local(copied, reference="copy", quants=["tiny", "tiny:q8_0", "Q6_K", "copy:q8"])
+    assert names(found) == ["F16", "Q8_0", "Q6_K"] and found.reference.tag == "copy:latest"
+    assert found.notes == (
+        "tiny:latest is copy:latest by another name",
+        "copy:q8 is tiny:q8_0 by another name",
+    )
+    with pytest.raises(UserError, match="tiny:latest is copy:latest by another name"):
+        local(copied, reference="copy", quants=["tiny"])
+
+
 @pytest.mark.parametrize("words", [["F16"], ["Q9_Z"], []])
 def test_a_reference_alone_is_nothing_to_compare(store: Store, words: list[str]) -> None:
     with pytest.raises(UserError, match="nothing to compare"):
@@ -104,10 +125,9 @@ def offered(*labels: str) -> list[RemoteFile]:
         raise AssertionError("selecting fetches nothing")
 
     files = [PurePosixPath(f"a.{label}.gguf") for label in labels]
-    digest = Digest.parse("sha256:" + "0" * 64)
     return [
-        RemoteFile(f"hf.co/me/model:{label}", file.name, 10, digest, fetch)
-        for label, file in zip(labels, files, strict=True)
+        RemoteFile(f"hf.co/me/model:{label}", file.name, 10, Digest.parse(f"sha256:{number:064}"), fetch)
+        for number, (label, file) in enumerate(zip(labels, files, strict=True))
     ]
 
 
@@ -120,7 +140,8 @@ def test_files_of_a_repository(store: Store) -> None:
     found = hub(store, "Q4_K_M", "BF16", "Q8_0", quants=["q8_0", "Q8_0", "Q2_K"])
     assert names(found) == ["BF16", "Q8_0"] and isinstance(found.reference.origin, Offered)
     assert [(word, error.hint) for word, error in found.failed] == [("Q2_K", "There is: BF16, Q4_K_M, Q8_0.")]
-    assert hub(store, "Q4_K_M", "Q8_0", reference="q4_k_m").reference.name == "Q4_K_M"
+    for word in ("q4_k_m", "hf.co/me/model:Q4_K_M"):
+        assert hub(store, "Q4_K_M", "Q8_0", reference=word).reference.name == "Q4_K_M"
 
 
 def test_of_a_repository_what_is_here_is_not_fetched_unless_it_is_damaged(
