@@ -11,10 +11,12 @@ Then orders, one JSON line each, answered by one line; arrays are base64 of thei
     {"noise_floor": {"index": 0, "tokens": […], "first_scored": 64}}    {"candidate": {…}}
     {"answer": {"prompts": […], "limits": […]}}                         {"answers": [[{…}, …] of a model, …]}
 
-Two are answered by more: `score` by a line for each block, `sample` by one for each step, with the tokens of
-all prompts (null behind the end of an answer), and null when all have ended:
+Others are answered by more: `score`, and `score_beside_file`, which holds all models against what
+llama-perplexity wrote, by a line for each block; `sample` by one for each step, with the tokens of all
+prompts (null behind the end of an answer), and null when all have ended:
 
     {"score": [blocks as in noise_floor]}                               {"reference": {…}, "candidates": […]}
+    {"score_beside_file": {"path": …, "blocks": […]}}                   {"candidates": […]}
     {"sample": {"prompts": […], "max_tokens": …, "seeds": […], "begun": […]}}         {"sampled": […]}
 
 {"error": "…", "model": 1 or null, "kind": "load", "memory", "numbers" or "record"} is the last answer. End of

@@ -37,18 +37,24 @@ class Scratch:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """The reference's distributions: valid until `scratch` is used for other rows.
+class Distributions:
+    """What a candidate is held against: valid until `scratch` is used for other rows.
 
-    `shifted` are logits less the highest of their row, `probabilities` p; `nll` is -ln p of the token that
-    follows, `margin` how far the second is behind the first, `entropy` in nats.
+    `probabilities` are p, ln p is `logits` less `log_sum`, and `top` the first choice.
     """
 
     logits: Rows
-    shifted: Rows
     probabilities: Rows
     log_sum: NDArray[np.float64]
     top: NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference(Distributions):
+    """`shifted` are logits less the highest of their row; `nll` is -ln p of the token that follows, `margin`
+    how far the second is behind the first, `entropy` in nats."""
+
+    shifted: Rows
     nll: NDArray[np.float64]
     margin: NDArray[np.float32]
     entropy: NDArray[np.float64]
@@ -76,10 +82,12 @@ def reference(logits: Rows, following: NDArray[np.intp], scratch: Scratch) -> Re
     entropy = log_sum - logits[count, top] - _dot(probabilities, shifted)
     nll = log_sum - logits[count, following]
     check(nll, entropy)
-    return Reference(logits, shifted, probabilities, log_sum, top, nll, margin, entropy)
+    return Reference(logits, probabilities, log_sum, top, shifted, nll, margin, entropy)
 
 
-def candidate(logits: Rows, following: NDArray[np.intp], against: Reference, scratch: Scratch) -> Candidate:
+def candidate(
+    logits: Rows, following: NDArray[np.intp], against: Distributions, scratch: Scratch
+) -> Candidate:
     """Raises NotFinite. KL(p ‖ q) is the mean of ln p - ln q, made of differences of logits: both are much
     larger than what they differ by. What all logits of a row are moved by goes first, for 32-bit p do not
     add up to 1 exactly."""

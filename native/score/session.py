@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from native.log import Log
 from native.probe import take_snapshot
 from native.score import generate, record, rows
 from native.score.against_record import AgainstRecord
-from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores
+from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores, joined, naming
+from native.score.logits_file import LogitsFile
 from native.score.models import Reader, ScoredModel, Settings
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
-from native.score.workers import Block, ModelFailed, Workers
+from native.score.workers import Block, ModelFailed, Places, Workers
 
 # Far from the usual 512: other kernels, other sums.
 _NOISE_MICRO_BATCH_TOKENS = 64
@@ -66,7 +68,10 @@ class Session:
             with _failing(None, "record"):
                 self._record = RecordFile(Path(order["record"]), self._temperatures, digests[0])
         self._against = AgainstRecord()
-        orders = (self.tokenize, self.pieces, self.score, self.noise_floor, self.sample, self.answer)
+        orders = (
+            self.tokenize, self.pieces, self.score, self.score_beside_file, self.noise_floor, self.sample,
+            self.answer,
+        )  # fmt: skip
         self.verbs: dict[str, Callable[[Any], Lines]] = {each.__name__: each for each in orders}
 
     def tokenize(self, order: dict[str, Any]) -> Lines:
@@ -82,6 +87,24 @@ class Session:
         scored = self._together(blocks) if self._has_reference else self._beside_record(blocks)
         for reference, candidates in scored:
             yield {"reference": _arrays(reference), "candidates": [_arrays(each) for each in candidates]}
+
+    def score_beside_file(self, order: dict[str, Any]) -> Lines:
+        blocks, model = [Block(**each) for each in order["blocks"]], self._models[0].model
+        beginning = model.tokenize("", add_special=True)
+        with _failing(None, "record"):
+            file = LogitsFile(Path(order["path"]), model.vocabulary_size, beginning)
+            for block in blocks:
+                file.check(block)
+
+        def work(number: int, at: Places) -> rows.Candidate:
+            with naming(number):
+                return file.candidate(at)
+
+        works = [partial(work, number) for number in range(len(self._models))]
+        readers = self._readers(blocks)
+        with _failing(None, "memory"):
+            for parts in self._workers.over(readers, blocks, works):
+                yield {"candidates": [_arrays(joined(each)) for each in parts]}
 
     def noise_floor(self, order: dict[str, Any]) -> Lines:
         block = Block(**order)

@@ -10,16 +10,18 @@ from pathlib import Path
 from modelstore.errors import UserError
 from runner.compare.selftest import PeerFigures
 from runner.compare.variant import Variant
+from runner.wire.compare import Estimate
 
 _FIGURES = {
-    "ppl": r"Mean PPL\(Q\) +: +([\d.]+)",
-    "kld_mean": r"Mean +KLD: +(-?[\d.]+)",
-    "kld_median": r"Median +KLD: +(-?[\d.]+)",
-    "kld_p99": r"99\.0% +KLD: +(-?[\d.]+)",
-    "delta_p_rms": r"RMS Δp +: +([\d.]+)",
-    "same_top": r"Same top p: +([\d.]+)",
+    "ppl": r"Mean PPL\(Q\)",
+    "kld_mean": r"Mean +KLD",
+    "kld_median": r"Median +KLD",
+    "kld_p99": r"99\.0% +KLD",
+    "delta_p_rms": "RMS Δp",
+    "same_top": "Same top p",
 }
-_PPL = re.compile(r"Final estimate: PPL = ([\d.]+)")
+_VALUE = r" *: +(-?[\d.]+)(?: ± +([\d.]+))?( %)?"
+_PPL = re.compile(r"Final estimate: PPL = ([\d.]+) \+/- ([\d.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +35,32 @@ class Peer:
     chunks: int
     folder: Path
 
-    def base(self, reference: Variant) -> float:
+    @property
+    def logits(self) -> Path:
+        """What `base` wrote."""
+        return self.folder / "base.logits"
+
+    def base(self, reference: Variant) -> Estimate:
         """Perplexity of the reference. Raises UserError, as does `figures`."""
         found = _PPL.search(self._run(reference, "-f", str(self.text), "--chunks", str(self.chunks)))
         if found is None:
             raise UserError(f"{self.binary} printed no perplexity")
-        return float(found[1])
+        return Estimate(value=float(found[1]), error=float(found[2]))
 
     def figures(self, candidate: Variant) -> PeerFigures:
         """Beside the reference that `base` was asked about."""
         return figures_in(self._run(candidate, "--kl-divergence"))
 
     def command(self, variant: Variant, *options: str) -> list[str]:
-        engine, base = variant.engine, str(self.folder / "base.logits")
+        engine = variant.engine
         # Without a folder before it, a file here would be looked for among the programs.
         binary = self.binary.absolute() if self.binary.is_file() else self.binary
         attention = {None: (), True: ("-fa", "on"), False: ("-fa", "off")}[engine.flash_attention]
         return [
             str(binary), "-m", str(variant.path), "-c", str(self.length), "-t", str(engine.threads),
             "-ngl", str(engine.gpu_layers if engine.gpu_layers >= 0 else 999), *attention,
-            "-ctk", engine.kv_type_k, "-ctv", engine.kv_type_v, "--kl-divergence-base", base, *options,
+            "-ctk", engine.kv_type_k, "-ctv", engine.kv_type_v, "--kl-divergence-base", str(self.logits),
+            *options,
         ]  # fmt: skip
 
     def _run(self, variant: Variant, *options: str) -> str:
@@ -75,7 +83,13 @@ class Peer:
 
 def figures_in(printed: str) -> PeerFigures:
     """Raises UserError."""
-    found = {name: re.search(pattern, printed) for name, pattern in _FIGURES.items()}
+    found = {name: re.search(label + _VALUE, printed) for name, label in _FIGURES.items()}
     if missing := [name for name, match in found.items() if match is None]:
         raise UserError(f"llama-perplexity did not print {', '.join(missing)}")
-    return PeerFigures(**{name: float(match[1]) for name, match in found.items() if match})
+    return PeerFigures(**{name: _estimate(match) for name, match in found.items() if match})
+
+
+def _estimate(match: re.Match[str]) -> Estimate:
+    value, error, percent = match.groups()
+    unit = 0.01 if percent else 1.0
+    return Estimate(value=unit * float(value), error=unit * float(error) if error else None)

@@ -65,7 +65,7 @@ def summarize_alone(blocks: Sequence[Block], reference: Sequence[ReferenceScores
         NO_KLD,
         tokens=ours.clusters.tokens,
         clusters=ours.clusters.count,
-        ppl=_perplexity(ours.nll, ours.clusters),
+        ppl=perplexity(ours.nll, ours.clusters),
         bits_per_byte=_bits_per_byte(ours.nll, ours),
         flips=blank(Flips, NO_KLD),
     )
@@ -98,7 +98,7 @@ def _quality(ours: _Reference, theirs: _Candidate, hard: NDArray[np.bool_]) -> Q
     return Quality(
         tokens=clusters.tokens,
         clusters=clusters.count,
-        ppl=_perplexity(theirs.nll, clusters),
+        ppl=perplexity(theirs.nll, clusters),
         ln_ratio=mean(theirs.nll - ours.nll, clusters),
         kld_mean=kld_mean,
         kld_median=median,
@@ -106,7 +106,7 @@ def _quality(ours: _Reference, theirs: _Candidate, hard: NDArray[np.bool_]) -> Q
         kld_p99=p99,
         kld_p999=p999,
         delta_p_mean=mean(delta_p, clusters),
-        delta_p_rms=_root_mean_square(delta_p, clusters),
+        delta_p_rms=root_mean_square(delta_p, clusters),
         same_top=share(theirs.same_top, clusters),
         flips=_flips(ours.margin, theirs.same_top, clusters),
         hard_flips=hard_flips,
@@ -116,7 +116,7 @@ def _quality(ours: _Reference, theirs: _Candidate, hard: NDArray[np.bool_]) -> Q
     )
 
 
-def _perplexity(nll: Floats, clusters: Clusters) -> Estimate:
+def perplexity(nll: Floats, clusters: Clusters) -> Estimate:
     logarithm = mean(nll, clusters)
     return mapped(logarithm, _exp, _exp(logarithm.value or 0.0))
 
@@ -139,7 +139,7 @@ def text_bits(blocks: Sequence[Block], nll: Sequence[Floats]) -> list[float]:
     ]
 
 
-def _root_mean_square(values: Floats, clusters: Clusters) -> Estimate:
+def root_mean_square(values: Floats, clusters: Clusters) -> Estimate:
     squares = mean(values**2, clusters, least=0.0)
     root = math.sqrt(squares.value or 0.0)
     return mapped(squares, math.sqrt, 1 / (2 * root) if root else 0.0)

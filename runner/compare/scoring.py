@@ -110,6 +110,14 @@ class Scorer:
             candidates = tuple(_candidate(fields) for fields in answer["candidates"])
             yield Scored(_reference(answer["reference"]), candidates)
 
+    def score_beside_file(self, file: Path, blocks: Sequence[Block]) -> Iterator[tuple[CandidateScores, ...]]:
+        """What all models say of each block beside the distributions in a file of llama-perplexity's. Raises
+        Unusable for a file that is damaged, or of another vocabulary or other tokens."""
+        order = {"path": str(file), "blocks": [_order(block) for block in blocks]}
+        self._child.send({"score_beside_file": order})
+        for _ in blocks:
+            yield tuple(_candidate(fields) for fields in self._receive()["candidates"])
+
     def noise_floor(self, block: Block) -> CandidateScores:
         """The reference against itself, computed in smaller micro-batches: what differs is no quantization's
         fault."""

@@ -14,6 +14,7 @@ from runner.compare import corpus, selftest
 from runner.compare.block import Block
 from runner.compare.blocks import compatible
 from runner.compare.peer import Peer
+from runner.compare.quality import perplexity
 from runner.compare.scoring import Scored, Scorer
 from runner.compare.selftest import Check, Pooled
 from runner.compare.variant import Variant
@@ -61,7 +62,8 @@ class SelfTest:
             for variant, scores in zip(made, exact, strict=False):
                 yield selftest.record(variant.name, scores, self._by_record(variant, blocks, record))
             if self.peer:
-                yield from self._beside_peer(self.peer, made, exact, folder)
+                peer = self._peer(self.peer, folder)
+                yield from self._beside_peer(peer, made, exact, blocks)
 
     def _made(self, label: str, folder: Path) -> Variant:
         self.report(f"making {label}")
@@ -90,18 +92,23 @@ class SelfTest:
             (scores,) = _by_candidate(list(scorer.score_all(blocks)))
             return scores
 
-    def _beside_peer(
-        self, binary: Path, made: Sequence[Variant], exact: Sequence[Pooled], folder: Path
-    ) -> Iterator[Check]:
+    def _peer(self, binary: Path, folder: Path) -> Peer:
         text = folder / "text.txt"
         text.write_text(corpus.prose(), encoding="utf-8", newline="")
-        peer = Peer(binary, text, LENGTH_TOKENS, _CHUNKS, folder)
+        return Peer(binary, text, LENGTH_TOKENS, _CHUNKS, folder)
+
+    def _beside_peer(
+        self, peer: Peer, made: Sequence[Variant], exact: Sequence[Pooled], blocks: Sequence[Block]
+    ) -> Iterator[Check]:
         self.report("llama-perplexity: the reference")
-        ppl = peer.base(self.reference)
-        yield selftest.close("the reference: perplexity", exact[0].reference_ppl, ppl, 1e-4 * ppl)
-        for variant, scores in zip(made, exact, strict=False):
+        reference, clusters = exact[0].reference, exact[0].clusters
+        ppl = perplexity(reference.nll, clusters)
+        yield selftest.close("the reference: perplexity", ppl, peer.base(self.reference), 0, 1e-4)
+        with Scorer.running(None, made, None, self.cancelled) as scorer:
+            beside_file = zip(*scorer.score_beside_file(peer.logits, blocks), strict=True)
+        for variant, scores, stored in zip(made, exact, beside_file, strict=False):
             self.report(f"llama-perplexity: {variant.name}")
-            yield from selftest.against_peer(variant.name, scores, peer.figures(variant))
+            yield from selftest.against_peer(variant.name, scores, stored, peer.figures(variant))
 
 
 def _by_candidate(scored: Sequence[Scored]) -> list[Pooled]:

@@ -13,7 +13,8 @@ from modelstore.errors import UserError
 from runner.compare import selftest
 from runner.compare.block import CandidateScores, ReferenceScores
 from runner.compare.peer import Peer, figures_in
-from runner.compare.selftest import Pooled, pooled
+from runner.compare.selftest import PeerFigures, Pooled, pooled
+from runner.wire.compare import Estimate
 from tests.fast.compare.timing import variant
 
 PRINTED = """
@@ -99,20 +100,35 @@ def test_llama_perplexity_is_a_file_here_or_a_program(tiny_model: Path, tmp_path
         assert Path(peer.command(variant(tiny_model))[0]).is_absolute()
 
 
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value)
+
+
 def test_llama_perplexity() -> None:
     peer = figures_in(PRINTED)
-    assert (peer.ppl, peer.kld_mean, peer.kld_median) == (9.974182, 0.006605, 0.004)
-    assert (peer.kld_p99, peer.delta_p_rms, peer.same_top) == (0.041, 1.5, 96.52)
+    assert (peer.ppl.value, peer.kld_mean.value, peer.kld_median.value) == (9.974182, 0.006605, 0.004)
+    assert (peer.kld_p99.value, peer.delta_p_rms.value) == (0.041, 0.015)
+    assert (peer.same_top.value, peer.same_top.error) == pytest.approx((0.9652, 0.00406))
+    assert (peer.kld_mean.error, peer.kld_median.error) == (0.000224, None)
     with pytest.raises(UserError, match="did not print kld_median"):
         figures_in(PRINTED.replace("Median  KLD", "Middle  KLD"))
     ours = scores()
-    exact = replace(
-        peer, ppl=ours.ppl, kld_mean=0.01, kld_median=0.01, kld_p99=0.01, same_top=100.0,
-        delta_p_rms=100 * float(np.sqrt((ours.delta_p**2).mean())),
-    )  # fmt: skip
-    assert all(check.passed for check in selftest.against_peer("Q", ours, exact))
-    beyond = replace(
-        exact, ppl=exact.ppl * 1.0002, kld_mean=0.0101, kld_median=0.0102, kld_p99=0.0102, same_top=99.8,
-        delta_p_rms=exact.delta_p_rms + 0.02,
-    )  # fmt: skip
-    assert not any(check.passed for check in selftest.against_peer("Q", ours, beyond))
+    ppl = float(np.exp(ours.candidate.nll.mean()))
+    rms = float(np.sqrt((ours.delta_p**2).mean()))
+    exact = PeerFigures(*map(estimate, (ppl, 0.01, 0.01, 0.01, rms, 1.0)))
+    checks = selftest.against_peer("Q", ours, [ours.candidate], exact)
+    assert all(check.passed for check in checks)
+    beyond = PeerFigures(*map(estimate, (ppl * 1.0002, 0.0101, 0.0102, 0.0102, rms + 2e-4, 0.998)))
+    assert not any(check.passed for check in selftest.against_peer("Q", ours, [ours.candidate], beyond))
+    # Reading the same file leaves less to differ by.
+    nearly = replace(exact, kld_mean=estimate(0.01002))
+    failed = [each for each in selftest.against_peer("Q", ours, [ours.candidate], nearly) if not each.passed]
+    assert [each.name for each in failed] == [
+        "Q: mean KL divergence, both from its file, as llama-perplexity has it"
+    ]
+
+
+def test_both_errors_are_shown() -> None:
+    theirs = Estimate(value=2.0, error=0.25)
+    check = selftest.close("it", Estimate(value=2.5, error=0.75, low=1, high=4), theirs, 0.5, 0.1)
+    assert check.passed and check.found == "2.5 ± 0.75 here, 2 ± 0.25 by llama-perplexity, 0.5 allowed"

@@ -125,6 +125,26 @@ def test_a_record_has_no_other_blocks(tiny_model: Path, tmp_path: Path) -> None:
             scorer.score(Block(0, "prose", tuple(range(1, 21)), 4, 1))
 
 
+def test_models_beside_a_file_that_llama_perplexity_wrote(tiny_model: Path, tmp_path: Path) -> None:
+    """The file is sure of the token that follows: divergence from it is -ln q of that token."""
+    model, base = variant(tiny_model, "tiny"), tmp_path / "base.logits"
+    with Scorer.running(None, [model, model], None, Event()) as scorer:
+        tokens = scorer.tokenize(TEXT * 10, add_special=True, parse_special=False)[:200]
+        size = scorer.loaded[0].vocabulary_size
+        blocks = [Block(index, "prose", tuple(tokens[index * 100 :][:100]), 51, 1) for index in range(2)]
+        sure = np.zeros(98, [("scale", "<f4"), ("least", "<f4"), ("steps", "<u2", size + size % 2)])
+        following = [token for block in blocks for token in block.tokens[block.first_scored :]]
+        sure["scale"], sure["least"] = 20 / 65_535, -20
+        sure["steps"][np.arange(98), following] = 65_535
+        head = b"_logits_" + np.array([100, size, 2, *tokens], "<i4").tobytes()
+        base.write_bytes(head + sure.tobytes())
+        for candidates in scorer.score_beside_file(base, blocks):
+            assert len(candidates) == 2 and len(candidates[0].kld) == 49
+            assert all(each.kld == pytest.approx(each.nll, abs=1e-5) for each in candidates)
+        with pytest.raises(Unusable, match="llama-perplexity's file has other tokens than block 0"):
+            list(scorer.score_beside_file(base, [replace(blocks[1], index=0)]))
+
+
 def test_stopping(tiny_model: Path) -> None:
     cancelled = Event()
     with Scorer.running(variant(tiny_model, "tiny"), [], None, cancelled) as scorer:
