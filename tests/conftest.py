@@ -16,7 +16,7 @@ from tests.models import gemma3, minilm, smollm2
 __all__ = ["gemma3", "minilm", "smollm2"]
 
 _MARK = "TMPDIR"
-_LEFTOVER_GRACE_S = 2
+_LEFTOVER_GRACE_S = 20
 
 
 @pytest.fixture(scope="session", autouse=True)

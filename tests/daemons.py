@@ -15,8 +15,8 @@ from runner.client import Client
 
 NYBBLE = (sys.executable, "-I", "-X", "utf8", "-m", "runner")
 _READY = " serves "
-_START_S = 30
-_STOP_S = 20
+_START_S = 60
+_STOP_S = 60
 
 
 class Daemon:

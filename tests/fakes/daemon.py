@@ -47,7 +47,7 @@ class Gate:
         await asyncio.shield(asyncio.wrap_future(self._opened))
 
     async def reached(self) -> None:
-        await asyncio.to_thread(self._reached.wait, 10)
+        assert await asyncio.to_thread(self._reached.wait, 60), "the script did not come this far"
 
 
 class HangUp:

@@ -94,6 +94,6 @@ async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with (
         listening(app, listener),
-        httpx.AsyncClient(base_url=address, trust_env=False, timeout=20) as client,
+        httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as client,
     ):
         yield client

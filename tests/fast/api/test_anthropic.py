@@ -262,7 +262,7 @@ async def test_a_client_that_leaves_stops_the_work_once() -> None:
             for stream in (True, False):
                 service.script = [*HELLO[:events_before], never]
                 asking = asyncio.create_task(client.post(PATH, json=ASK | {"stream": stream}))
-                await asyncio.wait_for(service.resting.wait(), 2)
+                await asyncio.wait_for(service.resting.wait(), 60)
                 asking.cancel()
-                await asyncio.wait_for(service.ended.wait(), 2)
+                await asyncio.wait_for(service.ended.wait(), 60)
     assert (len(service.requests), service.running) == (10, 0)

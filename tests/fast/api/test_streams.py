@@ -212,7 +212,7 @@ async def test_one_choice_that_fails_fails_the_answer_and_ends_the_others() -> N
     async with serving(service) as client:
         whole = await client.post("/v1/chat/completions", json=body)
         *_, error = records(await client.post("/v1/chat/completions", json=body | {"stream": True}))
-        await asyncio.wait_for(service.ended.wait(), 2)
+        await asyncio.wait_for(service.ended.wait(), 60)
     assert (whole.status_code, error["error"]["code"]) == (500, "worker_crashed")
 
 
@@ -347,9 +347,9 @@ async def test_a_client_that_leaves_stops_the_work(path: str) -> None:
             for stream in (True, False):
                 service.script = [*HELLO[:events_before], never]
                 asking = asyncio.create_task(client.post(path, json=CHAT | {"stream": stream, "n": 2}))
-                await asyncio.wait_for(service.resting.wait(), 2)
+                await asyncio.wait_for(service.resting.wait(), 60)
                 asking.cancel()
-                await asyncio.wait_for(service.ended.wait(), 2)
+                await asyncio.wait_for(service.ended.wait(), 60)
     assert (len(service.requests), service.running) == (20 if path.startswith("/v1/") else 10, 0)
 
 

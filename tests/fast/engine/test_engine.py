@@ -160,10 +160,10 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: E
 
 def test_megabytes_that_cannot_fit_are_refused_unread(engine: Engine) -> None:
     """The tokenizer takes minutes for as many blanks."""
-    started = time.monotonic()
+    started = time.process_time()
     engine.submit(Generate("blanks", (" " * 2**22,), GREEDY))
     (failed,) = engine.step().failed
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
     assert (failed.status, failed.code, failed.context_length) == (400, "context_length_exceeded", 512)
     assert f"at least {failed.prompt_tokens} tokens" in failed.message
 

@@ -82,9 +82,9 @@ def test_a_search_among_hundreds_of_long_sequences_takes_no_loop_over_tokens() -
     wanted = (start + array("i", [700_000]) + array("i", range(5_000))).tobytes()
     fastest = 1.0
     for _ in range(5):
-        started = time.perf_counter()
+        started = time.thread_time()
         assert index.longest(wanted, lambda _, shared: shared) == (95_001, 7)
-        fastest = min(fastest, time.perf_counter() - started)
+        fastest = min(fastest, time.thread_time() - started)
     assert fastest < 0.02
 
 

@@ -28,7 +28,7 @@ def client(served: Daemon) -> Iterator[anthropic.Anthropic]:
 
 @pytest.fixture
 def http(served: Daemon) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.address, trust_env=False, timeout=20) as client:
+    with httpx.Client(base_url=served.address, trust_env=False, timeout=60) as client:
         yield client
 
 

@@ -131,7 +131,7 @@ def test_ctrl_c_ends_with_130_and_says_how_to_go_on(fake: FakeDaemon) -> None:
     done = finish(process)
     assert (done.code, done.stdout) == (exits.INTERRUPTED, "")
     assert "stopped; the same command goes on from here" in done.stderr
-    assert fake.cancelled.wait(10)
+    assert fake.cancelled.wait(60)
 
 
 def test_a_terminal_shows_the_table_while_it_fills(fake: FakeDaemon) -> None:

@@ -28,5 +28,5 @@ def test_a_draft_model_of_another_family_is_refused_with_what_to_do(tiny_model: 
     assert failed.code == "draft_unsuitable"
     assert "8192" in failed.message and "259" in failed.message
     assert failed.hint and "family" in failed.hint
-    assert worker.process.wait(10) == 1
+    assert worker.process.wait(60) == 1
     worker.close()

@@ -139,7 +139,7 @@ def test_pip_ends_when_the_pulling_process_is_killed(store: Store, index: Index)
     process.kill()
     process.wait()
     assert len(pip) == 1
-    assert psutil.wait_procs(pip, timeout=5)[1] == []
+    assert psutil.wait_procs(pip, timeout=60)[1] == []
     index.stall = False
     assert store.check(run(store)).read_bytes() == DATA
 

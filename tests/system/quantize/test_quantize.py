@@ -125,7 +125,7 @@ def test_cancel_kills_the_child(store: Store) -> None:
         if progress.detail and progress.detail.endswith(".weight") and not cancelled.is_set():
             children.extend(set(psutil.Process().children()) - before)
             cancelled.set()
-            psutil.wait_procs(children, timeout=20)
+            psutil.wait_procs(children, timeout=60)
         elif progress.completed_bytes and progress.completed_bytes == progress.total_bytes:
             completed.append(progress)
 

@@ -16,7 +16,7 @@ from tui.app import NybbleApp
 from tui.clock import Clock
 from tui.desk import Desk
 
-_DEADLINE_S = 10.0
+_DEADLINE_S = 60.0
 
 
 def application(daemon: FakeDaemon) -> NybbleApp:
@@ -37,7 +37,7 @@ async def ready(pilot: Pilot[None]) -> None:
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    """Lets the app work until `condition` holds; fails with the screen after ten seconds."""
+    """Lets the app work until `condition` holds; fails with the screen after a minute."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _DEADLINE_S
     while not condition():
