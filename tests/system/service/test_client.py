@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,6 +14,7 @@ import pytest
 from runner import wire
 from runner.client import Client
 from runner.errors import RemoteError
+from runner.exchange import exchange
 
 
 class Nonsense(BaseHTTPRequestHandler):
@@ -48,3 +52,22 @@ async def test_an_answer_of_another_version_is_an_error_with_a_hint(nonsense: st
         with pytest.raises(RemoteError, match="does not understand"):
             async for _ in client.generate(wire.GenerateRequest(model="a")):
                 pass
+
+
+def test_an_answer_that_does_not_wait_for_the_question_leaves_nothing_open() -> None:
+    refusal = b"HTTP/1.0 413 Content Too Large\r\nContent-Length: 2\r\n\r\n{}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        answering = threading.Thread(target=lambda: accepted.append(server.accept()[0]))
+        accepted: list[socket.socket] = []
+
+        async def ask() -> tuple[int, bytes]:
+            asking = asyncio.create_task(exchange(address, "POST", "/", bytes(50_000_000)))
+            await asyncio.to_thread(answering.join)
+            accepted[0].sendall(refusal)
+            return await asking
+
+        answering.start()
+        assert asyncio.run(ask()) == (413, b"{}")
+        accepted[0].close()
+    gc.collect()
