@@ -15,6 +15,8 @@ from modelstore.kv_types import F16, KvTypes
 BATCH_TOKENS = 512
 
 _CACHE_STEP_TOKENS = 256
+# As workers do: what plain attention makes of one micro-batch.
+_PLAIN_SCORES_BYTES = 128 * 2**20
 _FLOAT_BYTES = 4
 _MASK_BYTES = 2
 
@@ -187,7 +189,9 @@ def _compute_bytes(
     mask_cells = full_cells + (window_cells if any(_sliding_layers(header)) else 0)
     layer = _MASK_BYTES * mask_cells + _FLOAT_BYTES * (3 * _inner_width(header) + 4 * embedding)
     if not flash_attention:
-        layer += _MASK_BYTES * mask_cells + _FLOAT_BYTES * (header.head_count or 0) * full_cells
+        scores = _FLOAT_BYTES * (header.head_count or 0) * full_cells
+        layer += _MASK_BYTES * mask_cells + scores
+        batch_tokens = min(batch_tokens, _PLAIN_SCORES_BYTES // max(1, scores))
     logits = slots * vocabulary * _FLOAT_BYTES
     return max(batch_tokens * layer, logits) + logits
 

@@ -29,7 +29,7 @@ import random
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ import numpy as np
 import psutil
 
 from native import stdio
+from native.attention import plain_micro_batch_tokens
 from native.binding import api
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
@@ -132,13 +133,22 @@ class Bench:
         """Seconds to the first decode: before it, a mapped file may not have been read. Raises LlamaError."""
         started = time.perf_counter()
         self._model = Model(self._path, self._gpu_layers, lambda _fraction: True, self._log)
-        self._context = Context(self._model, self._options)
+        self._context = Context(self._model, self._for(self._model))
         # Any token will do, and the first of a vocabulary needs no tokenizing.
         first = Stopwatch(self._context, Tokens(self._model, None))
         first.seconds(0, 1, 0)
         load_s = time.perf_counter() - started
         self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text))
         return load_s
+
+    def _for(self, model: Model) -> ContextOptions:
+        """As a worker serves it."""
+        if self._options.flash_attention is not False:
+            return self._options
+        micro_batch_tokens = plain_micro_batch_tokens(
+            model.head_count, self._options.context_length, _BATCH_TOKENS
+        )
+        return replace(self._options, micro_batch_tokens=micro_batch_tokens)
 
     def unload(self) -> None:
         self._context.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -104,7 +104,7 @@ class _Comparing:
                 self._quality = QualityRun(self._task, self._reference)
             for number, group in enumerate(groups):
                 with self._ready(group) as ready:
-                    self._measure(variant if number == 0 else None, ready, number == len(groups) - 1)
+                    self._measure({variant: header} if number == 0 else {}, ready, number == len(groups) - 1)
             if self._selection.served and self._measures != "quality":
                 self._measure_speculation(self._selection.served)
             scores = self._quality.scores if self._quality else None
@@ -126,8 +126,8 @@ class _Comparing:
                 self._task.board.describe(variant, ready[variant])
             yield ready
 
-    def _measure(self, reference: Variant | None, ready: dict[Variant, Header], is_last: bool) -> None:
-        measured = [*([reference] if reference else []), *ready]
+    def _measure(self, first: dict[Variant, Header], ready: dict[Variant, Header], is_last: bool) -> None:
+        measured = first | ready
         self._task.outlook.later = self._later(measured) if is_last else None
         if self._quality and self._reference and ready:
             foreign = [each for each in ready if each.name in self._selection.foreign]
@@ -138,7 +138,7 @@ class _Comparing:
         if self._measures != "quality":
             resources.measure(self._task, measured)
 
-    def _later(self, measured: Sequence[Variant]) -> Work | None:
+    def _later(self, measured: Collection[Variant]) -> Work | None:
         """Behind the scoring of the last group; what the daemon takes to speculate nobody knows."""
         if self._selection.served:
             return None

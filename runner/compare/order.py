@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 from runner.compare.variant import Engine
+from runner.instance import measurements_folder
 from runner.wire.compare import CompareEvent, CompareProgress, CompareRequest
 
 Say = Callable[[CompareEvent], None]
@@ -41,12 +42,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`daemon` is its address; `cache` the folder for files that this comparison makes."""
+    """`daemon` is its address; `cache` the folder for files that this comparison makes,
+    `measurements` that of what workers measured."""
 
     request: CompareRequest
     store: Path
     evidence: Path
     cache: Path
+    measurements: Path
     daemon: str
     settings: Settings
 
@@ -57,6 +60,7 @@ class Order:
             store=Path(fields["store"]),
             evidence=Path(fields["evidence"]),
             cache=Path(fields["cache"]) / "compare",
+            measurements=measurements_folder(Path(fields["cache"])),
             daemon=fields["daemon"],
             settings=Settings(**fields["settings"]),
         )

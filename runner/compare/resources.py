@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from modelstore.header import Header
 from runner.compare.answering import with_answer
+from runner.compare.attention import as_served
 from runner.compare.corpus import read, texts
 from runner.compare.outlook import Work
 from runner.compare.speed import Listener, measure_speed
@@ -16,10 +18,19 @@ from runner.wire.compare import CompareProgress
 
 # Characters of each bundled text: more would take longer to tokenize than to measure.
 _TEXT_LENGTH = 4000
+_PLAIN = (
+    "speed and memory are those without flash attention: this machine was measured to be faster so, and the "
+    "daemon serves them so"
+)
 
 
-def measure(task: Task, variants: Sequence[Variant]) -> None:
+def measure(task: Task, headers: Mapping[Variant, Header]) -> None:
     """What cannot be loaded or measured gets a problem in its row."""
+    snapshot = task.hardware.snapshot
+    processors = [device.description for device in snapshot.devices if device.kind == "cpu"]
+    variants = as_served(headers, task.order.measurements, processors)
+    if variants != list(headers):
+        task.notes.append(_PLAIN)
     plan = replace(_plan(task), text=_text())
 
     def report(now: CompareProgress) -> None:
@@ -35,7 +46,7 @@ def measure(task: Task, variants: Sequence[Variant]) -> None:
         )
 
 
-def work(task: Task, variants: Sequence[Variant]) -> Work:
+def work(task: Task, variants: Collection[Variant]) -> Work:
     """That `measure` takes, about."""
     each = _plan(task).work
     return Work({activity: len(variants) * tokens for activity, tokens in each.items()})

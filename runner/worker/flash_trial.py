@@ -9,14 +9,12 @@ next load on: a context cannot change its kind of attention.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
+from native.attention import ANSWER_TOKENS, PROMPT_TOKENS, Verdict
 from native.llama import Context, ContextOptions, Model
 
 _DEPTH_TOKENS = 512
@@ -24,28 +22,8 @@ _CHUNK_TOKENS = 64
 _CHUNKS, _DECODES = 3, 8
 _LONGEST_FILLING_S = 30.0
 """A slow machine with a large model measures at a smaller depth."""
-_PROMPT_TOKENS, _ANSWER_TOKENS = 512, 128
-_CLEARLY = 0.95
 # Spread over the vocabulary, so that a mixture-of-experts model uses different experts as real text does.
 _TOKEN_STRIDE = 7919
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Seconds that a turn of 512 new tokens and an answer of 128 takes with flash attention and without."""
-
-    on_s: float
-    off_s: float
-
-    @property
-    def flash_attention(self) -> bool:
-        """Off needs more memory: only if it is clearly faster."""
-        return self.off_s > self.on_s * _CLEARLY
-
-    def __str__(self) -> str:
-        word = "on" if self.flash_attention else "off"
-        turn = f"{_PROMPT_TOKENS} tokens of prompt and {_ANSWER_TOKENS} of answer"
-        return f"flash attention {word}: {turn} take {self.on_s:.2f} s with it, {self.off_s:.2f} s without"
 
 
 def measure(
@@ -92,7 +70,7 @@ class _Side:
 
     @property
     def turn_s(self) -> float:
-        return self._best_s[_CHUNK_TOKENS] / _CHUNK_TOKENS * _PROMPT_TOKENS + self._best_s[1] * _ANSWER_TOKENS
+        return self._best_s[_CHUNK_TOKENS] / _CHUNK_TOKENS * PROMPT_TOKENS + self._best_s[1] * ANSWER_TOKENS
 
     def fill(self) -> Generator[bool, None, None]:
         yield from self._decode(_CHUNK_TOKENS)
@@ -116,32 +94,3 @@ class _Side:
             yield True
             if is_whole:
                 return seconds
-
-
-class Record:
-    """The verdict in a file for each model; `conditions` are the machine and settings that it holds for."""
-
-    def __init__(self, folder: Path, model_path: Path, conditions: str) -> None:
-        self._path = folder / f"flash-attention-{model_path.name}.json"
-        self._conditions = conditions
-
-    def read(self) -> Verdict | None:
-        """None if nothing was measured under these conditions."""
-        try:
-            record = json.loads(self._path.read_text("utf-8"))
-            if record.pop("conditions") == self._conditions:
-                return Verdict(float(record["on_s"]), float(record["off_s"]))
-        except FileNotFoundError:
-            pass
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            sys.stderr.write(f"measuring flash attention again: {self._path.name} is no record: {error}\n")
-        return None
-
-    def write(self, verdict: Verdict) -> None:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            draft = self._path.with_suffix(".part")
-            draft.write_text(json.dumps({"conditions": self._conditions, **asdict(verdict)}), "utf-8")
-            draft.replace(self._path)
-        except OSError as error:
-            sys.stderr.write(f"cannot keep what was measured: {error}\n")

@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from native import head, offload
+from native.attention import (
+    LEAST_MICRO_BATCH_TOKENS,
+    Record,
+    Verdict,
+    conditions,
+    is_open,
+    plain_micro_batch_tokens,
+)
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, Ready
-from runner.worker.flash_trial import Record, Verdict
 
 if TYPE_CHECKING:
     from runner.worker.drafting.drafter import Drafter
@@ -21,10 +28,6 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 512
 """Long enough for llama.cpp to read a prompt at full speed, short enough to answer a cancel."""
 
-_SCORES_BYTES = 128 * 2**20
-"""Without flash attention, what all heads make of one micro-batch is in memory at once: at most so much."""
-_LEAST_MICRO_BATCH_TOKENS = 64
-"""With fewer, reading a prompt gets slow."""
 _PROGRESS_STEP = 0.05
 
 
@@ -147,11 +150,9 @@ def _attention(model: Model, command: Load) -> _Attention:
     """As the settings say; on CPUs as it was measured; else llama.cpp, which looks whether the device can."""
     if command.flash_attention != "auto":
         return _Attention(command.flash_attention == "on")
-    # GPUs are made for it, and quantized values need it.
-    is_open = command.gpu_layers == 0 and command.kv_type_v in ("f32", "f16", "bf16")
-    if not is_open or command.measurements_path is None:
+    if not is_open(command.gpu_layers, command.kv_type_v) or command.measurements_path is None:
         return _Attention()
-    if _micro_batch_tokens(model, command) < _LEAST_MICRO_BATCH_TOKENS:
+    if _micro_batch_tokens(model, command) < LEAST_MICRO_BATCH_TOKENS:
         return _Attention(
             note="flash attention: scores of this context would take too much memory without it"
         )
@@ -163,16 +164,14 @@ def _attention(model: Model, command: Load) -> _Attention:
 
 
 def _micro_batch_tokens(model: Model, command: Load) -> int:
-    scores_bytes = 4 * max(1, model.head_count) * command.context_length
-    return min(BATCH_TOKENS, _SCORES_BYTES // scores_bytes)
+    return plain_micro_batch_tokens(model.head_count, command.context_length, BATCH_TOKENS)
 
 
 def _conditions(command: Load) -> str:
-    """What a measurement of this file depends on. The engine build is in the folder's name."""
     from native.devices import devices
 
-    processor = ", ".join(device.description for device in devices() if device.kind == "cpu")
-    return f"{processor}, {command.threads} threads, KV {command.kv_type_k}/{command.kv_type_v}"
+    processors = [device.description for device in devices() if device.kind == "cpu"]
+    return conditions(processors, command.threads, command.kv_type_k, command.kv_type_v)
 
 
 def _memory_bytes(buffers: list[offload.Buffer]) -> int:

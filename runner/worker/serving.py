@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from native.attention import Record
 from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from native.llama import Context
@@ -12,27 +13,30 @@ from native.sampler import hasten
 from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
-from runner.worker.flash_trial import Record, measure
+from runner.worker.flash_trial import measure
 from runner.worker.loading import Loaded
 from runner.worker.pipes import Inbox, Outbox
 from runner.worker.prefix.caches import PrefixLimits
+from runner.worker.texts import Texts, Tokenized
 from runner.worker.threads import Threads
 
 
 def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
     """Take commands between steps until told to stop. With nothing else to do: measure, then rest."""
     engine, threads = _engine(command, loaded), Threads(loaded.context)
+    texts = Texts(engine, inbox)
     idle_work = _idle_work(engine, loaded, inbox)
     while True:
-        has_idle_work = engine.is_idle and next(idle_work)
+        has_idle_work = engine.is_idle and not texts.is_reading and next(idle_work)
         waiting = inbox.take(wait=engine.is_idle and not has_idle_work)
         while waiting is not None:
             if isinstance(waiting, Shutdown):
                 outbox.close()
                 if isinstance(engine, Engine):
                     engine.close()
+                texts.close()
                 return
-            _obey(engine, waiting)
+            _obey(engine, texts, waiting)
             waiting = inbox.take(wait=False)
         if not engine.is_idle:
             outbox.put(engine.step())
@@ -71,13 +75,15 @@ def _flash_trial(context: Context, record: Record, inbox: Inbox) -> Iterator[boo
     sys.stderr.write(f"measured for the next load: {verdict}\n")
 
 
-def _obey(engine: Engine | Embedder, command: Command) -> None:
+def _obey(engine: Engine | Embedder, texts: Texts, command: Command | Tokenized) -> None:
     match engine, command:
         case Engine(), Generate():
-            engine.submit(command)
+            texts.submit(command)
         case Embedder(), Embed():
-            engine.submit(command)
+            texts.submit(command)
+        case _, Tokenized():
+            texts.take(command)
         case _, Cancel():
-            engine.cancel(command.request_id)
+            texts.cancel(command.request_id)
         case _:
             raise ProtocolError(f"a worker loaded like this cannot {type(command).__name__.lower()}")

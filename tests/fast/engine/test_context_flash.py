@@ -8,12 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from native.attention import Record, Verdict
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from native.offload import Buffer, buffers, flash_attention
 from runner.protocol import Load, LoadProgressed, Ready
-from runner.worker.flash_trial import Record, Verdict, measure
+from runner.worker.flash_trial import measure
 from runner.worker.loading import Loaded, load
 
 OPTIONS = ContextOptions(512, 2, 256, 1, 1)
