@@ -19,7 +19,7 @@ from typing import BinaryIO
 from filelock import FileLock, Timeout
 
 from modelstore import progress
-from modelstore.errors import InvalidName, NotFound, NybbleError, StorageFull, Unusable
+from modelstore.errors import InvalidName, NotFound, StorageFull, Unusable
 
 CHUNK_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -104,15 +104,17 @@ class Blobs:
             _set_mode(target, 0o400)
 
     def delete(self, digest: Digest) -> int:
-        """Removes the blob; returns the bytes freed, 0 if it was not there or has other hard links."""
+        """Removes the blob; returns the bytes freed, 0 if it was not there or has other hard links. What
+        somebody holds stays for a later sweep: `exclusive`, or as Windows does with files in use."""
         target = self.path(digest)
-        try:
-            status = target.lstat()
-        except FileNotFoundError:
-            return 0
         with storage_errors(target):
-            _set_mode(target, 0o600)
-            target.unlink()
+            try:
+                with self._lock(digest.hex).acquire(timeout=0):
+                    status = target.lstat()
+                    _set_mode(target, 0o600)
+                    target.unlink()
+            except (Timeout, FileNotFoundError, PermissionError):
+                return 0
         return status.st_size if status.st_nlink == 1 else 0
 
     def older_than(self, age_s: float) -> Iterator[Digest]:
@@ -123,14 +125,6 @@ class Blobs:
             touched_s = max(status.st_mtime, status.st_ctime)
             if match and time.time() - touched_s >= age_s:
                 yield Digest(match[1])
-
-    def delete_unless_busy(self, digest: Digest) -> int:
-        """`delete`, but not what somebody holds: `exclusive`, or as Windows does with files in use."""
-        try:
-            with self._lock(digest.hex).acquire(timeout=0):
-                return self.delete(digest)
-        except (Timeout, NybbleError):
-            return 0
 
     def ensure_free(self, needed_bytes: int) -> None:
         """Raises StorageFull, with both numbers, if the store's disk has less than `needed_bytes` free."""

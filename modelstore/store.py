@@ -87,7 +87,8 @@ class Store:
         )
 
     def remove(self, name: str) -> int:
-        """Removes a tag, and its weights unless another tag uses them. Returns the bytes freed."""
+        """Removes a tag, and its weights unless another tag uses them; those that somebody holds stay for a
+        later sweep. Returns the bytes freed."""
         with self._changing():
             manifest = self.get(name)
             self._manifests.delete(manifest.name)
@@ -104,10 +105,7 @@ class Store:
         if not self.root.is_dir():
             return 0
         with self._changing():
-            manifests, damaged = self._manifests.all()
-            old = (str(each) for each in self.blobs.older_than(age_s) if manifests)
-            orphans = gc.garbage(old, manifests, damaged)
-            return sum(self.blobs.delete_unless_busy(Digest.parse(each)) for each in orphans)
+            return self._collect(map(str, self.blobs.older_than(age_s))) if self.models() else 0
 
     def copy(self, source: str, destination: str) -> Manifest:
         """A second tag for the same weights; an existing destination is replaced."""

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runner.system import replace_file
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonRecord:
@@ -20,7 +22,7 @@ def write(file: Path, record: DaemonRecord) -> None:
     """Readers see the old record or the new one, never half of one."""
     partial = file.with_suffix(".partial")
     partial.write_text(json.dumps(asdict(record)), "utf-8")
-    partial.replace(file)
+    replace_file(partial, file)
 
 
 def read(file: Path) -> DaemonRecord | None:

@@ -55,12 +55,14 @@ async def wait_until_gone(paths: Paths, drain_s: float) -> None:
     """Returns when the store's daemon, which was asked to stop, has released the store. Raises Conflict."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(paths.lock_file, timeout=drain_s + _LAST_RESORT_S)
-    try:
-        await asyncio.to_thread(lock.acquire)
-    except Timeout:
-        raise Conflict("the daemon is still stopping", hint="`nybble logs` shows what it waits for") from None
-    await asyncio.to_thread(lock.release)
+    lock = FileLock(paths.lock_file, timeout=0)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(drain_s + _LAST_RESORT_S):
+            while True:
+                with suppress(Timeout), lock:
+                    return
+                await asyncio.sleep(_LOOK_AGAIN_S)
+    raise Conflict("the daemon is still stopping", hint="`nybble logs` shows what it waits for")
 
 
 async def _serves(client: Client, paths: Paths) -> bool:

@@ -6,6 +6,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -23,6 +24,10 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return clean(super().format(record))
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """With the offset from UTC: in autumn an hour is there twice."""
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(" ", "milliseconds")
 
 
 def configure(log_file: Path, *, to_stderr: bool) -> None:
@@ -67,12 +72,22 @@ def _added(log_file: Path, offset: int) -> tuple[bytes, int]:
         size = log_file.stat().st_size
         if size == offset:
             return b"", offset
-        with log_file.open("rb") as stream:
-            # Shorter than what was read: the log was rotated, and this is a new file.
-            stream.seek(offset if size > offset else 0)
-            return stream.read(), stream.tell()
+        if size > offset:
+            return _read(log_file, offset)
+        # Shorter than what was read: the log was rotated, and this is a new file.
+        older = log_file.with_name(f"{log_file.name}.1")
+        rest = _read(older, offset)[0] if older.exists() else b""
+        added, end = _read(log_file, 0)
+        return rest + added, end
     except FileNotFoundError:  # there is none yet, or one is being rotated
-        return b"", 0
+        return b"", offset
+
+
+def _read(log_file: Path, offset: int) -> tuple[bytes, int]:
+    """From `offset` on, and the offset of the end."""
+    with log_file.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(), stream.tell()
 
 
 def _tail(log_file: Path, lines: int) -> tuple[list[str], int]:

@@ -94,6 +94,7 @@ class Service:
             started_at=self._started_at,
             llama_cpp_python=metadata.version("llama-cpp-python"),
             memory_bytes=psutil.Process().memory_info().rss,
+            drain_s=self.settings.drain_s,
         )
 
     def request_shutdown(self) -> None:
@@ -132,11 +133,12 @@ class Service:
         return [loaded_model(*row) for row in self._supervisor.loaded()]
 
     async def remove(self, name: str) -> wire.RemoveResult:
-        """Delete a tag; a loaded model is unloaded when its requests are done. Raises NotFound."""
+        """Delete a tag. A loaded model is unloaded first, since Windows deletes no file that is in use; one
+        that works is unloaded when its requests are done. Raises NotFound."""
         manifest = await asyncio.to_thread(self.store.get, name)
+        await self._supervisor.unloaded(manifest.digest)
         freed = await asyncio.to_thread(self.store.remove, name)
         await asyncio.to_thread(self._sweep)
-        self._supervisor.unload(manifest.digest)
         if freed:
             await asyncio.to_thread(remove_prefixes, self.paths.cache, manifest.digest)
         return wire.RemoveResult(freed_bytes=freed)

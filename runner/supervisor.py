@@ -17,7 +17,8 @@ from runner import wire
 from runner.claims import Target, load_command
 from runner.effects import AnnounceReload, Effect, Enqueued, Reject, Start, StartLoad, Unload
 from runner.errors import Overloaded, WorkerFailed
-from runner.loaded import Loaded, Request
+from runner.instance import digest_of
+from runner.loaded import Loaded, Phase, Request
 from runner.machine import MachineReader
 from runner.placement import Placement
 from runner.process import Worker
@@ -90,6 +91,16 @@ class Supervisor:
     def unload(self, digest: str) -> None:
         """Unload all instances of the weights once their requests are done."""
         self._apply(self.scheduler.on_unload(digest, time.monotonic()))
+
+    async def unloaded(self, digest: str) -> None:
+        """`unload`, and wait for those that end now: instances that work go when they are done."""
+        self.unload(digest)
+        ending = [
+            self._workers[key].exited.wait()
+            for key, model in self.scheduler.models.items()
+            if digest_of(key) == digest and model.phase is Phase.UNLOADING and key in self._workers
+        ]
+        await asyncio.gather(*ending)
 
     def loaded(self) -> Iterable[tuple[Loaded, Target, Worker | None]]:
         for key, model in self.scheduler.models.items():

@@ -56,9 +56,10 @@ def set_value(
     """Write a setting to config.toml. A running daemon reads it when it starts again."""
     import tomlkit
 
-    from runner import config, paths
+    from runner import config, paths, system
 
-    file = paths.resolve().config_file
+    # What a link leads to, as to a folder that is kept elsewhere: the link itself stays.
+    file = paths.resolve().config_file.resolve()
     checked = config.toml_value(key, value)
     # Refuses a file with other mistakes in it before it is written anew.
     config.load({}, {}, file)
@@ -67,9 +68,12 @@ def set_value(
     table[key] = checked
     paths.make_private(file.parent)
     partial = file.with_suffix(".partial")
-    partial.touch(mode=0o600)
-    partial.write_text(tomlkit.dumps(document), "utf-8")
-    # Refuses a key that no single model has, and a name that no model can have.
-    config.load({}, {}, partial)
-    partial.replace(file)
+    try:
+        partial.touch(mode=0o600)
+        partial.write_text(tomlkit.dumps(document), "utf-8")
+        # Refuses a key that no single model has, and a name that no model can have.
+        config.load({}, {}, partial)
+        system.replace_file(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
     output.say(f"{key} = {value} in {file}; `nybble stop --daemon` makes the next command use it")

@@ -73,6 +73,7 @@ async def _stop_daemon(session: Session) -> None:
         output.say("no daemon runs")
         return
     async with client:
+        drain_s = (await client.health()).drain_s
         await client.shutdown()
-    await launch.wait_until_gone(session.paths, session.settings.drain_s)
+    await launch.wait_until_gone(session.paths, drain_s)
     output.say("the daemon has stopped")

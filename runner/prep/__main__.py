@@ -29,7 +29,7 @@ _NOTHING = RenderJob(template=" ", messages=[], bos_text="", eos_text="", contro
 
 def main() -> None:
     # No limit on processor time: it counts over the life of a process, and this one lives on.
-    limit_resources(memory_bytes=MEMORY_LIMIT_BYTES, cpu_s=None)
+    limit_resources(MEMORY_LIMIT_BYTES)
     models: dict[int, RenderJob] = {}
     with Path(os.devnull).open("w") as nowhere:
         render(_NOTHING)  # imports jinja2 before the first job's time starts to count

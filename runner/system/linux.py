@@ -8,17 +8,17 @@ import os
 import resource
 from pathlib import Path
 
-from runner.system.posix import limit_cpu_and_files, lower
+from runner.system.posix import limit_files, lower
 
 
-def limit_resources(memory_bytes: int, cpu_s: int | None = None) -> None:
-    """Limit this process, for good: address space, processor time; no core dumps, no files written.
+def limit_resources(memory_bytes: int) -> None:
+    """Limit this process, for good: address space; no core dumps, no files written.
 
     `memory_bytes` is on top of what the process has mapped now.
     """
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     lower(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_bytes)
-    limit_cpu_and_files(cpu_s)
+    limit_files()
 
 
 # llama.cpp's names, and the flags of /proc/cpuinfo that each needs.

@@ -5,16 +5,16 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from runner.system.posix import limit_cpu_and_files
+from runner.system.posix import limit_files
 
 
-def limit_resources(memory_bytes: int, cpu_s: int | None = None) -> None:
-    """Limit this process, for good: processor time; no core dumps, no files written.
+def limit_resources(memory_bytes: int) -> None:
+    """Limit this process, for good: no core dumps, no files written.
 
     macOS accepts no limit on the address space, so `memory_bytes` cannot be enforced here; the parent's
     time limit bounds what a runaway child can take.
     """
-    limit_cpu_and_files(cpu_s)
+    limit_files()
 
 
 # llama.cpp's names and sysctl's: Apple silicon has a key for each, Intel Macs a list of words.

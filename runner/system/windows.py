@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 if sys.platform == "win32":
+    import contextlib
     import ctypes
     import signal
     import socket
     import subprocess
+    import time
     import winreg
     from ctypes import wintypes
     from pathlib import Path
@@ -32,7 +34,19 @@ if sys.platform == "win32":
         """Before bind: refuse an address that another socket has, which Windows would share otherwise."""
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
 
-    _LIMIT_PROCESS_TIME = 0x0002
+    _REPLACE_TRIES = 50
+    _REPLACE_PAUSE_S = 0.02
+
+    def replace_file(source: Path, target: Path) -> None:
+        """`source` takes the place of `target`. For a second it waits for readers that have `target` open,
+        which Windows lets nobody replace. Raises OSError."""
+        for _ in range(_REPLACE_TRIES):
+            with contextlib.suppress(PermissionError):
+                source.replace(target)
+                return
+            time.sleep(_REPLACE_PAUSE_S)
+        source.replace(target)
+
     _LIMIT_PROCESS_MEMORY = 0x0100
     _DIE_ON_UNHANDLED_EXCEPTION = 0x0400
     _EXTENDED_LIMIT_INFORMATION = 9
@@ -60,17 +74,14 @@ if sys.platform == "win32":
             ("peak_job_memory_bytes", ctypes.c_size_t),
         )
 
-    def limit_resources(memory_bytes: int, cpu_s: int | None = None) -> None:
-        """Limit this process, for good, by a job object: committed memory and processor time.
+    def limit_resources(memory_bytes: int) -> None:
+        """Limit this process, for good, by a job object: committed memory.
 
         `memory_bytes` is on top of what the process has committed now. Raises OSError.
         """
         limits = _ExtendedLimits()
         limits.basic.limit_flags = _LIMIT_PROCESS_MEMORY | _DIE_ON_UNHANDLED_EXCEPTION
         limits.process_memory_bytes = psutil.Process().memory_info().private + memory_bytes
-        if cpu_s is not None:
-            limits.basic.limit_flags |= _LIMIT_PROCESS_TIME
-            limits.basic.per_process_user_time_100ns = cpu_s * 10_000_000
         kernel = _kernel()
         job = kernel.CreateJobObjectW(None, None)
         done = (

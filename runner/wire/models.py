@@ -90,3 +90,5 @@ class Health(Wire):
     started_at: datetime
     llama_cpp_python: str | None = None
     memory_bytes: int | None = None
+    drain_s: float = 10.0
+    """How long running requests get once the daemon is to stop."""

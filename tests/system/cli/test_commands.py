@@ -138,7 +138,7 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_said(shared: Daemon) -> None:
     process.send_signal(signal.SIGINT)
     with process:
         said += process.stdout.read()
-        assert process.wait(10) == exits.INTERRUPTED
+        assert process.wait(60) == exits.INTERRUPTED
         assert process.stderr and "Traceback" not in process.stderr.read()
     assert said.strip()
 
@@ -236,6 +236,19 @@ def test_config_of_one_model(home: Path) -> None:
     rows = cells(ok(nybble_here("config")))
     assert ["kv_type", "of", '"smollm2:135m"', "q8_0", "config.toml"] in rows
     assert ["memory_budget", "4GiB", "config.toml"] in rows
+
+
+def test_config_that_is_kept_elsewhere_stays_there(home: Path, tmp_path: Path) -> None:
+    home.mkdir()
+    kept = tmp_path / "dotfiles.toml"
+    kept.write_text("max_queue = 7\n")
+    (home / "config.toml").symlink_to(kept)
+    ok(nybble_here("config", "set", "offline", "true"))
+    assert kept.read_text() == "max_queue = 7\noffline = true\n"
+    refused = nybble_here("config", "set", "max_queue", "8", "--model", "tiny")
+    assert refused.code == exits.USAGE and "for the whole daemon" in refused.stderr
+    assert (home / "config.toml").is_symlink() and "max_queue = 7\n" in kept.read_text()
+    assert sorted(tmp_path.rglob("*.partial")) == []
 
 
 def test_logs_show_the_daemon_and_no_prompt(shared: Daemon) -> None:

@@ -42,7 +42,7 @@ def test_affinity_limits_the_cores() -> None:
 def test_memory_limit_holds_and_leaves_what_was_asked() -> None:
     code = """
 from runner import system
-system.limit_resources(200_000_000, 5)
+system.limit_resources(200_000_000)
 half = bytearray(100_000_000)
 try:
     bytearray(200_000_000)
@@ -51,12 +51,6 @@ except MemoryError:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "refused\n"
-
-
-def test_processor_time_limit_ends_the_process() -> None:
-    code = "from runner import system; system.limit_resources(10**9, 1)\nwhile True: pass"
-    done = subprocess.run([sys.executable, "-c", code], timeout=60)
-    assert done.returncode != 0
 
 
 @pytest.mark.parametrize(

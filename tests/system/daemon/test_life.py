@@ -152,6 +152,7 @@ async def test_first_signal_lets_answers_end(home: Path, tiny_model: Path) -> No
     with Daemon(home, {"NYBBLE_DRAIN": "1h"}) as daemon:
         daemon.add_model(tiny_model, "tiny")
         async with daemon.client() as client:
+            assert (await client.health()).drain_s == 3600, "`nybble stop --daemon` waits as long"
             events = await begun(client, 100)
             daemon.process.terminate()
             last = [event async for event in events][-1]

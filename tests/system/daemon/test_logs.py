@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from runner import logs
@@ -29,3 +30,16 @@ def test_the_log_is_rotated_by_size_and_keeps_three_older_files(tmp_path: Path) 
     assert files[0].stat().st_size <= 5_000_000
     assert f"line {LINES - 1} " in logs.tail(log_file, 1)[0]
     assert not any(b"\x1b" in file.read_bytes() for file in files)
+    time, _, _ = logs.tail(log_file, 1)[0].partition(" INFO ")
+    assert datetime.fromisoformat(time).utcoffset() is not None, "in autumn an hour is there twice"
+
+
+def test_a_followed_log_loses_nothing_when_it_is_rotated(tmp_path: Path) -> None:
+    log_file = tmp_path / "daemon.log"
+    log_file.write_text("one\n")
+    lines = logs.follow(log_file, 10)
+    assert next(lines) == "one"
+    log_file.write_text("one\ntwo, which comes just before\n")
+    log_file.rename(tmp_path / "daemon.log.1")
+    log_file.write_text("3\n")
+    assert [next(lines), next(lines)] == ["two, which comes just before", "3"]
