@@ -8,12 +8,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.commands import nybble_here
 from tests.daemons import Daemon
 from tests.models import gemma3, minilm, smollm2
 
 __all__ = ["gemma3", "minilm", "smollm2"]
+
+# Other programs may have the processor: an example's time says nothing.
+settings.register_profile("nybble", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nybble")
 
 _MARK = "TMPDIR"
 _LEFTOVER_GRACE_S = 20

@@ -153,7 +153,7 @@ _POSITIVE = st.floats(1e-12, 1e6)
 _HOSTILE = st.text(alphabet="aQ4\x1b[]\r\n\u202e\x07é字", max_size=60)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     klds=st.lists(st.tuples(_POSITIVE, st.floats(0, 10), st.integers(1, 10**13)), min_size=1, max_size=60),
     words=_HOSTILE,

@@ -163,7 +163,7 @@ def assert_bounded(read: Callable[[], object]) -> None:
     assert peak_bytes < 32 * 1024**2
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.tuples(st.integers(0, len(VALID) - 8193), st.integers(0, 255)), min_size=1, max_size=8),
     st.integers(0, len(VALID)),
@@ -176,7 +176,6 @@ def test_changed_bytes_never_do_worse(changes: list[tuple[int, int]], cut: int) 
         assert_bounded(lambda content=content: read_header(io.BytesIO(content), len(content)))  # type: ignore[misc]
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=512))
 def test_noise_after_the_magic_never_does_worse(noise: bytes) -> None:
     content = b"GGUF\x03\0\0\0" + noise
