@@ -98,7 +98,9 @@ class Model:
         if stopped:
             raise LoadCancelled(str(path))
         if not self._handle:
-            raise LlamaError(self._log.last_errors() or "llama.cpp could not load the file")
+            # Where the file is, is nobody's business who asks over HTTP.
+            words = self._log.last_errors().replace(str(path), path.name)
+            raise LlamaError(words or "llama.cpp could not load the file")
         self._vocab = api.llama_model_get_vocab(self._handle)
         self._pieces: dict[int, bytes] = {}
 

@@ -170,6 +170,7 @@ def test_what_llama_cpp_refuses_is_told_in_its_words(tmp_path: Path) -> None:
     failed = worker.wait_for(LoadFailed)
     assert isinstance(failed, LoadFailed)
     assert failed.code == "model_invalid" and "llama.cpp refused the model: " in failed.message
+    assert str(tmp_path) not in failed.message, "clients need not know where files are"
     assert worker.process.wait(60) == 1
     worker.close()
 
