@@ -135,6 +135,30 @@ def row_ceiling(bench: Bench) -> None:
     report("a bare loop, 1 thread, beside one spinning process (tok/s)", pairs[1:])
 
 
+def row_most(bench: Bench) -> None:
+    """What there is to win in `row_decode` and `row_eight`: bare loops against llama-server."""
+    _against_bare(bench, "one stream", _one_stream, 120, [("1", "on"), ("1", "off")])
+    eight = replace(bench, setup=replace(bench.setup, slots=8, context_length=1024))
+    kinds = [("8", attention, *kv) for attention in ("on", "off") for kv in ((), ("unified",))]
+    _against_bare(eight, "8 streams", _eight_streams, 64, kinds)
+
+
+def _against_bare(
+    bench: Bench, name: str, measure: Measure, tokens: int, kinds: Sequence[Sequence[str]]
+) -> None:
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    model, threads = bench.setup.model, bench.setup.threads
+    with llama_server(bench.binary, bench.setup) as theirs:
+        asyncio.run(measure(theirs, 0))
+        for number in range(1, bench.rounds + 1):
+            for kind in kinds:
+                bare_tps = decode_tps(model, threads, tokens, *kind)
+                words_of = f"bare loop, {name}, flash attention {' '.join(kind[1:])} (tok/s)"
+                pairs.setdefault(words_of, []).append((bare_tps, asyncio.run(measure(theirs, number))[0]))
+    for each, found in pairs.items():
+        report(each, found)
+
+
 def main() -> None:
     rows = {name.removeprefix("row_"): row for name, row in globals().items() if name.startswith("row_")}
     parser = argparse.ArgumentParser()

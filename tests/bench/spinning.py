@@ -28,7 +28,7 @@ def main(model: Path, rounds: int) -> None:
             for _ in range(rounds):
                 for count in SPIN_COUNTS:
                     environment = {"GOMP_SPINCOUNT": count} if count else {}
-                    found[count].append(decode_tps(model, threads, TOKENS, environment))
+                    found[count].append(decode_tps(model, threads, TOKENS, environment=environment))
         for count, speeds in found.items():
             spread = f"{min(speeds):.1f}-{max(speeds):.1f}"
             median = statistics.median(speeds)
