@@ -68,11 +68,13 @@ def _parts(request: wire.EmbedRequest, request_id: str) -> Iterator[Embed]:
         if size_bytes > MAX_TEXT_BYTES:
             what = f"input {place}" if place < len(request.inputs) else "the query"
             raise UserError(f"{what} has {size_bytes} bytes, and one text may have {MAX_TEXT_BYTES}")
+    # A worker reads it with each input.
+    query_bytes = sizes.pop()
     first = 0
     while first < len(request.inputs):
-        count, size_bytes = 1, sizes[first]
+        count, size_bytes = 1, sizes[first] + query_bytes
         while count < min(_PART_INPUTS, len(request.inputs) - first):
-            size_bytes += sizes[first + count]
+            size_bytes += sizes[first + count] + query_bytes
             if size_bytes > _PART_BYTES:
                 break
             count += 1

@@ -136,6 +136,10 @@ class Generate(_Message, frozen=True):
     kept_characters: int = 0
     speculation: bool = True
 
+    @property
+    def characters(self) -> int:
+        return sum(map(len, self.prompt))
+
 
 class Embed(_Message, frozen=True):
     """Embed each input (`query` None), or score each as an answer to `query`. Inputs beyond the context, or
@@ -149,6 +153,11 @@ class Embed(_Message, frozen=True):
     query: str | None = None
     context_length: int | None = None
     first: int = 0
+
+    @property
+    def characters(self) -> int:
+        """The query is read again with each input."""
+        return sum(map(len, self.inputs)) + len(self.query or "") * len(self.inputs)
 
 
 class Cancel(_Message, frozen=True):

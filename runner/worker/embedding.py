@@ -7,13 +7,15 @@ it knows nothing of pipes or HTTP; `submit` and `cancel` take effect at the next
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from runner.protocol import Embed, Embedded, Failed, Stepped
 from runner.worker.inputs import Input, Inputs
-from runner.worker.refused import Refused
+from runner.worker.refused import Cancelled, Refused
 
 
 @dataclass(slots=True, eq=False)
@@ -64,10 +66,16 @@ class Embedder:
     def is_idle(self) -> bool:
         return not (self._jobs or self._split or self._embedded or self._failed)
 
-    def submit(self, request: Embed) -> None:
-        """Queue a request; a bad one is reported as failed by the next step."""
+    def read(self, request: Embed) -> list[Input]:
+        """Tokens of its inputs. Only looks at the vocabulary: any thread may call it. Raises LlamaError."""
+        if request.query is None:
+            return [self._inputs.single(text) for text in request.inputs]
+        return [self._inputs.pair(request.query, text) for text in request.inputs]
+
+    def submit(self, request: Embed, tokens: Callable[[], list[Input]] | None = None) -> None:
+        """Queue a request; a bad one is reported as failed by the next step. `tokens` stands for `read`."""
         try:
-            self._jobs.append(self._job(request))
+            self._jobs.append(self._job(request, tokens or partial(self.read, request)))
         except LlamaError as error:
             self._fail(request, "invalid_request", str(error))
         except Refused as error:
@@ -85,7 +93,7 @@ class Embedder:
         if split and split.job is job:
             self._context.clear(split.sequence)
             self._split = None
-        self._fail(job.request, "cancelled", "the request was cancelled", 499)
+        self._failed.append(Cancelled().of(request_id))
 
     def step(self) -> Stepped:
         """Decode one batch and say what came of it. Raises LlamaError: then the context is lost."""
@@ -108,7 +116,7 @@ class Embedder:
 
     # From texts to jobs
 
-    def _job(self, request: Embed) -> _Job:
+    def _job(self, request: Embed, tokens: Callable[[], list[Input]]) -> _Job:
         """Raises LlamaError, Refused."""
         width = self._context.width
         if request.dimensions is not None and request.dimensions > width:
@@ -117,7 +125,7 @@ class Embedder:
             )
         if not request.inputs:
             raise Refused("inputs: at least one is needed")
-        inputs = [self._input(request, text) for text in request.inputs]
+        inputs = tokens()
         limit = self._limit(request)
         kept = [self._cut(request, number, each, limit) for number, each in enumerate(inputs)]
         return _Job(
@@ -127,9 +135,6 @@ class Embedder:
             truncated=tuple(number for number, each in enumerate(inputs) if len(each) > limit),
             vectors=[b""] * len(kept),
         )
-
-    def _input(self, request: Embed, text: str) -> Input:
-        return self._inputs.single(text) if request.query is None else self._inputs.pair(request.query, text)
 
     def _limit(self, request: Embed) -> int:
         """The longest input in tokens: an encoder has learned no positions beyond its trained length."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from native.errors import LlamaError, NotFinite
@@ -62,14 +63,19 @@ class Engine:
     def is_idle(self) -> bool:
         return not (self._waiting or self._outcome.has_ends or self._busy())
 
-    def submit(self, request: Generate) -> None:
-        """Queue a request; a bad one is reported as failed by the next step."""
+    def read(self, request: Generate) -> list[int]:
+        """Tokens of the prompt. Only looks at the vocabulary: any thread may call it. Raises LlamaError,
+        Refused."""
+        self._check_size(request)
+        return self._tokenize(request)
+
+    def submit(self, request: Generate, tokens: Callable[[], list[int]] | None = None) -> None:
+        """Queue a request; a bad one is reported as failed by the next step. `tokens` stands for `read`."""
         try:
-            self._check_size(request)
-            tokens = self._tokenize(request)
-            if len(tokens) + request.room_tokens > self._context_length:
-                raise self._too_long(len(tokens))
-            self._waiting.append(self._sequence(request, tokens))
+            prompt = tokens() if tokens else self.read(request)
+            if len(prompt) + request.room_tokens > self._context_length:
+                raise self._too_long(len(prompt))
+            self._waiting.append(self._sequence(request, prompt))
         except LlamaError as error:
             self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
         except Refused as error:
@@ -113,7 +119,7 @@ class Engine:
     def _check_size(self, request: Generate) -> None:
         """Refuse, unread, what cannot fit: reading megabytes takes seconds, in which nobody gets a token.
         Requests that ask for more room than there is want their prompt counted."""
-        characters = sum(map(len, request.prompt))
+        characters = request.characters
         is_counted = request.room_tokens >= self._context_length
         if not is_counted and characters > _MANY_CHARACTERS * self._context_length:
             least_tokens = characters // self._model.longest_token_characters

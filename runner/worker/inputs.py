@@ -38,7 +38,8 @@ class Inputs:
         self._model = model
         self._closing = closing_tokens(model)
         self._marks = pair_marks(model)
-        self._template = rerank_template(model)
+        template = rerank_template(model)
+        self._pieces = self._controls(template).split(template) if template else []
 
     def single(self, text: str) -> Input:
         """A text to embed, with what the vocabulary wants around it. Raises LlamaError."""
@@ -55,21 +56,21 @@ class Inputs:
     def pair(self, query: str, document: str) -> Input:
         """A document to score as an answer to `query`, as the file's template or its vocabulary has it.
         Raises LlamaError."""
-        if self._template:
-            return self._filled(self._template, {"query": query, "document": document})
+        if self._pieces:
+            return self._filled({"query": query, "document": document})
         marks = self._marks
         return Input(marks.before + self._plain(query) + marks.between, self._plain(document), marks.behind)
 
     def _plain(self, text: str) -> list[int]:
         return self._model.tokenize(text, add_special=False, parse_special=False)
 
-    def _filled(self, template: str, values: dict[str, str]) -> Input:
+    def _filled(self, values: dict[str, str]) -> Input:
         """Only the template's own control tokens are read as such: it is split at them, then filled."""
         before: list[int] = []
         text: list[int] = []
         after: list[int] = []
         part = before
-        for index, piece in enumerate(self._controls(template).split(template)):
+        for index, piece in enumerate(self._pieces):
             lead, document, rest = piece.partition("{document}")
             if document:
                 text += self._plain(_fill(lead + document, values))

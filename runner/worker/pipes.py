@@ -6,26 +6,33 @@ import os
 import queue
 import sys
 import threading
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from runner.protocol import MAX_LINE_BYTES, Command, Event, decode, encode
 
+if TYPE_CHECKING:
+    from runner.worker.texts import Tokenized
+
 
 class Inbox:
-    """Commands from the daemon, read by a thread of their own. End of file means that the daemon is gone:
+    """What there is to do: commands from the daemon, read by a thread of their own, and what other threads
+    put beside them. End of file means that the daemon is gone:
     nobody waits for anything any more, so the process ends at once, even in the middle of a decode."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._commands: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | Tokenized] = queue.SimpleQueue()
         self._stream = stream
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def take(self, *, wait: bool) -> Command | None:
-        """The next command; None if there is none and `wait` is False."""
+    def take(self, *, wait: bool) -> Command | Tokenized | None:
+        """The next one; None if there is none and `wait` is False."""
         try:
             return self._commands.get(block=wait)
         except queue.Empty:
             return None
+
+    def put(self, tokenized: Tokenized) -> None:
+        self._commands.put(tokenized)
 
     @property
     def has_command(self) -> bool:

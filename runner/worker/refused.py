@@ -8,10 +8,12 @@ from runner.protocol import Failed
 
 
 class Refused(Exception):
-    """The request is wrong for this model: its sentence and `code` reach the user, with status 400.
+    """The request is wrong for this model: its sentence and `code` reach the user.
 
     `more` are the fields that `Failed` has behind these.
     """
+
+    status = 400
 
     def __init__(self, message: str, code: str = "invalid_request", *more: Any) -> None:
         super().__init__(message)
@@ -19,4 +21,13 @@ class Refused(Exception):
         self._more = more
 
     def of(self, request_id: str) -> Failed:
-        return Failed(request_id, self.code, str(self), 400, *self._more)
+        return Failed(request_id, self.code, str(self), self.status, *self._more)
+
+
+class Cancelled(Refused):
+    """Nobody wants the answer any more."""
+
+    status = 499
+
+    def __init__(self) -> None:
+        super().__init__("the request was cancelled", "cancelled")
