@@ -87,10 +87,6 @@ class Blobs:
             finally:
                 partial.unlink(missing_ok=True)
 
-    def size_bytes(self, digest: Digest) -> int | None:
-        """Size of the published file, None if there is none. Unusable if something else is in its place."""
-        return regular_size_bytes(self.path(digest))
-
     def publish(self, source: Path, digest: Digest) -> None:
         """Makes the verified file `source` the blob of `digest`: durable, then visible, then read-only."""
         target = self.path(digest)

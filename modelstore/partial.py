@@ -6,7 +6,6 @@ import hashlib
 import os
 from pathlib import Path
 from threading import Event
-from types import TracebackType
 
 from modelstore import blobs, progress
 from modelstore.blobs import Digest
@@ -43,9 +42,7 @@ class Partial:
     def __enter__(self) -> Partial:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
         if not self.size_bytes:
             self.discard()

@@ -28,7 +28,7 @@ def clean(text: str) -> str:
 
 
 def in_line(position: int | None) -> str:
-    """A place in a queue for people: "next in line", "3rd in line"; None is unknown."""
+    """A place in a queue for people: "next in line", "3rd in line"; None before the first news of it."""
     if position is None:
         return "waiting"
     if position == 1:

@@ -4,24 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner.cli import human, output
 from runner.text import StreamCleaner, in_line
-from runner.wire import (
-    Constraint,
-    Done,
-    GenerateRequest,
-    Loading,
-    Message,
-    Options,
-    Overflow,
-    Prefilling,
-    Queued,
-    Reloading,
-    TextDelta,
-)
+from runner.wire import Done, GenerateRequest, Loading, Prefilling, Queued, Reloading, TextDelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,42 +16,14 @@ if TYPE_CHECKING:
     from runner.client import Client
 
 
-@dataclass(slots=True)
-class Ask:
-    """How to ask: what stays the same from one question to the next, until the user changes it."""
-
-    options: Options = field(default_factory=Options)
-    system: str | None = None
-    raw: bool = False
-    keep_alive_s: float | None = None
-    verbose: bool = False
-    constraint: Constraint | None = None
-    overflow: Overflow | None = None
-    draft: str | None = None
-
-    def of_prompt(self, model: str, prompt: str) -> Question:
-        request = GenerateRequest(model=model, prompt=prompt or None, raw=self.raw)
-        return self._question(request)
-
-    def of_messages(self, model: str, messages: list[Message]) -> Question:
-        return self._question(GenerateRequest(model=model, messages=messages))
-
-    def _question(self, request: GenerateRequest) -> Question:
-        ours = ("options", "system", "keep_alive_s", "constraint", "overflow", "draft")
-        return Question(request.model_copy(update={name: getattr(self, name) for name in ours}), self.verbose)
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    request: GenerateRequest
-    verbose: bool
-
-
-async def answer(client: Client, question: Question, keep: Callable[[str], None] | None = None) -> None:
-    """Print the answer as it comes; `keep` gets its pieces as they are. Raises RemoteError."""
+async def answer(
+    client: Client, request: GenerateRequest, *, verbose: bool, keep: Callable[[str], None] | None = None
+) -> None:
+    """Print the answer as it comes, and with `verbose` its times and speeds; `keep` gets its pieces as they
+    are. Raises RemoteError."""
     printer = _Printer()
     try:
-        async with aclosing(client.generate(question.request)) as events:
+        async with aclosing(client.generate(request)) as events:
             async for event in events:
                 printer.take(event)
                 if keep is not None and isinstance(event, TextDelta):
@@ -73,7 +32,7 @@ async def answer(client: Client, question: Question, keep: Callable[[str], None]
         printer.end()
     if printer.done is not None:
         _confess(printer.done)
-        if question.verbose:
+        if verbose:
             _report(printer.done)
 
 
@@ -115,10 +74,8 @@ def describe(event: Queued | Loading | Reloading | Prefilling) -> str:
             return in_line(position)
         case Reloading(reason=reason):
             return f"loading the model again: {reason}"
-        case Loading(fraction=float(fraction)):
+        case Loading(fraction=fraction):
             return f"loading the model, {fraction:.0%}"
-        case Loading():
-            return "loading the model"
         case Prefilling(done_tokens=done, total_tokens=total):
             share = f", {done / total:.0%} of" if total else ","
             return f"reading the prompt{share} {total:,} tokens"

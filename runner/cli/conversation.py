@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from modelstore.errors import UserError
-from runner.cli.answer import Ask, Question
-from runner.wire import Message, SessionCreate, SessionMessage
+from runner.wire import GenerateRequest, Message, SessionCreate, SessionMessage
 
 if TYPE_CHECKING:
     from runner.client import Client
@@ -15,19 +13,21 @@ if TYPE_CHECKING:
 
 
 class Conversation:
-    """`messages` are those that the model sees; a model that does not chat sees only the last text."""
+    """`messages` are those that the model sees; a model that does not chat sees only the last text. `asked`
+    is what stays the same from one request to the next, until the user changes it; `verbose` prints times."""
 
-    def __init__(self, client: Client, model: ModelInfo, ask: Ask) -> None:
+    def __init__(self, client: Client, model: ModelInfo, asked: GenerateRequest, *, verbose: bool) -> None:
         self.client = client
         self.model = model
-        self.ask = ask
+        self.asked = asked
+        self.verbose = verbose
         self.messages: list[Message] = []
 
-    def question(self, text: str) -> Question:
-        if not self.model.has_chat_template or self.ask.raw:
-            return self.ask.of_prompt(self.model.name, text)
-        asked = Message(role="user", content=text)
-        return self.ask.of_messages(self.model.name, [*self.messages, asked])
+    def request(self, text: str) -> GenerateRequest:
+        said: dict[str, object] = {"prompt": text}
+        if self.model.has_chat_template and not self.asked.raw:
+            said = {"messages": [*self.messages, Message(role="user", content=text)]}
+        return self.asked.model_copy(update={"model": self.model.name, **said})
 
     def remember(self, text: str, answer: str) -> None:
         """Keep a turn; one without any answer is as if it had not been."""
@@ -44,8 +44,8 @@ class Conversation:
             raise UserError("there is nothing to save yet")
         old = await self._session_id(title)
         session = await self.client.create_session(SessionCreate(title=title, model=self.model.name))
-        if self.ask.system:
-            await self._add(session.id, Message(role="system", content=self.ask.system))
+        if self.asked.system:
+            await self._add(session.id, Message(role="system", content=self.asked.system))
         for message in self.messages:
             await self._add(session.id, message)
         if old is not None:
@@ -60,7 +60,7 @@ class Conversation:
         if session.model is not None and session.model != self.model.name:
             self.model = await self.client.show(session.model)
         system = [message.content for message in session.messages if message.role == "system"]
-        self.ask.system = system[0] if system else None
+        self.asked.system = system[0] if system else None
         self.messages = [
             Message(role=message.role, content=message.content)
             for message in session.messages
@@ -71,7 +71,5 @@ class Conversation:
         return next((found.id for found in await self.client.sessions() if found.title == title), None)
 
     async def _add(self, session_id: int, message: Message) -> None:
-        row = SessionMessage.model_validate(
-            {**message.model_dump(), "model": self.model.name, "created_at": datetime.now(UTC)}
-        )
+        row = SessionMessage.model_validate({**message.model_dump(), "model": self.model.name})
         await self.client.add_message(session_id, row)

@@ -6,30 +6,26 @@ import asyncio
 import signal
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from modelstore.errors import NybbleError
 from runner.cli import output
-from runner.cli.answer import Ask, answer
+from runner.cli.answer import answer
 from runner.cli.conversation import Conversation
 from runner.cli.slash import Leave, obey
 from runner.paths import make_private_file
-
-if TYPE_CHECKING:
-    from runner.client import Client
-    from runner.wire import ModelInfo
 
 _PROMPT = ">>> "
 _MORE = "... "
 _FENCE = '"""'
 
 
-async def converse(client: Client, model: ModelInfo, ask: Ask, history_file: Path) -> None:
+async def converse(conversation: Conversation, history_file: Path) -> None:
     """Ask and answer until the user leaves."""
-    conversation = Conversation(client, model, ask)
+    model = conversation.model
     if not model.has_chat_template:
         output.say(f"{model.name} has no chat template: it continues each text, and does not chat")
     output.say('/? for help, """ for several lines, Ctrl-C stops an answer, Ctrl-D leaves')
@@ -70,9 +66,9 @@ async def _respond(conversation: Conversation, text: str) -> None:
 
 async def _turn(conversation: Conversation, text: str) -> None:
     pieces: list[str] = []
-    question = conversation.question(text)
+    request = conversation.request(text)
     try:
-        await answer(conversation.client, question, pieces.append)
+        await answer(conversation.client, request, verbose=conversation.verbose, keep=pieces.append)
     finally:
         # Also of an answer that was stopped: the model should know what it said.
         conversation.remember(text, "".join(pieces))

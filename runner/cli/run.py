@@ -47,15 +47,16 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
 ) -> None:
     """Answer a prompt, or chat when there is none."""
     from runner import config_values
-    from runner.cli.answer import Ask, answer
+    from runner.cli.answer import answer
     from runner.cli.options import parse_format, parse_options, parse_overflow
+    from runner.wire import GenerateRequest
 
-    ask = Ask(
+    asked = GenerateRequest(
+        model=model,
         options=parse_options(option or []),
         system=system,
         raw=raw,
         keep_alive_s=parsed("--keep-alive", config_values.duration, keep_alive),
-        verbose=verbose,
         constraint=parse_format(form) if form else None,
         overflow=parse_overflow(overflow) if overflow else None,
         draft=draft,
@@ -67,11 +68,14 @@ async def run(  # noqa: PLR0913 (typer: one for each option)
         if text or not (sys.stdin.isatty() and sys.stdout.isatty()):
             if text and not info.has_chat_template and not raw:
                 output.say(f"{info.name} has no chat template: it continues the text")
-            await answer(client, ask.of_prompt(info.name, text))
+            asked = asked.model_copy(update={"model": info.name, "prompt": text or None})
+            await answer(client, asked, verbose=verbose)
         else:
+            from runner.cli.conversation import Conversation
             from runner.cli.repl import converse
 
-            await converse(client, info, ask, session.paths.prompt_history_file)
+            conversation = Conversation(client, info, asked, verbose=verbose)
+            await converse(conversation, session.paths.prompt_history_file)
 
 
 async def present(client: Client, name: str) -> ModelInfo:

@@ -40,30 +40,30 @@ async def obey(conversation: Conversation, line: str) -> None:
 async def _set(conversation: Conversation, rest: str) -> None:
     key, _, value = rest.removeprefix("parameter ").partition(" ")
     value = value.strip().strip('"')
-    ask = conversation.ask
+    asked = conversation.asked
     if key in {"verbose", "quiet"}:
-        ask.verbose = key == "verbose"
+        conversation.verbose = key == "verbose"
     elif key == "system":
-        ask.system = value or None
+        asked.system = value or None
     elif key == "format":
-        ask.constraint = parse_format(value) if value else None
+        asked.constraint = parse_format(value) if value else None
     elif key == "overflow":
-        ask.overflow = parse_overflow(value) if value else None
+        asked.overflow = parse_overflow(value) if value else None
     elif value:
-        ask.options = with_option(ask.options, key, value)
+        asked.options = with_option(asked.options, key, value)
     else:
         raise UserError("/set needs a key and a value", hint="/? lists what can be set")
     output.say(f"set {rest}")
 
 
 async def _show(conversation: Conversation, _rest: str) -> None:
-    model, ask = conversation.model, conversation.ask
+    model, asked = conversation.model, conversation.asked
     facts = [human.count(model.parameter_count), model.quantization or "", human.size(model.size_bytes)]
     output.say(f"model    {model.name}  {'  '.join(fact for fact in facts if fact)}")
-    output.say(f"system   {ask.system or '-'}")
-    output.say(f"format   {ask.constraint.kind if ask.constraint else '-'}")
-    output.say(f"overflow {ask.overflow or '-'}")
-    for key, value in ask.options.model_dump().items():
+    output.say(f"system   {asked.system or '-'}")
+    output.say(f"format   {asked.constraint.kind if asked.constraint else '-'}")
+    output.say(f"overflow {asked.overflow or '-'}")
+    for key, value in asked.options.model_dump().items():
         output.say(f"{key.ljust(18)} {'-' if value in (None, [], {}) else value}")
 
 

@@ -10,15 +10,15 @@ from runner.wire.base import ErrorBody, Wire
 
 
 class Queued(Wire):
-    """Waiting: for a model to load or for a slot. `position` 1 is next; None before that is known."""
+    """Waiting: for a model to load or for a slot. `position` 1 is next."""
 
     type: Literal["queued"] = "queued"
-    position: int | None = None
+    position: int
 
 
 class Loading(Wire):
     type: Literal["loading"] = "loading"
-    fraction: float | None = None
+    fraction: float
 
 
 class Prefilling(Wire):

@@ -30,7 +30,7 @@ DONE = wire.Done(
     timings=wire.Timings(load_s=0.5, prefill_s=0.25, decode_s=1.5, total_s=2.25),
 )
 HELLO: tuple[Step, ...] = (
-    wire.Queued(),
+    wire.Queued(position=1),
     wire.Loading(fraction=0.5),
     wire.Prefilling(done_tokens=7, total_tokens=7),
     wire.TextDelta(text="Hel", completion_tokens=1),

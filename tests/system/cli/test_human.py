@@ -72,7 +72,6 @@ def test_places_in_a_queue() -> None:
     ("event", "text"),
     [
         (Queued(position=3), "3rd in line"),
-        (Loading(), "loading the model"),
         (Loading(fraction=0.4), "loading the model, 40%"),
         (Reloading(reason="it needs more"), "loading the model again: it needs more"),
         (Prefilling(done_tokens=1200, total_tokens=2000), "reading the prompt, 60% of 2,000 tokens"),

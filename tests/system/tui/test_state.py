@@ -53,11 +53,9 @@ def test_two_messages_without_answer_are_one_question() -> None:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (wire.Queued(), "waiting · Esc stops"),
         (wire.Queued(position=1), "next in line · Esc stops"),
         (wire.Queued(position=3), "3rd in line · Esc stops"),
         (wire.Reloading(reason="more"), "loading again, for more context · Esc stops"),
-        (wire.Loading(), "loading · Esc stops"),
         (wire.Loading(fraction=0.4), "loading 40 % · Esc stops"),
         (wire.Prefilling(done_tokens=1, total_tokens=4), "reading the prompt 25 % of 4 tokens · Esc stops"),
         (wire.Prefilling(done_tokens=0, total_tokens=0), "reading the prompt of 0 tokens · Esc stops"),
@@ -65,6 +63,7 @@ def test_two_messages_without_answer_are_one_question() -> None:
     ],
 )
 def test_how_an_answer_on_its_way_reads(event: Progressing, line: str) -> None:
+    assert progress(Turn("m:1b")) == "waiting · Esc stops"
     assert progress(Turn("m:1b").after(event, 0.0)) == line
 
 

@@ -52,7 +52,7 @@ async def test_escape_keeps_what_had_arrived_and_gives_back_what_has_no_answer(
 ) -> None:
     half, silent = Gate(), Gate()
     first_half = wire.TextDelta(text="The first half", completion_tokens=3)
-    fake_daemon.replies += [[first_half, half], [wire.Queued(), silent], answer("Here")]
+    fake_daemon.replies += [[first_half, half], [wire.Queued(position=1), silent], answer("Here")]
     async with started(fake_daemon) as pilot:
         await say(pilot, "Tell me")
         await shows(pilot, "The first half")
@@ -80,7 +80,7 @@ async def test_escape_keeps_what_had_arrived_and_gives_back_what_has_no_answer(
 async def test_failures_say_why_and_lose_nothing(fake_daemon: FakeDaemon) -> None:
     half = wire.TextDelta(text="Half an", completion_tokens=2)
     died = error("the worker died: signal 9", "see `nybble logs`")
-    fake_daemon.replies += [[half, died], [wire.Queued(), HangUp()], answer("Whole")]
+    fake_daemon.replies += [[half, died], [wire.Queued(position=1), HangUp()], answer("Whole")]
     async with started(fake_daemon) as pilot:
         await say(pilot, "first")
         await shows(pilot, "✕ the worker died: signal 9")
@@ -124,7 +124,7 @@ async def test_the_prompt_takes_lines_in_their_order_and_holds_what_cannot_be_se
     fake_daemon: FakeDaemon,
 ) -> None:
     gate = Gate()
-    fake_daemon.replies.append([wire.Queued(), gate, *answer("done")])
+    fake_daemon.replies.append([wire.Queued(position=1), gate, *answer("done")])
     async with started(fake_daemon) as pilot:
         height = _prompt(pilot).size.height
         await pilot.press("a", "ctrl+j", "b", "shift+enter", "c", "alt+enter", "d")
