@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from runner.readout.course import Course
 from runner.readout.numbers import amount, duration, percent, rounded
@@ -104,16 +104,24 @@ def _domains(variants: Iterable[VariantResult]) -> Iterator[Line]:
         yield (Span(f"{PROBLEM_MARK} ", "warning"), Span(text, "warning"))
 
 
+def _with_names(problem: str, whose: Sequence[tuple[str, str]]) -> str:
+    details = {detail for _, detail in whose}
+    if len(details) > 1:
+        return f"{problem}: {'; '.join(f'{name} {detail}' for name, detail in whose)}"
+    return ": ".join([", ".join(name for name, _ in whose), problem, *filter(None, details)])
+
+
 def _problems(course: Course) -> Iterator[Line]:
-    """Each once, with the variants that have it."""
-    problems: dict[tuple[Role, str], list[str]] = {}
+    """Each once, with the variants that have it, and what is each one's own behind it."""
+    problems: dict[tuple[Role, str], list[tuple[str, str]]] = {}
     for role in ("error", "warning"):
         for variant in course.variants:
             warnings = variant.speed.warnings if variant.speed else []
             for text in variant.problems if role == "error" else warnings:
-                problems.setdefault((role, clean_name(text)), []).append(clean_name(variant.name))
-    for (role, text), names in problems.items():
-        yield (Span(f"{PROBLEM_MARK} {', '.join(names)}: {text}", role),)
+                problem, _, detail = clean_name(text).partition(": ")
+                problems.setdefault((role, problem), []).append((clean_name(variant.name), detail))
+    for (role, problem), whose in problems.items():
+        yield (Span(f"{PROBLEM_MARK} {_with_names(problem, whose)}", role),)
     found = course.comparison.recommendation if course.comparison else None
     for name, reason in found.refused.items() if found else ():
         yield (Span(f"Left out {clean_name(name)}: {clean_name(reason)}", "dim"),)

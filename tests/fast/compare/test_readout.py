@@ -118,6 +118,9 @@ def test_marks_are_letters_and_signs_beside_colours() -> None:
     also = planned("Q8_0").model_copy(update={"problems": broken.problems})
     both = notes(now.after(VariantMeasured(variant=also)))
     assert "! Q2_K, Q8_0: implausible: worse than Q3_K_M" in [plain(line) for line in both]
+    other = also.model_copy(update={"problems": ["implausible: worse than Q2_K"]})
+    each = notes(now.after(VariantMeasured(variant=other)))
+    assert "! implausible: Q2_K worse than Q3_K_M; Q8_0 worse than Q2_K" in [plain(line) for line in each]
 
 
 def test_the_plot_has_every_variant_where_it_belongs() -> None:
