@@ -13,13 +13,14 @@ from runner.claims import Ask, Claims
 from runner.errors import WorkerFailed, WrongPurpose
 from runner.lookup import Lookup
 from runner.process import Worker
-from runner.protocol import Embed
+from runner.protocol import MAX_LINE_BYTES, Embed
 from runner.supervisor import Supervisor
 
 MAX_TEXT_BYTES = 2**20
 # Commands and their answers stay below the longest line between daemon and worker, whatever escaping does to
 # texts and however wide the model is.
 _PART_BYTES = MAX_TEXT_BYTES
+_PART_NUMBERS = MAX_LINE_BYTES // 8
 _PART_INPUTS = 128
 
 
@@ -37,8 +38,9 @@ class EmbeddingRuns:
         Raises NotFound, UserError, Unusable, Overloaded, WorkerFailed.
         """
         manifest = await self._lookup.manifest(request.model)
-        _check_purpose(manifest.name, await self._lookup.header(manifest), is_pair=request.query is not None)
-        parts = list(_parts(request, request_id))
+        header = await self._lookup.header(manifest)
+        _check_purpose(manifest.name, header, is_pair=request.query is not None)
+        parts = list(_parts(request, request_id, header.embedding_length or 1))
         least = request.options.context_length
         claimed, target = await self._claims.claim(
             manifest, Ask(request_id, least, request.keep_alive_s, is_embedding=True)
@@ -61,7 +63,7 @@ def _check_purpose(name: str, header: Header, *, is_pair: bool) -> None:
         raise WrongPurpose(f'"{name}" does not support embeddings', hint="it is a reranker: `/v1/rerank`")
 
 
-def _parts(request: wire.EmbedRequest, request_id: str) -> Iterator[Embed]:
+def _parts(request: wire.EmbedRequest, request_id: str, width: int) -> Iterator[Embed]:
     """The request in commands of a bounded size. Raises UserError for a text that is too long for any."""
     sizes = [len(text.encode("utf-8", "replace")) for text in [*request.inputs, request.query or ""]]
     for place, size_bytes in enumerate(sizes):
@@ -70,10 +72,11 @@ def _parts(request: wire.EmbedRequest, request_id: str) -> Iterator[Embed]:
             raise UserError(f"{what} has {size_bytes} bytes, and one text may have {MAX_TEXT_BYTES}")
     # A worker reads it with each input.
     query_bytes = sizes.pop()
+    most_inputs = max(1, min(_PART_INPUTS, _PART_NUMBERS // width))
     first = 0
     while first < len(request.inputs):
         count, size_bytes = 1, sizes[first] + query_bytes
-        while count < min(_PART_INPUTS, len(request.inputs) - first):
+        while count < min(most_inputs, len(request.inputs) - first):
             size_bytes += sizes[first + count] + query_bytes
             if size_bytes > _PART_BYTES:
                 break

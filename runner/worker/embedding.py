@@ -10,12 +10,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 
 from native.embedding import EmbeddingContext
 from native.errors import LlamaError
-from runner.protocol import Embed, Embedded, Failed, Stepped
+from runner.protocol import MAX_LINE_BYTES, Embed, Embedded, Failed, Stepped
 from runner.worker.inputs import Input, Inputs
 from runner.worker.refused import Cancelled, Refused
+
+# JSON has four characters for three bytes of vectors, and token counts beside them.
+_LINE_BYTES = MAX_LINE_BYTES // 2
 
 
 @dataclass(slots=True, eq=False)
@@ -106,10 +110,17 @@ class Embedder:
                 self._split = reading
             else:
                 self._keep(reading)
-        embedded, self._embedded = tuple(self._embedded), []
+        embedded = self._take_embedded()
         failed, self._failed = tuple(self._failed), []
         busy = 0 if self.is_idle else len(readings)
         return Stepped((), (), failed, embedded, busy, len(self._jobs), self._context.threads)
+
+    def _take_embedded(self) -> tuple[Embedded, ...]:
+        """As many as one line has room for; a later step reports the others."""
+        sizes = accumulate(sum(map(len, each.vectors)) for each in self._embedded)
+        count = max(1, sum(size_bytes <= _LINE_BYTES for size_bytes in sizes))
+        taken, self._embedded = tuple(self._embedded[:count]), self._embedded[count:]
+        return taken
 
     def close(self) -> None:
         """No more steps will come. Nothing of what was read is kept."""

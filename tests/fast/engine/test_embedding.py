@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from native.embedding import EmbeddingContext
 from native.llama import Model
 from native.log import Log
-from runner.protocol import Embed, Embedded, Failed
+from runner.protocol import MAX_LINE_BYTES, Embed, Embedded, Failed, encode
 from runner.worker.embedding import Embedder
 from runner.worker.inputs import Inputs
 from tests.encoder_gguf import Shape, write_encoder
@@ -26,9 +26,9 @@ LONG = "The list command shows all files. " * 100
 
 
 @contextmanager
-def loaded(path: Path, context_length: int = 64) -> Iterator[EmbeddingContext]:
+def loaded(path: Path, context_length: int = 64, sequences: int = 8) -> Iterator[EmbeddingContext]:
     model = Model(path, 0, lambda _fraction: True, Log())
-    context = EmbeddingContext(model, context_length, 8, 1, 1)
+    context = EmbeddingContext(model, context_length, sequences, 1, 1)
     yield context
     context.close()
     model.close()
@@ -182,6 +182,21 @@ def test_cancel_ends_a_request_where_it_stands(decoder: EmbeddingContext) -> Non
     np.testing.assert_allclose(
         vectors(ends[2]), vectors(embedded(decoder, Embed("alone", (LONG,)))), atol=2e-3
     )
+
+
+def test_what_is_finished_together_is_told_in_lines_that_may_be_so_long(tmp_path: Path) -> None:
+    """16 MiB of numbers, in 128 requests that end with the same step."""
+    path = write_encoder(tmp_path / "wide.gguf", Shape(layers=1, width=256, context_length=512))
+    with loaded(path, 512, 128) as context:
+        embedder = Embedder(context)
+        for number in range(128):
+            embedder.submit(Embed(str(number), ("",) * 128))
+        steps = []
+        while not embedder.is_idle:
+            steps.append(embedder.step())
+    assert max(len(encode(step)) for step in steps) <= MAX_LINE_BYTES
+    ends = [end.request_id for step in steps for end in step.embedded]
+    assert sorted(ends) == sorted(str(number) for number in range(128))
 
 
 def test_documents_are_scored_as_answers(ranker: EmbeddingContext) -> None:
