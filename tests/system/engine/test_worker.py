@@ -121,9 +121,12 @@ def test_it_ends_at_once_when_the_daemon_is_gone_even_in_mid_decode(worker: Work
     worker.wait_for(Ready)
     worker.send(Generate("a", ("The list",), Sampling(temperature=1, max_tokens=None)))
     worker.wait_for(Stepped)
-    assert worker.process.stdin
+    assert worker.process.stdin and worker.process.stdout
     worker.process.stdin.close()
-    psutil.Process(worker.process.pid).wait(1)
+    psutil.Process(worker.process.pid).wait(60)
+    # Its last line may have been cut.
+    told = [decode(line) for line in worker.process.stdout if line.endswith(b"\n")]
+    assert not any(isinstance(event, Stepped) and event.finished for event in told), "it ran on"
 
 
 def test_it_ends_even_if_nobody_reads_its_last_words(tiny_model: Path) -> None:
