@@ -303,7 +303,7 @@ def test_a_redirect_loop_ends(puller: Puller, server: Hub) -> None:
 
 
 def test_a_stalled_connection_is_given_up_and_resumed(puller: Puller, server: Hub) -> None:
-    puller.options = replace(puller.options, policy=replace(FAST, stall_s=0.2))
+    puller.options = replace(puller.options, policy=replace(FAST, stall_s=1))
     server.answers.append(Answer(stall_after=HALF))
     puller()
     assert server.ranges() == [None, f"bytes={HALF}-"]
