@@ -23,6 +23,8 @@ PREFERRED_QUANTIZATIONS = ("Q4_K_M", "Q8_0", "Q5_K_M", "Q6_K", "Q4_K_S", "Q4_0",
 
 # A manifest's file name is the quoted name and must stay below 255 bytes.
 _MAX_LENGTH = 200
+# As Linux has it.
+_MAX_PATH_LENGTH = 4096
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}"
 _TAG = re.compile(rf"(?P<name>{_PART})(?::(?P<tag>{_PART}))?")
 _HUB = re.compile(rf"(?P<user>{_PART})/(?P<repository>{_PART})(?::(?P<tag>{_PART}))?")
@@ -90,6 +92,7 @@ def parse(text: str) -> ModelRef:
         match = _match(_TAG, text, text[len(_REGISTRY_PREFIX) :].removeprefix("library/"))
         return RegistryName(match["name"], match["tag"])
     if _PATH.match(text) or (text.lower().endswith(".gguf") and ":" not in text):
+        _check_length(text, _MAX_PATH_LENGTH)
         return LocalFile(text)
     if "/" in text:
         return _hub(text, text)
@@ -126,11 +129,20 @@ def _hub(text: str, rest: str) -> HubName:
 
 
 def _match(pattern: re.Pattern[str], text: str, rest: str) -> re.Match[str]:
+    _check_length(text, _MAX_LENGTH)
     match = pattern.fullmatch(rest)
-    if match is None or len(text) > _MAX_LENGTH:
+    if match is None:
         raise InvalidName(
-            f"{text[:_MAX_LENGTH]!r} is not a model name",
+            f"{text!r} is not a model name",
             hint="Names look like smollm2:135m, user/repository:Q4_K_M or ./file.gguf: letters, digits, ._- "
             "in each part, 80 at most.",
         )
     return match
+
+
+def _check_length(text: str, most: int) -> None:
+    if len(text) > most:
+        begin = f"{text[:40]}…"
+        raise InvalidName(
+            f"{begin!r} is no model name: it has {len(text):,} characters, and the limit is {most:,}"
+        )

@@ -15,6 +15,8 @@ from modelstore.errors import NybbleError, UserError
 from runner import wire
 from runner.errors import Overloaded
 
+_LONGEST_NAME = 200
+
 
 class BadField(UserError):
     """A field of the request has a wrong value; `field` is its name as the client spells it."""
@@ -32,7 +34,7 @@ class Unsupported(UserError):
     def __init__(self, field: str, model: str, what: str) -> None:
         # Clients of Ollama look for the words `"NAME" does not support`.
         super().__init__(
-            f'"{model}" does not support {what}',
+            f'"{model[:_LONGEST_NAME]}" does not support {what}',
             hint=f"Leave out `{field}`: this version of nybble has no {what}",
         )
         self.field = field

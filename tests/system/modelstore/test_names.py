@@ -79,6 +79,16 @@ def test_names_are_short_enough_for_a_file_name() -> None:
         names.parse(f"hf.co/{parts}:{'c' * 80}")
 
 
+@pytest.mark.parametrize(
+    ("begin", "limit"), [("", "200"), ("a/", "200"), ("ollama:", "200"), ("/", "4,096"), ("./", "4,096")]
+)
+def test_of_a_name_that_is_too_long_an_error_has_the_beginning_and_the_limit(begin: str, limit: str) -> None:
+    text = begin + "a" * 100_000
+    with pytest.raises(InvalidName, match=rf"{begin}aaa.*{len(text):,} char.* limit is {limit}") as caught:
+        names.parse(text)
+    assert len(caught.value.message) < 150
+
+
 @given(st.text(max_size=200))
 def test_any_file_name_makes_a_valid_name(file_name: str) -> None:
     name = str(names.from_file_name(file_name))
