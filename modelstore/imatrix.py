@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,14 +41,12 @@ class Collected:
 def collect(model: Path, reading: Reading, file: Path, emit: Emit, cancelled: Event) -> Collected:
     """Writes `file`, which appears when it is complete. Raises Unusable, Cancelled."""
     make_folder(file.parent)
-    partial = file.with_suffix(".partial")
-    try:
+    with tempfile.TemporaryDirectory(dir=file.parent) as folder:
+        partial = Path(folder) / file.name
         with running("native.imatrix", cancelled) as child:
             child.send({"path": str(model), "destination": str(partial), **asdict(reading)})
             tensors, chunks = _follow(child, emit, cancelled)
         partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
     return Collected(file, tensors, chunks)
 
 

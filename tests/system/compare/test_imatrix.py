@@ -102,6 +102,17 @@ def test_experts_are_told_apart(tmp_path: Path) -> None:
     assert routed == pytest.approx(used * found["blk.0.ffn_gate_inp.weight.in_sum2"].ravel(), rel=1e-3)
 
 
+def test_two_jobs_may_collect_the_same_at_once(tiny_model: Path, tmp_path: Path) -> None:
+    reading, file = Reading(("a text",), chunks=CHUNKS, chunk_tokens=64), tmp_path / "m.gguf"
+
+    def again(progress: Progress) -> None:
+        if progress.completed == progress.total:
+            collect(tiny_model, reading, file, ignore, Event())
+
+    assert collect(tiny_model, reading, file, again, Event()).chunks == len(CHUNKS)
+    assert [each.name for each in tmp_path.iterdir()] == [file.name]
+
+
 def test_types_that_need_one_are_made_with_it(tiny_model: Path, tmp_path: Path) -> None:
     tiny_model = tiny_model.with_name("nybble-tiny-draft-f16.gguf")  # a layer of which is searched sooner
     reading = Reading(("a text",), chunks=CHUNKS, chunk_tokens=64)
