@@ -65,7 +65,7 @@ def test_a_neighbour_at_work_is_named() -> None:
     spin = [sys.executable, "-c", "while True: pass"]
     with subprocess.Popen(spin) as neighbour:
         try:
-            watch, deadline = Watch(), time.monotonic() + 20
+            watch, deadline = Watch(), time.monotonic() + 60
             while time.monotonic() < deadline:
                 found = {each.pid: each for each in watch.busy(set())}
                 if neighbour.pid in found:

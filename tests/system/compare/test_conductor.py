@@ -142,7 +142,7 @@ async def test_who_leaves_ends_all_children(compared: Daemon, home: Path) -> Non
     async with compared.client() as client, aclosing(client.compare(request)) as events:
         children = await until_scoring(compared, events)
     assert len(children) >= 2, "the conductor and what scores"
-    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, 15)
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, children, 60)
     assert not alive and len(gone) == len(children)
     assert not list((home / "cache" / "compare").rglob("*.gguf"))
 
