@@ -17,6 +17,7 @@ import matplotlib as mpl
 from cycler import cycler
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -53,6 +54,12 @@ def figure(width: float, height: float) -> Iterator[Figure]:
         yield Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
 
 
+def settle(drawn: Figure) -> None:
+    """Give the axes of `drawn` the places that they will have: what is put beside points needs these."""
+    if engine := drawn.get_layout_engine():
+        engine.execute(drawn)
+
+
 def bare(axes: Axes, grid: Literal["x", "y"] | None = None) -> None:
     """Leaves of `axes` only what carries information."""
     for side in ("top", "right", "left", "bottom"):
@@ -83,7 +90,8 @@ def as_svg(drawn: Figure, name: str, label: str, css: str = "") -> Markup:
     with warnings.catch_warnings():
         # Names in scripts that matplotlib's font lacks: the browser has fonts for them.
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
-        drawn.savefig(stream, format="svg", metadata=nothing, transparent=True)
+        # `savefig` draws everything twice, once for the layout alone.
+        FigureCanvasSVG(drawn).print_svg(stream, metadata=nothing)  # type: ignore[no-untyped-call]
     svg = _FONT.sub(r"\1var(--font)", stream.getvalue())
     for role in ROLES:
         svg = svg.replace(color(role), f"var(--{role})")
@@ -112,6 +120,7 @@ def _style() -> Any:
         "axes.facecolor": "none",
         "axes.titlesize": 13,
         "axes.titlelocation": "left",
+        "axes.titley": 1.0,  # else the space above is measured again and again
         "xtick.color": muted,
         "ytick.color": ink,
         "xtick.labelsize": 12,

@@ -190,3 +190,15 @@ def test_what_was_not_measured_leaves_no_hole(name: str) -> None:
     if name == "html":
         assert "not measurable here" in " ".join(_Page(rendered).texts) and "<svg" not in rendered
     assert not re.search(r"\b(?:nan|None)\b", rendered)
+
+
+def test_speeds_of_which_one_is_unknown_are_drawn() -> None:
+    def without_prefill(variant: VariantResult) -> VariantResult:
+        assert variant.speed
+        depths = [row.model_copy(update={"prefill_tps": Estimate(reason="no")}) for row in variant.speed.depths]
+        return variant.model_copy(update={"speed": variant.speed.model_copy(update={"depths": depths})})
+
+    comparison = example()
+    variants = [without_prefill(each) for each in comparison.variants]
+    drawn = render(comparison.model_copy(update={"variants": variants}), "html")
+    assert 'aria-label="Prefill and decode' in drawn

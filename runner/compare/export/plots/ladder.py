@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
@@ -29,8 +31,9 @@ def ladder(comparison: Comparison, width: int) -> Markup | None:
         axes = drawing.add_subplot()
         prepare(axes, comparison, [variant for variant, _ in shown])
         axes.grid(axis="x", linewidth=1)
-        for row, (_, rungs) in enumerate(shown):
-            _draw(axes, row, rungs)
+        _reach(axes, [rungs for _, rungs in shown])
+        for name in _RUNGS:
+            _rung(axes, name, {row: rungs[name] for row, (_, rungs) in enumerate(shown) if name in rungs})
         plain_log("x", axes)
         axes.set_title("KL divergence, nats (logarithmic)", color=color("muted"))
         used = [name for name in _RUNGS if any(name in rungs for _, rungs in shown)]
@@ -60,15 +63,21 @@ def _positive(quality: Quality) -> dict[str, Estimate]:
     return {name: each for name, each in rungs.items() if each.value and each.value > 0}
 
 
-def _draw(axes: Axes, row: int, rungs: dict[str, Estimate]) -> None:
-    values = {name: each.value or 0.0 for name, each in rungs.items()}
-    ends = [min(values.values()), max(values.values())]
-    axes.plot(ends, [row, row], color=color("line"), linewidth=5, zorder=1)
-    for name, each in rungs.items():
-        _, role, marker = _RUNGS[name]
-        if each.low is not None and each.high is not None:
-            interval = [max(each.low, values[name] / 10), each.high]
-            axes.plot(interval, [row, row], color=color(role), linewidth=2, zorder=2)
-        size, edge = (19, 2.5) if marker == "|" else (8, 0)
-        axes.plot(values[name], row, marker, markersize=size, markeredgewidth=edge, color=color(role),
-                  zorder=4)  # fmt: skip
+def _reach(axes: Axes, rungs: Sequence[dict[str, Estimate]]) -> None:
+    """A line for each row, from its lowest rung to its highest."""
+    values = [[each.value or 0.0 for each in row.values()] for row in rungs]
+    lows, highs = [min(row) for row in values], [max(row) for row in values]
+    axes.hlines(range(len(rungs)), lows, highs, color("line"), linewidth=5, zorder=1, capstyle="projecting")
+
+
+def _rung(axes: Axes, name: str, rungs: dict[int, Estimate]) -> None:
+    """One percentile with its intervals, by row."""
+    _, role, marker = _RUNGS[name]
+    ends = {row: (each.low, each.high, each.value or 0.0) for row, each in rungs.items()}
+    known = {row: (max(low, value / 10), high) for row, (low, high, value) in ends.items()
+             if low is not None and high is not None}  # fmt: skip
+    lows, highs = [low for low, _ in known.values()], [high for _, high in known.values()]
+    axes.hlines(list(known), lows, highs, color(role), linewidth=2, zorder=2, capstyle="projecting")
+    size, edge = (19, 2.5) if marker == "|" else (8, 0)
+    axes.plot([value for _, _, value in ends.values()], list(ends), marker, markersize=size,
+              markeredgewidth=edge, color=color(role), zorder=4)  # fmt: skip

@@ -8,7 +8,7 @@ from matplotlib.patches import Patch
 
 from runner.compare.export.columns import contexts, memory_parts
 from runner.compare.export.drawing import NARROW, as_svg, color, figure
-from runner.compare.export.plots.rows import height, prepare
+from runner.compare.export.plots.rows import draw_bars, height, prepare
 from runner.compare.export.words import context, unit
 from runner.readout.numbers import ByteUnit
 from runner.wire.compare import Comparison
@@ -29,8 +29,7 @@ def waterfall(comparison: Comparison, width: int) -> Markup | None:
         grid = (len(tokens), 1) if is_narrow else (1, len(tokens))
         panels = drawing.subplots(*grid, sharex=True, squeeze=False).ravel()
         for index, (axes, in_context) in enumerate(zip(panels, tokens, strict=True)):
-            _panel(axes, comparison, in_context)
-            axes.tick_params(labelleft=is_narrow or index == 0)
+            _panel(axes, comparison, in_context, is_narrow or index == 0)
         used = list(_PARTS.items())[: None if limit_bytes(comparison) else -1]
         handles = [Patch(color=color(role), label=name) for role, name in used]
         drawing.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.0,
@@ -45,25 +44,24 @@ def limit_bytes(comparison: Comparison) -> int:
     return limit if limit < _FAR * largest else 0
 
 
-def _panel(axes: Axes, comparison: Comparison, tokens: int) -> None:
+def _panel(axes: Axes, comparison: Comparison, tokens: int, has_names: bool) -> None:
     in_unit, limit = unit(comparison), limit_bytes(comparison)
     shown = [(each, each.memory) for each in comparison.variants if each.memory]
-    prepare(axes, comparison, [variant for variant, _ in shown])
+    prepare(axes, comparison, [variant for variant, _ in shown], has_names)
     axes.set_title(f"{context(tokens)} context, {in_unit.name}", color=color("muted"))
     axes.xaxis.set_visible(False)
-    longest = limit
-    for row, (_, memory) in enumerate(shown):
-        parts = memory_parts(memory, tokens)
-        total = sum(parts)
-        start = 0
-        for role, part in zip(_PARTS, (*parts, max(0, limit - total)), strict=True):
-            axes.barh(row, part, left=start, height=0.62, color=color(role))
-            start += part
+    parts = [memory_parts(memory, tokens) for _, memory in shown]
+    totals = [sum(each) for each in parts]
+    spare = [max(0, limit - total) for total in totals]
+    starts = [0] * len(shown)
+    for role, sizes in zip(_PARTS, (*zip(*parts, strict=True), spare), strict=True):
+        draw_bars(axes, dict(enumerate(zip(starts, sizes, strict=True))), role)
+        starts = [start + size for start, size in zip(starts, sizes, strict=True)]
+    for row, total in enumerate(totals):
         _total(axes, row, total, limit, in_unit)
-        longest = max(longest, total)
     if limit:
         axes.axvline(limit, color=color("muted"), linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.set_xlim(0, longest * 1.4)
+    axes.set_xlim(0, max(limit, *totals) * 1.4)
 
 
 def _total(axes: Axes, row: int, total_bytes: int, limit: int, in_unit: ByteUnit) -> None:
@@ -71,4 +69,5 @@ def _total(axes: Axes, row: int, total_bytes: int, limit: int, in_unit: ByteUnit
     over = 0 < limit < total_bytes
     text = in_unit.of(total_bytes) + (f" ({in_unit.of(total_bytes - limit)} over)" if over else "")
     axes.annotate(text, (max(total_bytes, limit), row), xytext=(5, 0), textcoords="offset points",
-                  va="center", fontsize=12, color=color("bad" if over else "ink"))  # fmt: skip
+                  va="center", fontsize=12, color=color("bad" if over else "ink"),
+                  annotation_clip=False)  # fmt: skip

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from runner.compare.export.columns import is_known
-from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, series
+from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, series, settle
 from runner.compare.export.plots.rows import bars, height, prepare
 from runner.compare.export.words import context
 from runner.readout.course import Course
@@ -31,8 +31,7 @@ def speed_bars(comparison: Comparison, width: int) -> Markup | None:
     with figure(width, height(len(shown), 30) * rows) as drawing:
         first, second = drawing.subplots(rows, columns)
         prepare(first, comparison, shown)
-        prepare(second, comparison, shown)
-        second.tick_params(labelleft=columns == 1)
+        prepare(second, comparison, shown, has_names=columns == 1)
         bars(first, [speed_of(each, "prefill_tps") for each in shown], "c5")
         bars(second, [speed_of(each, "decode_tps") for each in shown], "c0")
         first.set_title("prefill, tok/s", color=color("muted"))
@@ -60,7 +59,7 @@ def depth_curve(comparison: Comparison, width: int) -> Markup | None:
         axes.tick_params(axis="y", labelcolor=color("muted"))
         axes.set_xlabel("tokens already there")
         axes.set_title("decode, tok/s", color=color("muted"))
-        drawing.draw_without_rendering()
+        settle(drawing)
         ends = {index: points[-1][:2] for index, points in lines.items()}
         _letters(axes, ends, [letters[each.name] for each in comparison.variants])
         return as_svg(drawing, "depth", "Decode in tokens a second behind growing depths")

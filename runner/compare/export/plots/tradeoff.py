@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, plain_log
+from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, plain_log, settle
 from runner.compare.export.plots.labels import place
 from runner.compare.export.words import context, shortened, unit
 from runner.compare.tiers import TIERS
@@ -45,11 +45,11 @@ def tradeoff(comparison: Comparison, width: int, css: str = "") -> Markup | None
         _frame(axes, comparison, points)
         _ties(axes, comparison, points)
         _pareto(axes, comparison, points)
-        for point in points:
-            _mark(axes, point)
+        for role, fits in dict.fromkeys((point.role, point.fits) for point in points):
+            _mark(axes, [each for each in points if (each.role, each.fits) == (role, fits)])
         if width != NARROW:
             _tiers(axes)
-        drawing.draw_without_rendering()
+        settle(drawing)
         labels = [(p.memory, p.kld, shortened(p.name, _NAME_CHARACTERS), p.role) for p in points]
         place(axes, labels, _RADIUS + 3)
         label = "KL divergence against memory of each variant; the table has the same figures"
@@ -147,13 +147,15 @@ def _ties(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
             axes.plot(x, y, color=color("c1"), linewidth=30, alpha=0.22, solid_capstyle="round", zorder=1)
 
 
-def _mark(axes: Axes, point: _Point) -> None:
-    shade = color(point.role)
-    low, high = point.kld - point.low, point.high - point.kld
+def _mark(axes: Axes, points: Sequence[_Point]) -> None:
+    """Of one role, that all fit or not."""
+    shade = color(points[0].role)
+    x, y = [point.memory for point in points], [point.kld for point in points]
+    below, above = [point.kld - point.low for point in points], [point.high - point.kld for point in points]
     axes.errorbar(
-        point.memory, point.kld, yerr=[[low], [high]], fmt="o", color=shade, markersize=2 * _RADIUS, zorder=4,
-        markerfacecolor=shade if point.fits else color("card"), elinewidth=1.6, capsize=4.5, capthick=1.6,
+        x, y, yerr=[below, above], fmt="o", color=shade, markersize=2 * _RADIUS, zorder=4,
+        markerfacecolor=shade if points[0].fits else color("card"), elinewidth=1.6, capsize=4.5, capthick=1.6,
     )  # fmt: skip
-    if point.role == "accent":
-        axes.plot(point.memory, point.kld, "o", markersize=2 * _RADIUS + 9, markerfacecolor="none",
+    if points[0].role == "accent":
+        axes.plot(x, y, "o", markersize=2 * _RADIUS + 9, markerfacecolor="none",
                   markeredgecolor=shade, markeredgewidth=1.6, zorder=4)  # fmt: skip
