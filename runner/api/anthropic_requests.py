@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from runner import wire
+from runner.api.content import Content, text
 from runner.api.errors import BadField, Unsupported
 from runner.api.fields import Body, Sampling, refuse, schema
 
@@ -18,30 +19,6 @@ ABSENT = {
     "context_management": "context management",
     "compaction": "compaction",
 }
-_ABSENT_BLOCKS = {
-    "image": "images",
-    "document": "documents",
-    "tool_use": "tools",
-    "tool_result": "tools",
-}
-# What another model thought before: no template repeats it.
-_IGNORED_BLOCKS = ("thinking", "redacted_thinking")
-
-
-def _as_blocks(content: Any) -> Any:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
-
-
-class Block(Body):
-    """A part of a message. Its `cache_control` is ignored: what was computed once is reused anyway."""
-
-    type: str
-    text: str | None = None
-
-
-Content = Annotated[
-    list[Block], BeforeValidator(_as_blocks, json_schema_input_type=str | list[dict[str, Any]])
-]
 
 
 class Message(Body):
@@ -81,13 +58,13 @@ class CountBody(Body):
         """The system's text first; turns of one role that follow each other are one, as Anthropic defines it.
         Raises BadField, and Unsupported for what cannot be done rather than doing something else."""
         self._check()
-        said = [("system", self._text("system", self.system))] if self.system else []
+        said = [("system", text("system", self.system, self.model))] if self.system else []
         said += [
-            (message.role, self._text(f"messages[{index}].content", message.content))
+            (message.role, text(f"messages[{index}].content", message.content, self.model))
             for index, message in enumerate(self.messages)
         ]
         return [
-            wire.Message(role=role, content="\n".join(text for _, text in turn))
+            wire.Message(role=role, content="\n".join(words for _, words in turn))
             for role, turn in groupby(said, lambda each: each[0])
         ]
 
@@ -102,19 +79,6 @@ class CountBody(Body):
         # The others are a wish to think or to say less or more; "high" is what is meant when it is absent.
         if self.output_config and self.output_config.effort not in (None, "high"):
             raise Unsupported("output_config.effort", self.model, "levels of effort")
-
-    def _text(self, field: str, blocks: list[Block]) -> str:
-        texts = []
-        for index, block in enumerate(blocks):
-            if block.type in _IGNORED_BLOCKS:
-                continue
-            if block.type != "text":
-                what = _ABSENT_BLOCKS.get(block.type, f"content of type {block.type[:40]!r}")
-                raise Unsupported(f"{field}[{index}]", self.model, what)
-            if block.text is None:
-                raise BadField(f"{field}[{index}].text", "a text is needed")
-            texts.append(block.text)
-        return "\n".join(texts)
 
 
 class MessagesBody(CountBody, Sampling):

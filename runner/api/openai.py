@@ -64,7 +64,7 @@ async def model(request: Request, name: str) -> Model:
 @router.post("/chat/completions", response_model=ChatCompletion, responses=ALSO_STREAMS)
 async def chat_completions(request: Request, body: requests.ChatBody) -> Response:
     _check_chat(body)
-    asked = body.asked(messages=[message.ours() for message in body.messages])
+    asked = body.asked(messages=body.conversation())
     return await _answer(request, body, asked, ChatAnswers(body.model, len(asked), body.includes_usage))
 
 

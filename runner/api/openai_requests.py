@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from runner import wire
+from runner.api.content import Content, text
 from runner.api.errors import BadField
 from runner.api.fields import Body, Sampling, limited, schema
 
@@ -23,21 +24,6 @@ _GRAMMARS: dict[str, Literal["gbnf", "regex", "lark"]] = {
 _OVERFLOWS: dict[str | None, wire.Overflow] = {"auto": "truncate", "disabled": "error"}
 
 
-def _text(content: Any) -> Any:
-    """A message's text: a string, or the text parts of a list, joined by line ends. Raises ValueError."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, list):
-        raise ValueError("a string or a list of text parts is needed")
-    texts = []
-    for part in content:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind != "text" or not isinstance(part.get("text"), str):
-            raise ValueError("only parts of type text are supported")
-        texts.append(part["text"])
-    return "\n".join(texts)
-
-
 def _one_prompt(prompt: Any) -> Any:
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
@@ -50,13 +36,7 @@ def _one_prompt(prompt: Any) -> Any:
 
 class Message(Body):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Annotated[
-        str, BeforeValidator(_text, json_schema_input_type=str | list[dict[str, str]] | None)
-    ] = ""
-
-    def ours(self) -> wire.Message:
-        """`developer` is OpenAI's newer name for what models call system."""
-        return wire.Message(role="system" if self.role == "developer" else self.role, content=self.content)
+    content: Content | None = None
 
 
 class StreamOptions(Body):
@@ -167,6 +147,16 @@ class ChatBody(Generation):
     top_logprobs: int | None = None
     reasoning_effort: str | None = None
     modalities: list[str] | None = None
+
+    def conversation(self) -> list[wire.Message]:
+        """`developer` is OpenAI's newer name for what models call system. Raises BadField, Unsupported."""
+        return [
+            wire.Message(
+                role="system" if message.role == "developer" else message.role,
+                content=text(f"messages[{index}].content", message.content, self.model),
+            )
+            for index, message in enumerate(self.messages)
+        ]
 
     def limit(self) -> tuple[str, int | None]:
         if self.max_completion_tokens is not None:

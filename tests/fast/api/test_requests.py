@@ -251,7 +251,12 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (V1_CHAT, {}, "messages: "),
     (V1_CHAT, {"messages": []}, "messages: "),
     (V1_CHAT, {"messages": [{"role": "user", "content": {}}]}, "messages[0].content: "),
-    (V1_CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content: "),
+    (
+        V1_CHAT,
+        {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
+        '"tiny" does not support images',
+    ),
+    (V1_CHAT, {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "no audio"),
     (V1_CHAT, {"messages": MESSAGES, "n": 17}, "n: 17 is not in the limits of 1 to 16"),
     (V1_CHAT, {"messages": MESSAGES, "n": 0}, "n: 0 is not in the limits of 1 to 16"),
     (V1_CHAT, {"messages": MESSAGES, "top_logprobs": 2}, "top_logprobs: needs logprobs"),
