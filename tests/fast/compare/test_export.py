@@ -195,7 +195,8 @@ def test_what_was_not_measured_leaves_no_hole(name: str) -> None:
 def test_speeds_of_which_one_is_unknown_are_drawn() -> None:
     def without_prefill(variant: VariantResult) -> VariantResult:
         assert variant.speed
-        depths = [row.model_copy(update={"prefill_tps": Estimate(reason="no")}) for row in variant.speed.depths]
+        no = Estimate(reason="no")
+        depths = [row.model_copy(update={"prefill_tps": no}) for row in variant.speed.depths]
         return variant.model_copy(update={"speed": variant.speed.model_copy(update={"depths": depths})})
 
     comparison = example()
