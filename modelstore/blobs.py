@@ -61,21 +61,14 @@ class Blobs:
         make_folder(self._partial)
         return self._partial / f"{key}.partial"
 
-    @contextlib.contextmanager
-    def exclusive(self, key: str, cancelled: Event) -> Iterator[None]:
-        """Waits until no other thread or process writes the partial of `key`; Cancelled while waiting."""
+    def exclusive(self, key: str, cancelled: Event) -> contextlib.AbstractContextManager[object]:
+        """Waits until no other thread or process writes the partial of `key`; it is held to the end of the
+        context. Raises Cancelled while waiting."""
         lock = self._lock(key)
         while True:
             progress.check(cancelled)
-            try:
-                lock.acquire(timeout=_LOCK_POLL_S)
-                break
-            except Timeout:
-                continue
-        try:
-            yield
-        finally:
-            lock.release()
+            with contextlib.suppress(Timeout):
+                return lock.acquire(timeout=_LOCK_POLL_S)
 
     @contextlib.contextmanager
     def scratch(self, key: str, cancelled: Event) -> Iterator[Path]:

@@ -66,19 +66,14 @@ def serve(paths: Paths, settings: Settings, *, foreground: bool) -> None:
             paths.daemon_file.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _store_lock(paths: Paths) -> Iterator[None]:
+def _store_lock(paths: Paths) -> contextlib.AbstractContextManager[object]:
+    """Held already."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(paths.lock_file, timeout=0, mode=0o600)
     try:
-        lock.acquire()
+        return FileLock(paths.lock_file, timeout=0, mode=0o600).acquire()
     except Timeout:
         raise _already_running(paths) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _already_running(paths: Paths) -> AlreadyRunning:

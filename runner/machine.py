@@ -1,19 +1,37 @@
-"""Memory of this machine as the placement needs it; GPUs are probed once, in a child."""
+"""Hardware, probed in a child, and the memory of this machine as the placement needs it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
 
 from native import child, topology
 from native.backends import gpu_backends
 from native.snapshot import Device, HardwareSnapshot
+from runner.errors import WorkerFailed
 from runner.placement import Machine
 
 _log = logging.getLogger(__name__)
 
 _PROBE_S = 60
 """A driver that hangs must not keep models from the CPU."""
+
+
+def probe() -> HardwareSnapshot:
+    """By a child: llama.cpp ends the process on what it does not like, such as an unknown instruction. Raises
+    WorkerFailed with its last words. Blocks."""
+    command, environment = child.command("native.probe"), child.environment()
+    try:
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_S
+        )
+        return HardwareSnapshot.from_json(done.stdout.decode("utf-8"))
+    except subprocess.TimeoutExpired:
+        raise WorkerFailed(f"llama.cpp did not load within {_PROBE_S} s") from None
+    except (ValueError, KeyError, TypeError):
+        last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
+        raise WorkerFailed(f"llama.cpp cannot be loaded, exit code {done.returncode}: {last}") from None
 
 
 class MachineReader:

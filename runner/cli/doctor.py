@@ -6,7 +6,6 @@ import asyncio
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
@@ -17,10 +16,9 @@ from runner.cli import human, output
 from runner.cli.session import Json
 
 if TYPE_CHECKING:
-    from native.snapshot import Device, HardwareSnapshot
+    from native.snapshot import Device
     from runner.paths import Paths
 
-_PROBE_S = 60
 # Without the cache, where the wheel of last time is, and without compiling numpy, too.
 _REBUILD = (
     "`pip install --force-reinstall --no-deps --no-cache-dir --no-binary llama-cpp-python"
@@ -59,45 +57,21 @@ def doctor(json: Json = False) -> None:
 
 def _checks(places: Paths) -> Iterator[Check]:
     yield Check("python", "ok", f"{platform.python_version()} on {platform.platform(terse=True)}")
-    snapshot = _probe()
-    if isinstance(snapshot, Check):
-        yield snapshot
-    else:
-        yield from _hardware(snapshot)
+    yield from _hardware()
     yield _store(places)
     yield _settings(places)
     yield asyncio.run(_daemon(places))
 
 
-def _probe() -> HardwareSnapshot | Check:
-    """In a child: llama.cpp ends the process on what it does not like, such as an unknown instruction."""
-    from native import child
-    from native.snapshot import HardwareSnapshot
+def _hardware() -> Iterator[Check]:
+    from runner import machine, system
+    from runner.errors import WorkerFailed
 
-    hint = f"build llama-cpp-python again: {_REBUILD}"
     try:
-        done = subprocess.run(
-            child.command("native.probe"),
-            env=child.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=_PROBE_S,
-            check=False,
-        )
-        return HardwareSnapshot.from_json(done.stdout)
-    except subprocess.TimeoutExpired:
-        return Check("llama.cpp", "error", f"did not load within {_PROBE_S} s", hint)
-    except (ValueError, KeyError, TypeError):
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return Check("llama.cpp", "error", f"cannot be loaded, exit code {done.returncode}: {last}", hint)
-
-
-def _hardware(snapshot: HardwareSnapshot) -> Iterator[Check]:
-    from runner import system
-
+        snapshot = machine.probe()
+    except WorkerFailed as error:
+        yield Check("llama.cpp", "error", error.message, f"build llama-cpp-python again: {_REBUILD}")
+        return
     yield Check("llama.cpp", "ok", f"llama-cpp-python {snapshot.llama_cpp_python}")
     fast = f", {snapshot.performance_cores} of them fast" if snapshot.performance_cores else ""
     model = system.cpu_model() or platform.machine()

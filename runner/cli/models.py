@@ -58,8 +58,8 @@ def _facts(model: ModelDetail) -> list[tuple[str, str]]:
         ("architecture", model.architecture or ""),
         ("parameters", human.count(model.parameter_count)),
         ("quantization", model.quantization or ""),
-        ("context length", _number(model.context_length)),
-        ("embedding length", _number(model.embedding_length)),
+        ("context length", str(model.context_length or "")),
+        ("embedding length", str(model.embedding_length or "")),
         ("chat template", "yes" if model.has_chat_template else "no: it continues text, and does not chat"),
         ("license", model.license or ""),
         ("source", model.source),
@@ -67,10 +67,6 @@ def _facts(model: ModelDetail) -> list[tuple[str, str]]:
         ("modified", human.ago(model.modified_at)),
         *files,
     ]
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else f"{value}"
 
 
 @client_command

@@ -57,7 +57,6 @@ def parse_format(text: str) -> Constraint:
 
 def parse_overflow(text: str) -> Overflow:
     """Raises UserError."""
-    for policy in get_args(Overflow):
-        if policy == text:
-            return cast("Overflow", policy)
-    raise UserError(f"{text} is no policy for a full context", hint="error, truncate or shift")
+    if text not in get_args(Overflow):
+        raise UserError(f"{text} is no policy for a full context", hint="error, truncate or shift")
+    return cast("Overflow", text)

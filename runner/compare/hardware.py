@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from dataclasses import dataclass
 from importlib import metadata
 
-from native import child
 from native.snapshot import HardwareSnapshot
 from runner import system
-from runner.errors import WorkerFailed
+from runner.machine import probe
 from runner.placement import Machine
-
-_PROBE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +37,7 @@ class Hardware:
 
 def look(budget_bytes: int | None) -> Hardware:
     """Raises WorkerFailed if the probe fails."""
-    command = child.command("native.probe")
-    done = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, env=child.environment(), timeout=_PROBE_S
-    )
-    try:
-        snapshot = HardwareSnapshot.from_json(done.stdout.decode("utf-8"))
-    except (ValueError, KeyError, TypeError) as error:
-        raise WorkerFailed(f"the hardware cannot be probed: {error}") from error
-    return _hardware(snapshot, budget_bytes)
-
-
-def _hardware(snapshot: HardwareSnapshot, budget_bytes: int | None) -> Hardware:
+    snapshot = probe()
     gpus = [device for device in snapshot.devices if device.kind == "gpu"]
     memory = Machine(
         ram_total_bytes=snapshot.memory.total_bytes,
