@@ -60,32 +60,52 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What a load with this context and these slots cost: memory beyond the arithmetic, and seconds."""
+
+    context_length: int
+    slots: int
+    surplus_bytes: int
+    load_s: float
+
+    def surplus_of(self, context_length: int, slots: int) -> int:
+        """Of what it took less than foreseen, nobody knows how much another shape saves."""
+        is_same = (context_length, slots) == (self.context_length, self.slots)
+        return self.surplus_bytes if is_same else max(0, self.surplus_bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What is to be loaded. `rollback_tokens` is of how many tokens it keeps the recurrent state before them.
-    `surplus_bytes` is what an earlier load of the same took beyond the arithmetic, by measurement."""
+    `cost` is what an earlier load of the same cost."""
 
     header: Header
     wish: Wish = Wish()
     draft: Header | None = None
     rollback_tokens: int = 0
-    surplus_bytes: int = 0
+    cost: Cost | None = None
 
     def need(self, context_length: int, slots: int) -> MemoryNeed:
         """The arithmetic, corrected by measurement where there is one."""
+        need = self._foreseen(context_length, slots)
+        surplus_bytes = self.cost.surplus_of(context_length, slots) if self.cost else 0
+        return replace(need, compute_bytes=need.compute_bytes + surplus_bytes)
+
+    def _foreseen(self, context_length: int, slots: int) -> MemoryNeed:
         if self.wish.is_embedding:
-            need = embedding_need(self.header, context_length, slots)
-            return replace(need, compute_bytes=need.compute_bytes + self.surplus_bytes)
-        headers = [self.header] if self.draft is None else [self.header, self.draft]
+            return embedding_need(self.header, context_length, slots)
+        # A draft model keeps F16: its heads may be too small for other types.
+        models = [(self.header, self.wish.kv)] + ([(self.draft, F16)] if self.draft else [])
         flash_attention = self.wish.flash_attention != "off"
         needs = [
-            memory_need(each, context_length, slots, kv=self.wish.kv, flash_attention=flash_attention)
-            for each in headers
+            memory_need(header, context_length, slots, kv=kv, flash_attention=flash_attention)
+            for header, kv in models
         ]
         return MemoryNeed(
             weights_bytes=sum(need.weights_bytes for need in needs),
             kv_bytes=sum(need.kv_bytes for need in needs)
             + self.rollback_tokens * recurrent_bytes(self.header, slots),
-            compute_bytes=sum(need.compute_bytes for need in needs) + self.surplus_bytes,
+            compute_bytes=sum(need.compute_bytes for need in needs),
         )
 
 

@@ -15,7 +15,7 @@ for `PATIENCE_S`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from modelstore.errors import NybbleError
 from runner.breaker import Breaker
@@ -23,21 +23,13 @@ from runner.effects import AnnounceReload, Effect, Enqueued, Reject, Start, Star
 from runner.errors import DoesNotFit, Overloaded, WorkerFailed
 from runner.instance import digest_of
 from runner.loaded import Loaded, Phase, Request
-from runner.placement import Demand, Machine, Placement, Refusal, Resident, Wait, most_wasteful, place
+from runner.placement import Cost, Demand, Machine, Placement, Refusal, Resident, Wait, most_wasteful, place
 
 PATIENCE_S = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """What a load really took: memory beyond the arithmetic, and seconds."""
-
-    surplus_bytes: int
-    load_s: float
-
-
 class Scheduler:
-    """Owner of the list of loaded models. What loads took is remembered by key, so that the next is placed by
+    """Owner of the list of loaded models. What loads cost is remembered by key, so that the next is placed by
     measurement."""
 
     def __init__(self, max_queue: int, budget_bytes: int | None, machine: Callable[[], Machine]) -> None:
@@ -47,7 +39,7 @@ class Scheduler:
         self._max_queue = max_queue
         self._budget_bytes = budget_bytes
         self._machine = machine
-        self._measured: dict[str, Measured] = {}
+        self._costs: dict[str, Cost] = {}
         self._breaker = Breaker()
         self._giving_way: set[str] = set()
         self._draining = False
@@ -68,12 +60,12 @@ class Scheduler:
         """`memory_bytes` is what the worker holds, as far as it can tell; on GPUs the arithmetic stands."""
         model = self.models[key]
         if model.phase is Phase.LOADING and model.placement:
-            surplus_bytes = 0
+            shape, surplus_bytes = (model.placement.context_length, model.placement.slots), 0
             if memory_bytes is not None and model.placement.gpu_layers == 0:
-                known = self._measured.get(key)
-                surplus_bytes = memory_bytes - model.memory_bytes + (known.surplus_bytes if known else 0)
+                known = self._costs.get(key)
+                surplus_bytes = memory_bytes - model.memory_bytes + (known.surplus_of(*shape) if known else 0)
                 model.memory_bytes = memory_bytes
-            self._measured[key] = Measured(surplus_bytes, load_s)
+            self._costs[key] = Cost(*shape, surplus_bytes, load_s)
             model.load_s = load_s
             model.idle_since_s = now_s
             model.enter(Phase.READY, now_s)
@@ -161,7 +153,7 @@ class Scheduler:
         long as the next request takes to end, at the pace of late. None if nothing is known."""
         estimates = []
         for model in self.models.values():
-            measured = self._measured.get(model.key)
+            measured = self._costs.get(model.key)
             if model.phase is Phase.LOADING and measured:
                 estimates.append(max(0.0, model.phase_since_s + measured.load_s - now_s))
             elif model.queue_length and model.departure_gap_s is not None:
@@ -263,8 +255,7 @@ class Scheduler:
         return [self._unload(self.models[key], now_s) for key in victims]
 
     def _demand(self, request: Request) -> Demand:
-        measured = self._measured.get(request.key)
-        return replace(request.demand, surplus_bytes=measured.surplus_bytes if measured else 0)
+        return replace(request.demand, cost=self._costs.get(request.key))
 
     def _room(self) -> Machine:
         """The machine, less what is promised but not yet visible: models that are loading, and all of ours on

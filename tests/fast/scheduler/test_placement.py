@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from modelstore.gguf import read_header
 from modelstore.kv_types import KvTypes
 from runner.placement import (
+    Cost,
     Demand,
     Machine,
     Placement,
@@ -68,6 +69,8 @@ def test_memory_counts_the_draft_model_and_the_type_of_the_cache(tiny: Demand) -
     plain, small = tiny.need(1024, 4), wanting(tiny, Wish(kv=KvTypes("q8_0", "q8_0"))).need(1024, 4)
     assert small.kv_bytes / plain.kv_bytes == 34 / 64 and small.weights_bytes == plain.weights_bytes
     assert replace(tiny, draft=tiny.header).need(1024, 4).total_bytes == 2 * plain.total_bytes
+    both = replace(tiny, draft=tiny.header, wish=Wish(kv=KvTypes("q8_0", "q8_0")))
+    assert both.need(1024, 4).kv_bytes == small.kv_bytes + plain.kv_bytes
 
 
 def test_memory_counts_the_states_that_a_head_goes_back_to(tmp_path: Path) -> None:
@@ -83,7 +86,16 @@ def test_what_an_earlier_load_took_counts_instead_of_the_arithmetic(tiny: Demand
     tiny = wanting(tiny, Wish(slots=1))
     machine = machine_with(tiny, 1.2)
     assert isinstance(place(tiny, machine, []), Placement)
-    assert isinstance(place(replace(tiny, surplus_bytes=need(tiny)), machine, []), Refusal)
+    dear = replace(tiny, cost=Cost(8192, 4, surplus_bytes=need(tiny), load_s=1.0))
+    assert isinstance(place(dear, machine, []), Refusal)
+
+
+def test_what_a_load_cost_less_than_foreseen_is_saved_by_that_shape_only(tiny: Demand) -> None:
+    foreseen = tiny.need(2048, 4).total_bytes
+    less = replace(tiny, cost=Cost(2048, 4, surplus_bytes=-(foreseen // 2), load_s=1.0))
+    assert less.need(2048, 4).total_bytes == foreseen - foreseen // 2
+    for shape in ((1024, 1), (2048, 1), (8192, 4)):
+        assert less.need(*shape) == tiny.need(*shape)
 
 
 def test_a_budget_limits_what_memory_would_allow(tiny: Demand) -> None:
