@@ -18,6 +18,7 @@ from runner.paths import Paths, home, make_private
 from runner.settings import Settings
 
 _START_DEADLINE_S = 30.0
+_START_AGAIN_S = 3.0
 _HANDSHAKE_S = 5.0
 _LOOK_AGAIN_S = 0.02
 _LAST_RESORT_S = 10.0
@@ -78,11 +79,16 @@ async def _start(paths: Paths, settings: Settings) -> Client:
     process, output_start = _spawn(paths, settings)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _START_DEADLINE_S
+    again_at = loop.time() + _START_AGAIN_S
     while loop.time() < deadline:
         if client := await find(paths):
             return client
         if process.poll() not in (None, exits.ALREADY_RUNNING):
             raise _failed(paths, output_start, f"exit code {process.returncode}")
+        if process.returncode is not None and loop.time() > again_at:
+            # Whoever has the store answers nobody: it may have been about to end.
+            process, output_start = _spawn(paths, settings)
+            again_at = loop.time() + _START_AGAIN_S
         await asyncio.sleep(_LOOK_AGAIN_S)
     raise _failed(paths, output_start, f"no answer within {_START_DEADLINE_S:g} s")
 

@@ -16,6 +16,7 @@ from threading import Thread
 
 import psutil
 import pytest
+from filelock import FileLock
 
 from runner import daemon_file, exits
 from runner.client import Client
@@ -64,6 +65,17 @@ def test_ten_commands_at_once_start_one_daemon(home: Path) -> None:
     results = [finish(process) for process in [start("list", "--json") for _ in range(10)]]
     assert [(result.code, result.stdout) for result in results] == [(0, "[]\n")] * 10, results
     assert len(daemon_pids(home)) == 1
+
+
+def test_a_daemon_that_is_about_to_end_is_waited_for(home: Path) -> None:
+    """It answers nobody any more, and holds the store still: the first one that is started finds that out."""
+    (home / "runtime").mkdir(parents=True)
+    with FileLock(home / "runtime" / "daemon.lock"):
+        command = start("list")
+        refused = home / "state" / "daemon.out"
+        while not refused.exists() or "already serves the store" not in refused.read_text():
+            assert command.poll() is None
+    assert finish(command).code == 0
 
 
 def test_port_in_use_is_named(home: Path) -> None:
