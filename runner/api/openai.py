@@ -65,7 +65,7 @@ async def model(request: Request, name: str) -> Model:
 async def chat_completions(request: Request, body: requests.ChatBody) -> Response:
     _check_chat(body)
     asked = body.asked(messages=body.conversation())
-    return await _answer(request, body, asked, ChatAnswers(body.model, len(asked), body.includes_usage))
+    return await _answer(request, body, asked, ChatAnswers)
 
 
 @router.post("/completions", response_model=Completion, responses=ALSO_STREAMS)
@@ -73,8 +73,8 @@ async def completions(request: Request, body: requests.CompletionBody) -> Respon
     refuse(body, body.model, ABSENT_IN_COMPLETIONS)
     if body.best_of not in (None, body.n or 1):
         raise Unsupported("best_of", body.model, "a choice of the best")
-    asked = body.asked(prompt=body.prompt, raw=True)
-    return await _answer(request, body, asked, TextAnswers(body.model, len(asked), body.includes_usage))
+    asked = [each for prompt in body.prompt for each in body.asked(prompt=prompt, raw=True)]
+    return await _answer(request, body, asked, TextAnswers)
 
 
 def _check_chat(body: requests.ChatBody) -> None:
@@ -91,8 +91,9 @@ def _check_chat(body: requests.ChatBody) -> None:
 
 
 async def _answer(
-    request: Request, body: requests.Generation, asked: list[wire.GenerateRequest], answers: Answers
+    request: Request, body: requests.Generation, asked: list[wire.GenerateRequest], kind: type[Answers]
 ) -> Response:
+    answers = kind(body.model, len(asked), body.n or 1, body.includes_usage)
     events = numbered([events_of(request, each, body.constrained_by()) for each in asked])
     if body.stream:
         return OpenAIStream(answers.chunks(events))

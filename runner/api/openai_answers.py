@@ -30,7 +30,7 @@ class CompletionDetails(TypedDict):
 
 
 class Usage(TypedDict):
-    """Of all choices; the prompt counts once. The last two are there only if the context was full."""
+    """Of all choices; a prompt counts once. The last two are there only if the context was full."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -88,13 +88,14 @@ class Answers(ABC):
     opening: ClassVar[Fields | None]
     """Fields of a choice's first chunk, before its text."""
 
-    def __init__(self, model: str, count: int, includes_usage: bool) -> None:
+    def __init__(self, model: str, count: int, count_per_prompt: int, includes_usage: bool) -> None:
         self._head = {
             "id": f"{self.id_prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
             "model": model,
         }
         self._count = count
+        self._count_per_prompt = count_per_prompt
         self._includes_usage = includes_usage
 
     @abstractmethod
@@ -124,7 +125,7 @@ class Answers(ABC):
             self._choice(index, self.message("".join(texts[index])), tokens[index], ends[index])
             for index in range(self._count)
         ]
-        return {**self._head, "object": self.kind, "choices": choices, "usage": usage(ends)}
+        return {**self._head, "object": self.kind, "choices": choices, "usage": self._usage(ends)}
 
     async def chunks(self, events: Numbered) -> AsyncGenerator[Fields]:
         """The opening as soon as the prompt is worked on: from then on the client hears that we are alive."""
@@ -145,7 +146,7 @@ class Answers(ABC):
                     chunk = self._chunk(self._choice(index, self.piece(""), done=event))
                     yield {**chunk, **self._confession(ends)}
         if self._includes_usage:
-            yield {**self._chunk(), "usage": usage(ends)}
+            yield {**self._chunk(), "usage": self._usage(ends)}
 
     def _choice(
         self,
@@ -168,8 +169,32 @@ class Answers(ABC):
         """For the last choice's end: whoever did not ask for the usage hears of what was left out, too."""
         if len(ends) < self._count or self._includes_usage:
             return {}
-        total = usage(ends)
+        total = self._usage(ends)
         return {"usage": total} if total.keys() & {"dropped_messages", "shifted_tokens"} else {}
+
+    def _usage(self, ends: Mapping[int, wire.Done]) -> Usage:
+        """Of all generations, by index."""
+        every = [ends[index].usage for index in range(self._count)]
+        # The choices of one prompt come one after the other, and it counts once.
+        prompts = every[:: self._count_per_prompt]
+        prompt = sum(each.prompt_tokens for each in prompts)
+        completion = sum(each.completion_tokens for each in every)
+        accepted = sum(each.accepted_tokens for each in every)
+        total: Usage = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+            "prompt_tokens_details": {"cached_tokens": sum(each.cached_tokens for each in prompts)},
+            "completion_tokens_details": {
+                "accepted_prediction_tokens": accepted,
+                "rejected_prediction_tokens": sum(each.drafted_tokens for each in every) - accepted,
+            },
+        }
+        if dropped := sum(each.dropped_messages for each in prompts):
+            total["dropped_messages"] = dropped
+        if shifted := sum(each.shifted_tokens for each in every):
+            total["shifted_tokens"] = shifted
+        return total
 
 
 class ChatAnswers(Answers):
@@ -193,8 +218,8 @@ class TextAnswers(Answers):
     kind = kind_of_chunk = "text_completion"
     opening = None
 
-    def __init__(self, model: str, count: int, includes_usage: bool) -> None:
-        super().__init__(model, count, includes_usage)
+    def __init__(self, model: str, count: int, count_per_prompt: int, includes_usage: bool) -> None:
+        super().__init__(model, count, count_per_prompt, includes_usage)
         self._positions = [TextPosition() for _ in range(count)]
 
     def message(self, text: str) -> Fields:
@@ -205,29 +230,6 @@ class TextAnswers(Answers):
 
     def logprobs(self, index: int, tokens: Iterable[wire.TokenLogprob]) -> TextLogprobs:
         return self._positions[index].logprobs(tokens)
-
-
-def usage(ends: Mapping[int, wire.Done]) -> Usage:
-    """Of the generations of one request, by index."""
-    first, every = ends[0].usage, [done.usage for done in ends.values()]
-    completion = sum(each.completion_tokens for each in every)
-    accepted = sum(each.accepted_tokens for each in every)
-    shifted = sum(each.shifted_tokens for each in every)
-    total: Usage = {
-        "prompt_tokens": first.prompt_tokens,
-        "completion_tokens": completion,
-        "total_tokens": first.prompt_tokens + completion,
-        "prompt_tokens_details": {"cached_tokens": first.cached_tokens},
-        "completion_tokens_details": {
-            "accepted_prediction_tokens": accepted,
-            "rejected_prediction_tokens": sum(each.drafted_tokens for each in every) - accepted,
-        },
-    }
-    if first.dropped_messages:
-        total["dropped_messages"] = first.dropped_messages
-    if shifted:
-        total["shifted_tokens"] = shifted
-    return total
 
 
 def finish_reason(done: wire.Done) -> str:

@@ -5,33 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from runner import wire
+from runner.api.constraints import Constrained
 from runner.api.content import Content, text
 from runner.api.errors import BadField
-from runner.api.fields import Body, Sampling, limited, schema
+from runner.api.fields import Body, Sampling, as_list, limited
 
 CHOICES_LIMIT = 16
+PROMPTS_LIMIT = 32
 SEEDS = 2**32
 
-# Fields that hold a grammar, and its language.
-_GRAMMARS: dict[str, Literal["gbnf", "regex", "lark"]] = {
-    "grammar": "gbnf",
-    "guided_regex": "regex",
-    "guided_grammar": "lark",
-}
 _OVERFLOWS: dict[str | None, wire.Overflow] = {"auto": "truncate", "disabled": "error"}
 
 
-def _one_prompt(prompt: Any) -> Any:
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if not isinstance(prompt, str) or not prompt:
-        raise ValueError(
-            "one text, not empty, is needed; lists of several prompts or of tokens are not supported"
-        )
-    return prompt
+def _prompts(prompt: Any) -> Any:
+    prompts = as_list(prompt)
+    if not isinstance(prompts, list) or not all(isinstance(each, str) and each for each in prompts):
+        raise ValueError("a text or a list of texts, none empty, is needed; tokens are not supported")
+    if not 1 <= len(prompts) <= PROMPTS_LIMIT:
+        raise ValueError(f"{len(prompts)} texts are not in the limits of 1 to {PROMPTS_LIMIT}")
+    return prompts
 
 
 class Message(Body):
@@ -43,30 +38,7 @@ class StreamOptions(Body):
     include_usage: bool | None = None
 
 
-class NamedSchema(Body):
-    json_schema: Any = Field(None, alias="schema")
-
-
-class ResponseFormat(Body):
-    """`schema` beside the type is llama-server's way to say it."""
-
-    type: Literal["text", "json_object", "json_schema"]
-    named: NamedSchema | None = Field(None, alias="json_schema")
-    beside: Any = Field(None, alias="schema")
-
-    def constraint(self) -> wire.Constraint | None:
-        """Raises BadField."""
-        if self.type == "text":
-            return None
-        if self.type == "json_object":
-            return schema("response_format.schema", self.beside)
-        inner = self.named.json_schema if self.named else None
-        if inner is None:
-            raise BadField("response_format.json_schema.schema", "a schema is needed")
-        return schema("response_format.json_schema.schema", inner)
-
-
-class Generation(Sampling, ABC):
+class Generation(Constrained, Sampling, ABC):
     """What both completion routes share."""
 
     model: str
@@ -74,10 +46,6 @@ class Generation(Sampling, ABC):
     stream_options: StreamOptions | None = None
     max_tokens: int | None = None
     n: int | None = None
-    response_format: ResponseFormat | None = None
-    grammar: str | None = None
-    guided_regex: str | None = None
-    guided_grammar: str | None = None
     truncation: Literal["auto", "disabled"] | None = None
     draft: str | None = None
 
@@ -93,10 +61,6 @@ class Generation(Sampling, ABC):
     def alternatives(self) -> int | None:
         """How many alternatives to report with each token; None reports no probabilities. Raises BadField."""
 
-    def constrained_by(self) -> str:
-        """The field that constrains the output."""
-        return next((field for field in _GRAMMARS if getattr(self, field)), "response_format")
-
     def asked(self, **what: Any) -> list[wire.GenerateRequest]:
         """One request for each choice, for `what`: a prompt or messages. With a seed, each choice has the one
         after the one before. Raises BadField."""
@@ -104,7 +68,7 @@ class Generation(Sampling, ABC):
         request = wire.GenerateRequest(
             model=self.model,
             options=self._options(),
-            constraint=self._constraint(),
+            constraint=self.constraint(),
             top_logprobs=self.alternatives(),
             overflow=_OVERFLOWS.get(self.truncation),
             draft=self.draft,
@@ -118,18 +82,6 @@ class Generation(Sampling, ABC):
         if seed is not None and -(2**63) <= seed < 2**64:
             seed %= SEEDS
         return self.options({"seed": ("seed", seed), "max_tokens": self.limit()})
-
-    def _constraint(self) -> wire.Constraint | None:
-        found = [
-            wire.Constraint(kind=kind, source=source)
-            for field, kind in _GRAMMARS.items()
-            if (source := getattr(self, field))
-        ]
-        if self.response_format and (constraint := self.response_format.constraint()):
-            found.append(constraint)
-        if len(found) > 1:
-            raise BadField(self.constrained_by(), "only one constraint on the output is possible")
-        return found[0] if found else None
 
 
 def _with_seed(request: wire.GenerateRequest, index: int) -> wire.GenerateRequest:
@@ -170,8 +122,7 @@ class ChatBody(Generation):
 
 
 class CompletionBody(Generation):
-    # A type that is not a union, so that a problem has one place and one sentence.
-    prompt: Annotated[str, BeforeValidator(_one_prompt, json_schema_input_type=str | list[str])]
+    prompt: Annotated[list[str], BeforeValidator(_prompts, json_schema_input_type=str | list[str])]
     # OpenAI's default: a text that is only continued has no natural end.
     max_tokens: int | None = 16
     logprobs: int | None = None

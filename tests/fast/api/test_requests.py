@@ -110,6 +110,10 @@ async def test_openais_completion_continues_the_text_itself() -> None:
     request, unlimited = await asked(V1_TEXT, {"prompt": ["Once"]}, {"prompt": "a", "max_tokens": None})
     assert (request.prompt, request.raw, request.options.max_tokens) == ("Once", True, 16)
     assert unlimited.options.max_tokens is None
+    several = await asked(V1_TEXT, {"prompt": ["a", "b"], "n": 2, "seed": 5})
+    assert [(request.prompt, request.options.seed) for request in several] == [
+        ("a", 5), ("a", 6), ("b", 5), ("b", 6),
+    ]  # fmt: skip
 
 
 SCHEMA = {"type": "object", "properties": {"b": {"type": "integer"}, "a": {}}}
@@ -130,7 +134,16 @@ async def test_constraints() -> None:
         ({"grammar": "root ::= a"}, wire.Constraint(kind="gbnf", source="root ::= a")),
         ({"guided_regex": "a+"}, wire.Constraint(kind="regex", source="a+")),
         ({"guided_grammar": "start: A"}, wire.Constraint(kind="lark", source="start: A")),
-        ({"grammar": "", "response_format": {"type": "text"}}, None),
+        ({"guided_json": SCHEMA}, TO_SCHEMA),
+        (
+            {"guided_choice": ["yes", 'a "no"']},
+            wire.Constraint(kind="lark", source=r'start: "yes" | "a \"no\""'),
+        ),
+        ({"structured_outputs": {"json": SCHEMA, "whitespace_pattern": None}}, TO_SCHEMA),
+        ({"structured_outputs": {"regex": "a+"}}, wire.Constraint(kind="regex", source="a+")),
+        ({"structured_outputs": {"choice": ["a"]}}, wire.Constraint(kind="lark", source='start: "a"')),
+        ({"structured_outputs": {"grammar": "start: A"}}, wire.Constraint(kind="lark", source="start: A")),
+        ({"grammar": "", "structured_outputs": {}, "response_format": {"type": "text"}}, None),
     ]
     for path, text in ((V1_CHAT, {"messages": MESSAGES}), (V1_TEXT, {"prompt": "Hi"})):
         requests = await asked(path, *(text | body for body, _ in cases))
@@ -271,6 +284,7 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
         "response_format.json_schema.schema: a JSON Schema is needed",
     ),
     (V1_TEXT, {"prompt": "a", "grammar": "x", "guided_regex": "y"}, "grammar: only one constraint"),
+    (V1_TEXT, {"prompt": "a", "structured_outputs": {"json": "x"}}, "structured_outputs.json: a JSON Schema"),
     (V1_TEXT, {"prompt": "a", "logprobs": True}, "logprobs: "),
     (V1_CHAT, {"messages": MESSAGES, "tools": [{}]}, "`tools`"),
     (V1_CHAT, {"messages": MESSAGES, "reasoning_effort": "high"}, "`reasoning_effort`"),
@@ -281,7 +295,9 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (V1_CHAT, {"messages": MESSAGES, "temperature": 1e308}, "temperature: "),
     (V1_CHAT, {"messages": MESSAGES, "stop": {}}, "stop: "),
     (V1_CHAT, {"messages": MESSAGES, "stream_options": []}, "stream_options: "),
-    (V1_TEXT, {"prompt": ["a", "b"]}, "prompt: "),
+    (V1_TEXT, {"prompt": []}, "prompt: "),
+    (V1_TEXT, {"prompt": ["a", ""]}, "prompt: "),
+    (V1_TEXT, {"prompt": ["a"] * 33}, "prompt: "),
     (V1_TEXT, {"prompt": [1, 2, 3]}, "prompt: "),
     (V1_TEXT, {"prompt": ""}, "prompt: "),
     (V1_TEXT, {}, "prompt: "),

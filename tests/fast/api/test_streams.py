@@ -186,7 +186,8 @@ async def test_several_choices() -> None:
     async with serving(ScriptedService([*HELLO[:-1], FULL])) as client:
         whole = (await client.post("/v1/chat/completions", json=body)).json()
         *chunks, usage, done = records(await client.post("/v1/chat/completions", json=body | streaming))
-        texts = (await client.post("/v1/completions", json={"model": "tiny", "prompt": "a", "n": 2})).json()
+        prompts = {"model": "tiny", "prompt": ["a", "b"], "n": 2}
+        texts = (await client.post("/v1/completions", json=prompts)).json()
     assert [(each["index"], each["message"]["content"]) for each in whole["choices"]] == [
         (0, "Hello"), (1, "Hello"), (2, "Hello"),
     ]  # fmt: skip
@@ -197,7 +198,9 @@ async def test_several_choices() -> None:
             {"role": "assistant", "content": ""}, {"content": "Hel"}, {"content": "lo"}, {},
         ]  # fmt: skip
     assert (usage["choices"], usage["usage"], done) == ([], whole["usage"], "[DONE]")
-    assert [each["text"] for each in texts["choices"]] == ["Hello", "Hello"]
+    assert [each["text"] for each in texts["choices"]] == ["Hello"] * 4
+    # Each prompt counts once, however many choices it has.
+    assert (texts["usage"]["prompt_tokens"], texts["usage"]["dropped_messages"]) == (14, 4)
 
 
 async def test_one_choice_that_fails_fails_the_answer_and_ends_the_others() -> None:

@@ -1,0 +1,103 @@
+"""What constrains the output of OpenAI's routes: its own field, and those of llama-server and vLLM."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from pydantic import Field
+
+from runner import wire
+from runner.api.errors import BadField
+from runner.api.fields import Body, schema
+
+Constraints = dict[str, wire.Constraint]
+"""By the field that holds each."""
+
+
+class NamedSchema(Body):
+    json_schema: Any = Field(None, alias="schema")
+
+
+class ResponseFormat(Body):
+    """`schema` beside the type is llama-server's way to say it."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    named: NamedSchema | None = Field(None, alias="json_schema")
+    beside: Any = Field(None, alias="schema")
+
+    def constraint(self) -> wire.Constraint | None:
+        """Raises BadField."""
+        if self.type == "text":
+            return None
+        if self.type == "json_object":
+            return schema("response_format.schema", self.beside)
+        inner = self.named.json_schema if self.named else None
+        if inner is None:
+            raise BadField("response_format.json_schema.schema", "a schema is needed")
+        return schema("response_format.json_schema.schema", inner)
+
+
+class StructuredOutputs(Body):
+    """vLLM's, since 0.12; before, each was a field of the body."""
+
+    json_schema: Any = Field(None, alias="json")
+    regex: str | None = None
+    choice: list[str] | None = None
+    grammar: str | None = None
+
+    def constraints(self, prefix: str) -> Constraints:
+        """Raises BadField."""
+        found = {}
+        if self.json_schema is not None:
+            found[prefix + "json"] = schema(prefix + "json", self.json_schema)
+        if self.regex:
+            found[prefix + "regex"] = wire.Constraint(kind="regex", source=self.regex)
+        if self.choice:
+            found[prefix + "choice"] = wire.Constraint(kind="lark", source=_one_of(self.choice))
+        if self.grammar:
+            found[prefix + "grammar"] = wire.Constraint(kind="lark", source=self.grammar)
+        return found
+
+
+class Constrained(Body):
+    """A request that may constrain its output, in one way."""
+
+    response_format: ResponseFormat | None = None
+    grammar: str | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: Any = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
+
+    def constrained_by(self) -> str:
+        """The field that constrains the output. Raises BadField."""
+        return next(iter(self._constraints()), "response_format")
+
+    def constraint(self) -> wire.Constraint | None:
+        """Raises BadField."""
+        found = self._constraints()
+        if len(found) > 1:
+            raise BadField(self.constrained_by(), "only one constraint on the output is possible")
+        return next(iter(found.values()), None)
+
+    def _constraints(self) -> Constraints:
+        guided = StructuredOutputs(
+            json=self.guided_json,
+            regex=self.guided_regex,
+            choice=self.guided_choice,
+            grammar=self.guided_grammar,
+        )
+        found = {"grammar": wire.Constraint(kind="gbnf", source=self.grammar)} if self.grammar else {}
+        found |= guided.constraints("guided_")
+        if self.structured_outputs:
+            found |= self.structured_outputs.constraints("structured_outputs.")
+        if self.response_format and (constraint := self.response_format.constraint()):
+            found["response_format"] = constraint
+        return found
+
+
+def _one_of(texts: list[str]) -> str:
+    """Lark for one of `texts`: its strings are JSON's."""
+    return "start: " + " | ".join(msgspec.json.encode(text).decode() for text in texts)
