@@ -47,8 +47,6 @@ class NybbleApp(App[None]):
     CSS_PATH = "app.tcss"
     BINDINGS = bindings("Everywhere")
     COMMANDS: ClassVar = {NybbleCommands}
-    # Textual gives the cells of a Markdown table tooltips that it reads as markup: a model could end the app.
-    TOOLTIP_DELAY = 1e6
 
     def __init__(self, client: Client, clock: Clock | None = None) -> None:
         super().__init__()

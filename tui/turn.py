@@ -14,9 +14,11 @@ from tui.widgets.markdown import Writer
 
 @dataclass(slots=True)
 class Heard:
-    """What came back so far: `text` as the model wrote it. Neither `done` nor `error`: it was stopped."""
+    """What came back so far: `text` as the model wrote it, `delta` the last piece of it. Neither `done` nor
+    `error`: it was stopped."""
 
     text: str = ""
+    delta: wire.TextDelta | None = None
     done: wire.Done | None = None
     error: wire.ErrorBody | None = None
 
@@ -27,7 +29,8 @@ async def hear(
     heard: Heard,
     on_progress: Callable[[Progressing], None],
 ) -> None:
-    """Reads to the end. `heard` is filled as text arrives, so that cancelling loses nothing."""
+    """Reads to the end. `heard` is filled as text arrives, so that cancelling loses nothing; `on_progress` is
+    told what comes before text."""
     try:
         async for event in events:
             if isinstance(event, wire.Done):
@@ -35,8 +38,10 @@ async def hear(
                 return
             if isinstance(event, wire.TextDelta):
                 heard.text += event.text
-                await writer.write(event.text)
-            on_progress(event)
+                heard.delta = event
+                writer.write(event.text)
+            else:
+                on_progress(event)
     except NybbleError as error:
         heard.error = reported(error)
         return

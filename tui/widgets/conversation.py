@@ -128,7 +128,11 @@ class Conversation(Vertical):
             if (turn := self._desk.state.turn) is not None:
                 answer.show_footer(progress(turn))
 
-        async with answer.markdown.streaming() as writer:
+        def note_text() -> None:
+            if heard.delta is not None:
+                note(heard.delta)
+
+        async with answer.markdown.streaming(note_text) as writer:
             # Tasks of their own: stopping what is heard does not stop the saving of it.
             hearing = asyncio.create_task(hear(self._desk.answer(model), writer, heard, note))
             stopping = asyncio.create_task(self._stopped.wait())

@@ -2,55 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from textual.containers import Vertical
 from textual.widgets import Markdown
-from textual.widgets.markdown import MarkdownStream
+from textual.widgets.markdown import MarkdownBlock
 
 from runner.text import StreamCleaner
+from tui.pages import Pages
+from tui.widgets.table import ROWS, Table, gather_rows
+
+_FRAME_S = 1 / 15
+"""Showing each token by itself would lay out the screen for each, and take the processor from the model."""
+_LINE_SEPARATORS = {0x2028: "\n", 0x2029: "\n\n"}
+"""The parser and Textual disagree on whether these end a line: text would be shown twice, or not at all."""
 
 
 def _parser() -> MarkdownIt:
     # With HTML on, tags would be parsed and then not shown: text that the model wrote would be lost.
-    return MarkdownIt("gfm-like", {"html": False})
+    parser = MarkdownIt("gfm-like", {"html": False})
+    parser.core.ruler.push("gather_rows", gather_rows)
+    return parser
 
 
-class ModelMarkdown(Markdown):
-    """Shows every character of the text but control characters; opens no link by itself."""
-
+class Page(Markdown):
     def __init__(self) -> None:
         super().__init__(parser_factory=_parser, open_links=False)
 
+    def unhandled_token(self, token: Token) -> MarkdownBlock | None:
+        return Table(self, token) if token.type == ROWS else None
+
+
+class ModelMarkdown(Vertical):
+    """Shows every character of the text but control characters; opens no link by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pages = Pages()
+
+    async def add(self, text: str) -> None:
+        for number, (head, piece) in enumerate(self._pages.feed(text.translate(_LINE_SEPARATORS))):
+            if number or not self.children:
+                await self._begin(goes_on=bool(head))
+            if head or piece:
+                await self.query(Page).last().append(head + piece)
+
+    async def _begin(self, goes_on: bool) -> None:
+        page = Page()
+        if goes_on:
+            self.query(Page).last().add_class("-cut")
+            page.add_class("-goes-on")
+        await self.mount(page)
+
     @asynccontextmanager
-    async def streaming(self) -> AsyncIterator[Writer]:
+    async def streaming(self, on_frame: Callable[[], None]) -> AsyncIterator[Writer]:
         """A writer for text that arrives in pieces; all of it is shown in the end, also after an error."""
-        writer = Writer(self)
+        writer = Writer(self, on_frame)
+        showing = asyncio.create_task(writer.show())
         try:
             yield writer
         finally:
-            await writer.stop()
+            writer.end()
+            await showing
 
 
 class Writer:
-    def __init__(self, markdown: ModelMarkdown) -> None:
+    def __init__(self, markdown: ModelMarkdown, on_frame: Callable[[], None]) -> None:
         self._markdown = markdown
+        self._on_frame = on_frame
         self._cleaner = StreamCleaner()
-        self._stream: MarkdownStream | None = None
+        self._pending = ""
+        self._ended = asyncio.Event()
 
-    async def write(self, piece: str) -> None:
-        await self._show(self._cleaner.feed(piece))
+    def write(self, piece: str) -> None:
+        self._pending += self._cleaner.feed(piece)
 
-    async def stop(self) -> None:
-        await self._show(self._cleaner.flush())
-        if self._stream is not None:
-            await self._stream.stop()
+    def end(self) -> None:
+        self._pending += self._cleaner.flush()
+        self._ended.set()
 
-    async def _show(self, text: str) -> None:
-        if not text:
-            return
-        if self._stream is None:
-            # Not earlier: a stream that is stopped before its first text cancels whoever stops it.
-            self._stream = Markdown.get_stream(self._markdown)
-        await self._stream.write(text)
+    async def show(self) -> None:
+        """Shows what was written, frame by frame, until the end."""
+        while not self._ended.is_set():
+            await self._frame()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _FRAME_S)
+        await self._frame()
+
+    async def _frame(self) -> None:
+        text, self._pending = self._pending, ""
+        if text:
+            await self._markdown.add(text)
+            self._on_frame()

@@ -51,7 +51,7 @@ class Answer(Vertical):
 
     async def on_mount(self) -> None:
         if self._text:
-            await self.markdown.update(self._text)
+            await self.markdown.add(self._text)
 
     def show_footer(self, footer: str) -> None:
         self._footer.update(Content(footer))

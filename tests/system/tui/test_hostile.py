@@ -13,7 +13,7 @@ from runner import wire
 from runner.text import StreamCleaner, clean
 from tests.fakes.daemon import FakeDaemon, answer, error, model
 from tests.system.tui.screen import desk_of, say, shows, started, text, type_in, until
-from tui.widgets.markdown import ModelMarkdown
+from tui.widgets.markdown import ModelMarkdown, Page
 from tui.widgets.transcript import Transcript
 
 MARKUP = "[@click=app.quit]x[/] [/b] [0] [TODO] [/"
@@ -84,10 +84,10 @@ async def test_markdown_of_any_shape_ends_nothing(fake_daemon: FakeDaemon) -> No
             source = "".join(dice.choice(fragments) + dice.choice(["", " ", "\n"]) for _ in range(40))
             markdown = ModelMarkdown()
             await transcript.replace([markdown])
-            async with markdown.streaming() as writer:
+            async with markdown.streaming(lambda: None) as writer:
                 for start in range(0, len(source), 7):
-                    await writer.write(source[start : start + 7])
-            assert markdown.source == source
+                    writer.write(source[start : start + 7])
+            assert "".join(page.source for page in markdown.query(Page)) == source
             await pilot.pause()
         assert pilot.app.is_running
 
