@@ -47,4 +47,5 @@ class AgainstRecord:
             nll=np.concatenate([part.nll for part in parts]),
             kld=lumped + np.concatenate(tails),
             same_top=np.concatenate([part.same_top for part in parts]),
+            lumped=lumped,
         )

@@ -62,11 +62,13 @@ class Reference(Distributions):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Beside the reference: `kld` is KL(p ‖ q)."""
+    """Beside the reference: `kld` is KL(p ‖ q), of which a record says at once that it is not below
+    `lumped`."""
 
     nll: NDArray[np.float64]
     kld: NDArray[np.float64]
     same_top: NDArray[np.bool_]
+    lumped: NDArray[np.float64] | None = None
 
 
 def reference(logits: Rows, following: NDArray[np.intp], scratch: Scratch) -> Reference:

@@ -24,7 +24,7 @@ from native.score.models import Reader, ScoredModel, Settings
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
 from native.score.workers import Block, ModelFailed, Places, Workers
 
-# Far from the usual 512: other kernels, other sums.
+# Far from the usual 256: other kernels, other sums. On GPUs, a single token has still others.
 _NOISE_MICRO_BATCH_TOKENS = 64
 # A single token at a time waits for memory more than for processors.
 _ANSWERING_AT_ONCE = 2
@@ -109,12 +109,9 @@ class Session:
     def noise_floor(self, order: dict[str, Any]) -> Lines:
         block = Block(**order)
         with _failing(0, "memory"):
-            length = len(block.tokens)
-            other = Reader(self._models[0], length, _NOISE_MICRO_BATCH_TOKENS)
-            readers = [self._models[0].reader(length), other]
-            ((_, (candidate,)),) = Lockstep(self._temperatures).score(self._workers, readers, [block])
-            other.close()
-        yield {"candidate": _arrays(candidate)}
+            sizes = [_NOISE_MICRO_BATCH_TOKENS, *([1] if self._models[0].settings.gpu_layers else [])]
+            noise = [self._noise(block, size) for size in sizes]
+        yield {"candidate": _arrays(max(noise, key=lambda each: float(each.kld.mean())))}
 
     def sample(self, order: dict[str, Any]) -> Lines:
         with _failing(0, "memory"):
@@ -129,6 +126,14 @@ class Session:
                 return [asdict(each) for each in answers]
 
         yield {"answers": list(self._answering.map(one, range(len(self._models))))}
+
+    def _noise(self, block: Block, micro_batch_tokens: int) -> rows.Candidate:
+        model, length = self._models[0], len(block.tokens)
+        other = Reader(model, length, micro_batch_tokens)
+        readers = [model.reader(length), other]
+        ((_, (candidate,)),) = Lockstep(self._temperatures).score(self._workers, readers, [block])
+        other.close()
+        return candidate
 
     def _together(self, blocks: Sequence[Block]) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
         kept: dict[int, list[tuple[int, record.Kept]]] = {block.index: [] for block in blocks}
@@ -204,4 +209,5 @@ def _loaded(model: ScoredModel, digest: str) -> dict[str, Any]:
 
 def _arrays(scores: ReferenceScores | rows.Candidate) -> dict[str, str]:
     fields = {name: getattr(scores, name) for name in scores.__slots__}
-    return {name: base64.b64encode(array.tobytes()).decode() for name, array in fields.items()}
+    known = {name: array for name, array in fields.items() if array is not None}
+    return {name: base64.b64encode(array.tobytes()).decode() for name, array in known.items()}

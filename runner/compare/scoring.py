@@ -225,6 +225,7 @@ def _candidate(fields: dict[str, str]) -> CandidateScores:
         nll=_array(fields["nll"], np.float64),
         kld=_array(fields["kld"], np.float64),
         same_top=_array(fields["same_top"], np.bool_),
+        lumped=_array(fields["lumped"], np.float64) if "lumped" in fields else None,
     )
 
 

@@ -77,9 +77,17 @@ def test_the_record() -> None:
     exact = scores()
     noise = np.random.default_rng(2).normal(0, 1e-3, len(exact.candidate.kld))
     noise -= noise.mean()
-    assert selftest.record("Q", exact, changed(exact, kld=exact.candidate.kld + noise)).passed
-    assert not selftest.record("Q", exact, changed(exact, kld=exact.candidate.kld * 1.03 + noise)).passed
-    assert not selftest.record("Q", exact, changed(exact, nll=exact.candidate.nll + 1e-9)).passed
+    compact = changed(exact, kld=exact.candidate.kld + noise, lumped=exact.candidate.kld * 0.8)
+    assert selftest.record("Q", exact, compact).passed
+    too_high = exact.candidate.kld * 0.8
+    too_high[7] = exact.candidate.kld[7] + 2e-6
+    for wrong in (
+        {"kld": exact.candidate.kld * 1.03 + noise},
+        {"nll": exact.candidate.nll + 1e-9},
+        {"lumped": too_high},
+        {"lumped": None},
+    ):
+        assert not selftest.record("Q", exact, changed(compact, **wrong)).passed
 
 
 @pytest.mark.parametrize(("flash_attention", "option"), [(None, None), (True, "on"), (False, "off")])

@@ -145,6 +145,16 @@ def test_models_beside_a_file_that_llama_perplexity_wrote(tiny_model: Path, tmp_
             list(scorer.score_beside_file(base, [replace(blocks[1], index=0)]))
 
 
+def test_where_there_is_a_gpu_single_tokens_are_noise_too(tiny_model: Path) -> None:
+    """They take other kernels, also on processors, which are not asked: what they read they read alike."""
+    floors = []
+    for gpu_layers in (0, -1):
+        model = replace(variant(tiny_model, "tiny"), engine=Engine(512, 1, gpu_layers))
+        with Scorer.running(model, [], None, Event()) as scorer:
+            floors.append(scorer.noise_floor(Block(0, "prose", tuple(range(128)), 64, 1)).kld.mean())
+    assert abs(floors[0]) < 1e-9 < floors[1]
+
+
 def test_stopping(tiny_model: Path) -> None:
     cancelled = Event()
     with Scorer.running(variant(tiny_model, "tiny"), [], None, cancelled) as scorer:
