@@ -171,7 +171,7 @@ class Client:
             async with self._streams().stream("POST", path, content=_json(body)) as response:
                 if response.is_error:
                     raise _remote(_error_body(response.status_code, await response.aread()))
-                async for line in response.aiter_lines():
+                async for line in _lines(response):
                     if line:
                         event = _parsed(kind.validate_json, line)
                         if isinstance(event, wire.ErrorEvent):
@@ -222,6 +222,16 @@ class Client:
             f"the nybble daemon at {self.address} {what}",
             hint="`nybble serve` starts it; `nybble logs` shows what it said last",
         )
+
+
+async def _lines(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """Only a newline ends one: httpx's own lines also end at what a model may write, such as U+2028."""
+    rest = b""
+    async for piece in response.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
 
 
 def _json(body: BaseModel) -> bytes:

@@ -21,8 +21,8 @@ class Pages:
         self._head = ""
 
     def feed(self, text: str) -> list[tuple[str, str]]:
-        """Pieces of `text`, each with what its page begins with. The first belongs to the page that was begun,
-        each further one begins another."""
+        """Pieces of `text`, each with what its page begins with. The first belongs to the page that is
+        there, each further one begins another."""
         pieces = [("", "")]
         for part in text.splitlines(keepends=True):
             head, piece = pieces[-1]

@@ -1,4 +1,4 @@
-"""A table that a model wrote, as one widget: with one for each cell, a few hundred rows would take seconds."""
+"""A table that a model wrote, as one widget: with one for each cell, some hundred rows would take seconds."""
 
 from __future__ import annotations
 
