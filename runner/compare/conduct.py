@@ -100,7 +100,8 @@ class _Comparing:
             header = header_of(variant)
             self._task.board.describe(variant, header)
             if groups and self._measures != "speed":
-                self._reference = Reference(self._task, variant, header, self._folder / "reference.record")
+                record, has_foreign = self._folder / "reference.record", bool(self._selection.foreign)
+                self._reference = Reference(self._task, variant, header, record, has_foreign)
                 self._quality = QualityRun(self._task, self._reference)
             for number, group in enumerate(groups):
                 with self._ready(group) as ready:

@@ -85,11 +85,15 @@ def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int, folder: Path
     return [replace(block, index=index) for index, (_, block) in enumerate(chosen)]
 
 
-def excerpt_blocks(tokenizer: Tokenizer, count: int, folder: Path = FOLDER) -> list[Block]:
-    """So many excerpts, domains in turn: the same text in every vocabulary."""
+def excerpt_blocks(
+    tokenizer: Tokenizer, count: int, own: str | None = None, folder: Path = FOLDER
+) -> list[Block]:
+    """So many excerpts, domains in turn, or of the user's `own` text: the same in every vocabulary."""
     cut: dict[str, list[Excerpt]] = {}
-    for text in (text for text in texts(folder) if text.use == "corpus"):
+    for text in (text for text in texts(folder) if text.use == "corpus" and own is None):
         cut.setdefault(text.domain, []).extend(excerpts(read(text, folder)))
+    if own is not None:
+        cut["own text"] = list(excerpts(own))
     chosen = islice(in_turn(cut, languages(folder)), count)
     bos = beginning(tokenizer)
     return [excerpt_block(tokenizer, bos, index, *each) for index, each in enumerate(chosen)]

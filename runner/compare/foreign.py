@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from modelstore import progress
 from modelstore.errors import Unusable
-from runner.compare import corpus, plan
-from runner.compare.block import Block, ReferenceScores
+from runner.compare import plan
+from runner.compare.block import ReferenceScores
 from runner.compare.exercises import exercises
 from runner.compare.forks import spoken
 from runner.compare.marking import mark
 from runner.compare.memory import header_of
-from runner.compare.passages import Source
 from runner.compare.quality import NO_KLD, summarize_alone, text_bits
 from runner.compare.questions import answer, exercise_questions, in_chat, in_groups
 from runner.compare.reference import Reference
@@ -30,6 +29,11 @@ def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant
     per byte come from the scoring beside others of its vocabulary, or from here unless it `has_others`.
     Raises WorkerFailed if the reference does not run any more."""
     asked = exercises(plan.answering(task.order.request).exercises)
+    if not reference.passages.fixed:
+        task.notes.append(
+            "the text is too short to ask models of different vocabularies for the same bytes of it: bits per"
+            " byte are of each one's own windows"
+        )
     with Scorer.running(reference.variant, (), None, task.talk.cancelled) as scorer:
         ours = _solutions(task, scorer, reference.variant)
         if not has_others:
@@ -51,24 +55,16 @@ def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant
 
 
 def _quality(task: Task, scorer: Scorer, reference: Reference, variant: Variant) -> Quality:
-    blocks = _blocks(task, scorer, reference)
+    """Of the text that the reference's bits per byte are of."""
+    is_paired, source = bool(reference.passages.fixed), reference.source
+    blocks = source.excerpts(scorer) if is_paired else source.windows(scorer)
     scores: list[ReferenceScores] = []
     task.talk.progress("scoring", variant.name, 0, len(blocks))
     for scored in scorer.score_all(blocks):
         scores.append(scored.reference)
         task.talk.progress("scoring", variant.name, len(scores), len(blocks))
-    quality = summarize_alone(blocks, scores)
-    if not reference.passages.fixed:
-        return quality  # of windows that end elsewhere in the other model's
-    return quality.model_copy(update={"text_bits": text_bits(blocks, [each.nll for each in scores])})
-
-
-def _blocks(task: Task, scorer: Scorer, reference: Reference) -> Sequence[Block]:
-    """The text that the reference's bits per byte are of."""
-    request = task.order.request
-    if reference.passages.fixed:
-        return corpus.excerpt_blocks(scorer, plan.excerpts(request))
-    return Source(request, None, task.evidence, reference.key, reference.report).passages(scorer).main
+    bits = text_bits(blocks, [each.nll for each in scores]) if is_paired else []
+    return summarize_alone(blocks, scores).model_copy(update={"text_bits": bits})
 
 
 def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:

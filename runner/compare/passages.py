@@ -93,21 +93,33 @@ class Source:
     evidence: Evidence
     key: Key
     report: Report
+    has_foreign: bool = False
+    """Whether models of other vocabularies are asked, too: for the same bytes."""
 
     def passages(self, scorer: Scorer) -> Passages:
         """With as much text as scoring can begin with. Raises UserError for a text that is too short,
         Unusable for an altered corpus."""
-        request, notes = self.request, []
-        window = compatible() if request.compatible else EFFICIENT
-        if request.text is not None:
-            return Passages("your own text", text_blocks(scorer, request.text, window, plan.chunks(request)))
-        if self.chat is not None and not request.compatible:
+        notes = []
+        if self.chat is not None and self.request.text is None and not self.request.compatible:
             try:
                 return self._answers(scorer, self.chat)
             except Unusable as error:
                 notes = [f"texts of nybble's were scored, not the reference's own answers: {error.message}"]
-        blocks = corpus.fixed_blocks(scorer, window, plan.chunks(request))
-        return Passages("texts of nybble's", blocks, notes=notes)
+        kind = "texts of nybble's" if self.request.text is None else "your own text"
+        fixed = self.excerpts(scorer) if self.has_foreign else ()
+        return Passages(kind, self.windows(scorer), fixed, notes=notes)
+
+    def windows(self, scorer: Scorer) -> list[Block]:
+        """Text that no model wrote, in runs of tokens."""
+        window, chunks = compatible() if self.request.compatible else EFFICIENT, plan.chunks(self.request)
+        if self.request.text is not None:
+            return text_blocks(scorer, self.request.text, window, chunks)
+        return corpus.fixed_blocks(scorer, window, chunks)
+
+    def excerpts(self, scorer: Scorer) -> list[Block]:
+        """The same bytes of it in every vocabulary; none of a text that is too short."""
+        found = corpus.excerpt_blocks(scorer, plan.excerpts(self.request), self.request.text)
+        return [replace(block, domain=FIXED) for block in found]
 
     def _answers(self, scorer: Scorer, chat: Chat) -> Passages:
         wanted = AnswerPlan.of(plan.chunks(self.request), _SEED)
@@ -115,12 +127,8 @@ class Source:
         manuscript = Manuscript(chat, wanted, self.evidence, key)
         if not manuscript.blocks:
             manuscript.write(scorer, self.report)
-        fixed = [
-            replace(block, domain=FIXED)
-            for block in corpus.excerpt_blocks(scorer, plan.excerpts(self.request))
-        ]
         template = template_digest(chat.template)
-        return Passages("the reference's own answers", manuscript, fixed, template)
+        return Passages("the reference's own answers", manuscript, self.excerpts(scorer), template)
 
     def prompts(self, scorer: Scorer, blocks: Sequence[Block]) -> list[Prompt]:
         """What is answered greedily: beginnings of texts where there is nobody to talk to."""

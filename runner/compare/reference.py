@@ -32,7 +32,7 @@ class Reference:
 
     passages: Passages
 
-    def __init__(self, task: Task, variant: Variant, header: Header, record: Path) -> None:
+    def __init__(self, task: Task, variant: Variant, header: Header, record: Path, has_foreign: bool) -> None:
         self._task = task
         self.variant = plan.for_scoring(variant)
         self.record = record
@@ -41,15 +41,15 @@ class Reference:
         with self._running(None) as scorer:
             self.key = self._key(scorer.loaded[0], header.chat_template)
             chat = Chat.of(scorer.loaded[0], header)
-            source = Source(task.order.request, chat, task.evidence, self.key, self.report)
+            self.source = Source(task.order.request, chat, task.evidence, self.key, self.report, has_foreign)
             task.talk.progress("writing answers", variant.name)
-            self.passages = source.passages(scorer)
+            self.passages = self.source.passages(scorer)
             for batch in self.passages.batches:
                 task.outlook.took("sampling", batch.tokens, batch.seconds)
             first = self.passages.main[0]
             self.strip_pieces = scorer.pieces(first.tokens[first.first_scored :])
             self.noise_floor = self._noise_floor(scorer)
-            self.prompts = source.prompts(scorer, self.passages.main)
+            self.prompts = self.source.prompts(scorer, self.passages.main)
             self.control = self._answers(scorer, _CONTROL_PROMPTS)
         task.notes.extend(self.passages.notes)
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from threading import Event
 
+import pytest
+
 from modelstore.pull import PullOptions, pull
 from modelstore.store import Store
 from runner.wire.compare import ALL_TASKS, CompareRequest, ComparisonDone
@@ -47,3 +49,30 @@ async def test_tasks_and_bits_per_byte_across_vocabularies(
     assert tasks.reference_right == ours.tasks[ALL_TASKS].right
     found = last.comparison.recommendation
     assert found is not None and "bits per byte and tasks decide" in found.reason
+
+
+@pytest.mark.parametrize("words, pairs, note", [(None, 4, ""), (2100, 4, ""), (300, 0, "too short")])
+async def test_without_answers_too_both_are_asked_for_the_same_bytes(
+    home: Path, tiny_model: Path, tmp_path: Path, words: int | None, pairs: int, note: str
+) -> None:
+    text = None if words is None else "a b c. " * (words // 3)
+    store = Store(home / "store")
+    for name, model in (("ours", tiny_model), ("theirs", write_model(tmp_path / "bytes.gguf"))):
+        pull(store, str(model), name, PullOptions(), lambda _: None, Event())
+    request = CompareRequest(
+        name="ours",
+        quants=["theirs"],
+        measure="quality",
+        chunks=2,
+        context=512,
+        compatible=text is None,
+        text=text,
+    )
+    with Daemon(home) as daemon:
+        async with daemon.client() as client:
+            *_, last = [event async for event in client.compare(request)]
+    assert isinstance(last, ComparisonDone)
+    ours, theirs = (each.quality for each in last.comparison.variants)
+    assert ours and theirs and ours.bits_per_byte.value and theirs.bits_per_byte.value
+    assert len(ours.text_bits) == len(theirs.text_bits) == pairs
+    assert note in "; ".join(last.comparison.notes)
