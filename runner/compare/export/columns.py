@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runner.compare.export.words import unit
+from runner.compare.vary import CONTEXT_LENGTH
 from runner.readout.table import memory_bytes, speed_of
 from runner.wire.compare import ALL_TASKS, Comparison, Estimate, Memory, VariantResult
 
@@ -58,18 +59,22 @@ _MAIN = (
 )  # fmt: skip
 
 
-def memory_parts(of: Memory, tokens: int) -> tuple[int, int, int]:
-    """Bytes of weights, KV cache and compute with so many tokens."""
-    total = of.at_context.get(tokens, of.total_bytes)
-    compute = of.compute_at_context.get(tokens, of.compute_bytes or 0)
+def memory_parts(of: Memory, tokens: int | None) -> tuple[int, int, int]:
+    """Bytes of weights, KV cache and compute with so many tokens; None: with what the variant is run with."""
+    total, compute = of.total_bytes, of.compute_bytes or 0
+    if tokens is not None:
+        total, compute = of.at_context.get(tokens, total), of.compute_at_context.get(tokens, compute)
     return of.weights_bytes, max(0, total - of.weights_bytes - compute), compute
 
 
-def contexts(comparison: Comparison) -> list[int]:
+def contexts(comparison: Comparison) -> list[int | None]:
     """In tokens, ascending: those for which the memory of every variant was predicted; the comparison's own
-    where there is no other, since the model is made for less."""
+    where there is no other, since the model is made for less. None is each variant's own, where they differ
+    in it."""
+    if any(CONTEXT_LENGTH in each.settings for each in comparison.variants):
+        return [None]
     known = [set(each.memory.at_context) for each in comparison.variants if each.memory]
-    return (sorted(set.intersection(*known)) or [comparison.context]) if known else []
+    return [*(sorted(set.intersection(*known)) or [comparison.context])] if known else []
 
 
 def _memory(variant: VariantResult) -> Estimate | None:

@@ -29,8 +29,10 @@ def unit(comparison: Comparison) -> ByteUnit:
     return byte_unit(chain.from_iterable(sizes))
 
 
-def context(tokens: int) -> str:
-    """ "4k", "1,000"."""
+def context(tokens: int | None) -> str:
+    """ "4k", "1,000"; "own" for that of each variant."""
+    if tokens is None:
+        return "own"
     return f"{tokens // 1024}k" if tokens and tokens % 1024 == 0 else f"{tokens:,}"
 
 

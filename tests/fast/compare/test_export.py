@@ -14,6 +14,7 @@ import pytest
 
 from modelstore.errors import UserError
 from runner.compare.export import FORMATS, render
+from runner.readout.numbers import bytes_text
 from runner.wire.compare import Comparison, Energy, Estimate, VariantResult
 from tests.comparisons import DOMAINS, example
 
@@ -203,3 +204,11 @@ def test_speeds_of_which_one_is_unknown_are_drawn() -> None:
     variants = [without_prefill(each) for each in comparison.variants]
     drawn = render(comparison.model_copy(update={"variants": variants}), "html")
     assert 'aria-label="Prefill and decode' in drawn
+
+
+def test_of_variants_with_contexts_of_their_own_no_other_is_shown() -> None:
+    first, *others = example().variants
+    own = first.model_copy(update={"settings": {"context_length": "16384"}})
+    report = render(example().model_copy(update={"variants": [own, *others]}), "html")
+    assert "own context" in report and "32k context" not in report
+    assert first.memory and bytes_text(first.memory.total_bytes).split()[0] in report

@@ -44,7 +44,7 @@ def limit_bytes(comparison: Comparison) -> int:
     return limit if limit < _FAR * largest else 0
 
 
-def _panel(axes: Axes, comparison: Comparison, tokens: int, has_names: bool) -> None:
+def _panel(axes: Axes, comparison: Comparison, tokens: int | None, has_names: bool) -> None:
     in_unit, limit = unit(comparison), limit_bytes(comparison)
     shown = [(each, each.memory) for each in comparison.variants if each.memory]
     prepare(axes, comparison, [variant for variant, _ in shown], has_names)
