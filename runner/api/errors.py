@@ -89,6 +89,15 @@ _ANTHROPIC_TYPES = {
     413: "request_too_large",
     503: "overloaded_error",
 }
+# Those that clients put together from a base URL.
+_ROUTES = (
+    *("/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/messages"),
+    *("/api/chat", "/api/generate", "/api/embed", "/api/tags", "/api/show"),
+)
+_INSTEAD = {
+    "/v1/responses": "Ask /v1/chat/completions: clients that know both have a setting for it",
+    "/api/create": "Files come in with `nybble pull FILE --as NAME`",
+}
 
 
 def nybble_answer(error: NybbleError) -> NybbleAnswer:
@@ -124,7 +133,7 @@ def response(path: str, error: NybbleError, headers: Mapping[str, str] | None = 
     answer: BaseModel
     if path.startswith("/v1/messages"):
         answer = anthropic_answer(error)
-    elif path.startswith("/v1/") or path == "/rerank":
+    elif path.startswith(("/v1/", "/v2/")) or path == "/rerank":
         answer = openai_answer(error)
     elif path.startswith("/nybble/"):
         answer = nybble_answer(error)
@@ -151,13 +160,21 @@ def install(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
         codes = {404: "no_such_route", 405: "method_not_allowed"}
         code = codes.get(error.status_code, UserError.code)
-        message = f"{request.method} {request.url.path}: {error.detail}"
-        return response(request.url.path, Refused(error.status_code, code, message), error.headers)
+        path = request.url.path
+        hint = _instead(path) if error.status_code == 404 else None
+        refusal = Refused(error.status_code, code, f"{request.method} {path}: {error.detail}", hint=hint)
+        return response(path, refusal, error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
         # Starlette raises the exception again afterwards, so that uvicorn logs its traceback.
         return response(request.url.path, INTERNAL)
+
+
+def _instead(path: str) -> str | None:
+    """For a path without a route: most often the client's base URL has too much or too little."""
+    meant = next((route for route in _ROUTES if path.endswith(route) or route.endswith(path)), None)
+    return _INSTEAD.get(path) or (meant and f"{meant} is there: look at the client's base URL")
 
 
 def _explain(problem: Mapping[str, Any]) -> UserError:

@@ -108,6 +108,7 @@ async def embeddings(request: Request, body: EmbeddingsBody) -> Response:
 
 
 @router.post("/v1/rerank", response_model=Ranking)
+@router.post("/v2/rerank", response_model=Ranking)
 @router.post("/rerank", response_model=Ranking)
 async def rerank(request: Request, body: RerankBody) -> Response:
     return await whole(request, _ranking(request, body))

@@ -363,10 +363,19 @@ async def test_a_bug_is_a_500_that_tells_nothing_of_the_inside() -> None:
 
 
 async def test_unknown_routes_and_methods() -> None:
+    meant = {
+        "/chat/completions": "/v1/chat/completions is there",
+        "/v1/v1/messages": "/v1/messages is there",
+        "/v1/api/chat": "/api/chat is there",
+        "//v1/models": "/v1/models is there",
+        "/v1/responses": "Ask /v1/chat/completions",
+    }
     async with serving(ScriptedService()) as client:
         push = await client.post("/api/push", json={})
         files = await client.get("/v1/files")
         method = await client.get("/api/chat")
+        for path, hint in meant.items():
+            assert f"Not Found. {hint}" in (await client.post(f"{client.base_url}{path}", json={})).text
     assert (push.status_code, push.json()) == (404, {"error": "POST /api/push: Not Found"})
     assert (files.status_code, files.json()["error"]["code"]) == (404, "no_such_route")
     assert (method.status_code, method.headers["allow"]) == (405, "POST")
