@@ -10,8 +10,9 @@ from textual.content import Content
 from tests.fakes.daemon import FakeDaemon, answer
 from tests.system.tui.screen import desk_of, say, shows, started, text, until
 from tui.pages import PAGE_LINES, Pages
-from tui.widgets.markdown import Page
+from tui.widgets.markdown import ModelMarkdown, Page
 from tui.widgets.table import Table, drawn, fitted
+from tui.widgets.transcript import Transcript
 
 CODE = "```python\n" + "".join(f"line {number}\n" for number in range(3 * PAGE_LINES)) + "```\n"
 TABLE = "| n | square |\n|--:|:--|\n" + "".join(f"| {n} | {n * n} |\n" for n in range(3 * PAGE_LINES))
@@ -74,9 +75,14 @@ async def test_separators_of_lines_lose_and_double_nothing(fake_daemon: FakeDaem
     dice = random.Random(5)
     words = [f"w{number}" for number in range(60)]
     source = "".join(word + dice.choice([" ", "\u2028", "\u2029", "\n", "\n\n"]) for word in words)
-    fake_daemon.replies.append(answer(*(source[start : start + 3] for start in range(0, len(source), 3))))
+    fake_daemon.replies.append(answer(source))
     async with started(fake_daemon, size=(100, 120)) as pilot:
         await say(pilot, "go")
         await shows(pilot, "128 tokens")
-        shown = text(pilot).split()
-        assert [word for word in shown if word in words] == words
+        assert [word for word in text(pilot).split() if word in words] == words
+        markdown = ModelMarkdown()
+        await pilot.app.screen.query_one(Transcript).replace([markdown])
+        for start in range(0, len(source), 3):
+            await markdown.add(source[start : start + 3])
+        await pilot.pause()
+        assert [word for word in text(pilot).split() if word in words] == words
