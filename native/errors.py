@@ -9,7 +9,3 @@ class LlamaError(Exception):
 
 class NotFinite(Exception):
     """Logits that are no numbers: what was picked by them would mean nothing."""
-
-
-class LoadCancelled(Exception):
-    """The progress callback asked to stop loading."""

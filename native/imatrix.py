@@ -12,19 +12,16 @@ End of file on stdin means that nobody waits any more: the process ends at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from native import importance, stdio
-from native.batch import Batch
 from native.binding import api
 from native.collector import Collector
 from native.errors import LlamaError
-from native.llama import Model
-from native.log import Log
+from native.llama import Context, ContextOptions, Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,44 +37,41 @@ class Order:
     most_chunks: int = 64
 
 
-class Reader:
-    """A model and a context whose every result passes the collector."""
+class Reader(Context):
+    """Every result of which passes the collector."""
 
     def __init__(self, order: Order, collector: Collector) -> None:
         """Raises LlamaError."""
-        self._log = Log()
         self._collector = collector
-        self.model = _load(order, self._log)
-        params = api.llama_context_default_params()
         # All of a chunk at once, with logits for all tokens: else the last layer is computed for few rows.
-        params.n_ctx = params.n_batch = params.n_ubatch = params.n_outputs_max = order.chunk_tokens
-        params.n_threads = params.n_threads_batch = order.threads
-        params.cb_eval = collector.callback
-        self._context = api.llama_init_from_model(self.model.handle, params)
-        if not self._context:
-            raise LlamaError(self._log.last_errors() or "llama.cpp could not make a context")
-        self._batch = Batch(order.chunk_tokens, 1)
+        tokens, threads = order.chunk_tokens, order.threads
+        options = ContextOptions(tokens, 1, tokens, threads, threads, output_tokens=tokens)
+        super().__init__(_load(order), options)
+
+    def _parameters(self) -> api.llama_context_params:
+        params = super()._parameters()
+        params.cb_eval = self._collector.callback
+        return params
 
     def read(self, tokens: list[int]) -> None:
         """Raises LlamaError, also for what the collector refused."""
-        api.llama_memory_clear(api.llama_get_memory(self._context), True)
-        self._batch.clear()
-        self._batch.add(0, 0, tokens, outputs=len(tokens))
-        status = api.llama_decode(self._context, self._batch.struct)
+        self.clear(0)
+        self.batch.clear()
+        self.batch.add(0, 0, tokens, outputs=len(tokens))
+        self.decode()
         if self._collector.failure:
             raise LlamaError(self._collector.failure)
-        if status:
-            raise LlamaError(f"llama_decode returned {status}; {self._log.last_errors()}")
 
 
-def _load(order: Order, log: Log) -> Model:
+def _load(order: Order) -> Model:
     """On the graphics card if the model has room there."""
+    path = Path(order.path)
     try:
-        return Model(Path(order.path), order.gpu_layers, lambda _fraction: True, log)
+        return Model(path, order.gpu_layers)
     except LlamaError:
         if not order.gpu_layers:
             raise
-        return Model(Path(order.path), 0, lambda _fraction: True, log)
+        return Model(path, 0)
 
 
 def chunks_of(model: Model, order: Order) -> list[list[int]]:
@@ -95,29 +89,18 @@ def chunks_of(model: Model, order: Order) -> list[list[int]]:
     return chunks
 
 
-def main() -> None:
-    answer, requests = stdio.answers(), stdio.take_stdin()
-    order = Order(**json.loads(requests.readline()))
-    stdio.end_with_parent(requests)
-    for fields in _answers(order):
-        answer(fields)
-
-
-def _answers(order: Order) -> Iterator[dict[str, Any]]:
-    try:
-        collector = Collector()
-        reader = Reader(order, collector)
-        chunks = chunks_of(reader.model, order)
-        for number, chunk in enumerate(chunks, 1):
-            reader.read(chunk)
-            yield {"chunk": number, "chunks": len(chunks)}
-        entries = collector.entries()
-        matrix = importance.Matrix(entries, tuple(order.datasets), len(chunks), order.chunk_tokens)
-        importance.write(Path(order.destination), matrix)
-        yield {"done": True, "tensors": len(entries), "chunks": len(chunks)}
-    except LlamaError as error:
-        yield {"error": str(error)}
+def _answers(fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    order, collector = Order(**fields), Collector()
+    reader = Reader(order, collector)
+    chunks = chunks_of(reader.model, order)
+    for number, chunk in enumerate(chunks, 1):
+        reader.read(chunk)
+        yield {"chunk": number, "chunks": len(chunks)}
+    entries = collector.entries()
+    matrix = importance.Matrix(entries, tuple(order.datasets), len(chunks), order.chunk_tokens)
+    importance.write(Path(order.destination), matrix)
+    yield {"done": True, "tensors": len(entries), "chunks": len(chunks)}
 
 
 if __name__ == "__main__":
-    main()
+    stdio.carry_out(_answers)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from native.batch import Batch
 from native.binding import api
-from native.errors import LlamaError, LoadCancelled
+from native.errors import LlamaError
 from native.log import Log
 
 if TYPE_CHECKING:
@@ -72,31 +72,27 @@ class Model:
         self,
         path: Path,
         gpu_layers: int,
-        progress: Callable[[float], bool],
+        progress: Callable[[float], object] = lambda _fraction: None,
         log: Log | None = None,
         *,
         with_head: bool = False,
     ) -> None:
-        """Load `path`. `gpu_layers` -1 is all, 0 none. `progress` gets 0…1 and returns False to stop loading.
-        `with_head` also loads what `native.head` needs, which must be in the file.
+        """Load `path`. `gpu_layers` -1 is all, 0 none. `progress` gets 0…1. `with_head` also loads what
+        `native.head` needs, which must be in the file.
 
-        Raises LlamaError with llama.cpp's words, or LoadCancelled.
+        Raises LlamaError with llama.cpp's words.
         """
         self._log = log or Log()
-        stopped = False
 
         def on_progress(fraction: float, _user_data: object) -> bool:
-            nonlocal stopped
-            stopped = stopped or not progress(fraction)
-            return not stopped
+            progress(fraction)
+            return True
 
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.load_mtp = with_head
         params.progress_callback = api.llama_progress_callback(on_progress)
         self._handle = api.llama_model_load_from_file(str(path).encode(), params)
-        if stopped:
-            raise LoadCancelled(str(path))
         if not self._handle:
             # Where the file is, is nobody's business who asks over HTTP.
             words = self._log.last_errors().replace(str(path), path.name)

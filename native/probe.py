@@ -29,7 +29,7 @@ def take_snapshot() -> HardwareSnapshot:
 def main() -> None:
     # Before it is taken: back ends print when they start.
     with take_stdout() as answer:
-        answer.write(take_snapshot().to_json().encode() + b"\n")
+        answer.write(take_snapshot().to_json() + b"\n")
 
 
 if __name__ == "__main__":

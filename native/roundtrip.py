@@ -15,7 +15,6 @@ becomes noise. {"error": "…"} is the last answer. End of file on stdin ends th
 from __future__ import annotations
 
 import ctypes
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,27 +112,16 @@ def errors(samples: Samples, name: str, columns: int, kinds: list[int]) -> dict[
     return {kind: sum(each) / len(each) for kind, each in found.items()}
 
 
-def main() -> None:
-    answer, requests = stdio.answers(), stdio.take_stdin()
-    order = json.loads(requests.readline())
-    stdio.end_with_parent(requests)
-    for fields in _answers(order):
-        answer(fields)
-
-
 def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    try:
-        matrix = importance.read(Path(order["imatrix"])).entries if order["imatrix"] else {}
-        with GgufFile.open(Path(order["path"])) as file:
-            samples = Samples(file, matrix, order["rows"])
-            for name, wanted in order["tensors"].items():
-                left_out = () if name in matrix else order["important_only"]
-                kinds = [kind for kind in wanted["types"] if kind not in left_out]
-                yield {"tensor": name, "errors": errors(samples, name, wanted["columns"], kinds)}
-        yield {"done": True}
-    except LlamaError as failure:
-        yield {"error": str(failure)}
+    matrix = importance.read(Path(order["imatrix"])).entries if order["imatrix"] else {}
+    with GgufFile.open(Path(order["path"])) as file:
+        samples = Samples(file, matrix, order["rows"])
+        for name, wanted in order["tensors"].items():
+            left_out = () if name in matrix else order["important_only"]
+            kinds = [kind for kind in wanted["types"] if kind not in left_out]
+            yield {"tensor": name, "errors": errors(samples, name, wanted["columns"], kinds)}
+    yield {"done": True}
 
 
 if __name__ == "__main__":
-    main()
+    stdio.carry_out(_answers)

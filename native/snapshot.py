@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel"]
 
@@ -41,18 +42,10 @@ class HardwareSnapshot:
     performance_cores: int | None
     memory: Memory
 
-    def to_json(self) -> str:
-        return json.dumps(asdict(self))
+    def to_json(self) -> bytes:
+        return msgspec.json.encode(self)
 
     @classmethod
-    def from_json(cls, text: str) -> HardwareSnapshot:
-        """Raises ValueError, KeyError or TypeError if `text` is not what `to_json` wrote."""
-        fields = json.loads(text)
-        return cls(
-            **fields
-            | {
-                "instruction_sets": tuple(fields["instruction_sets"]),
-                "devices": tuple(Device(**device) for device in fields["devices"]),
-                "memory": Memory(**fields["memory"]),
-            }
-        )
+    def from_json(cls, text: bytes | str) -> HardwareSnapshot:
+        """Raises ValueError if `text` is not what `to_json` wrote."""
+        return msgspec.json.decode(text, type=cls)

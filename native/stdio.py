@@ -6,8 +6,10 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
+
+from native.errors import LlamaError
 
 Answer = Callable[[dict[str, Any]], None]
 """Writes one line."""
@@ -36,6 +38,19 @@ def answers() -> Answer:
         stdout.flush()
 
     return answer
+
+
+def carry_out(work: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> None:
+    """Takes one order and answers what `work` says of it; a LlamaError is the last answer. The end of stdin
+    ends this process."""
+    answer, requests = answers(), take_stdin()
+    order = json.loads(requests.readline())
+    end_with_parent(requests)
+    try:
+        for fields in work(order):
+            answer(fields)
+    except LlamaError as error:
+        answer({"error": str(error)})
 
 
 def end_of(requests: BinaryIO) -> threading.Event:

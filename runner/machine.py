@@ -26,10 +26,10 @@ def probe() -> HardwareSnapshot:
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PROBE_S
         )
-        return HardwareSnapshot.from_json(done.stdout.decode("utf-8"))
+        return HardwareSnapshot.from_json(done.stdout)
     except subprocess.TimeoutExpired:
         raise WorkerFailed(f"llama.cpp did not load within {_PROBE_S} s") from None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         last = (done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no message"])[-1]
         raise WorkerFailed(f"llama.cpp cannot be loaded, exit code {done.returncode}: {last}") from None
 
@@ -74,9 +74,9 @@ class MachineReader:
         )
         try:
             answer, _ = await asyncio.wait_for(probe.communicate(), _PROBE_S)
-            snapshot = HardwareSnapshot.from_json(answer.decode("utf-8"))
+            snapshot = HardwareSnapshot.from_json(answer)
             self._gpus = tuple(device for device in snapshot.devices if device.kind == "gpu")
-        except (TimeoutError, ValueError, KeyError, TypeError) as error:
+        except (TimeoutError, ValueError) as error:
             _log.warning("probing the GPUs failed, using the CPU: %r", error)
         finally:
             if probe.returncode is None:

@@ -16,7 +16,7 @@ from native.log import Log
 
 def main(path: str, context_length: int, slots: int, batch_tokens: int, flash_attention: int) -> None:
     log = Log()
-    model = Model(Path(path), 0, lambda _fraction: True, log)
+    model = Model(Path(path), 0, log=log)
     options = ContextOptions(context_length, slots, batch_tokens, 1, 1, flash_attention=bool(flash_attention))
     context = Context(model, options)
     report = {"weights_bytes": model.size_bytes, "kv_bytes": 0.0, "compute_bytes": 0.0}

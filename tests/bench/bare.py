@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from native.sampler import SamplerChain
 from tests.bench.stream import words
 
@@ -38,7 +37,7 @@ class Loop:
     """Prompts that go on as each other's next token is sampled."""
 
     def __init__(self, path: Path, threads: int, sequences: int, attention: str, is_unified: bool) -> None:
-        model = Model(path, 0, lambda _fraction: True, Log())
+        model = Model(path, 0)
         self._context = Context(
             model,
             ContextOptions(

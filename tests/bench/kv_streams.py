@@ -16,7 +16,6 @@ from pathlib import Path
 
 from native.binding import api
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from native.topology import physical_cores
 
 SEQUENCES, CONTEXT_LENGTH, BATCH_TOKENS = 8, 2048, 512
@@ -71,7 +70,7 @@ CASES: dict[str, Callable[[Context], list[float]]] = {
 
 
 def main(path: str, rounds: int = 5, gpu_layers: int = 0) -> None:
-    model = Model(Path(path), gpu_layers, lambda _fraction: True, Log())
+    model = Model(Path(path), gpu_layers)
     threads = physical_cores()
     contexts = {}
     for is_unified in (False, True):

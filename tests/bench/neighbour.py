@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from native.topology import physical_cores
 from runner.worker.threads import Threads
 
@@ -67,7 +66,7 @@ def decode_tps(context: Context, threads: Threads | None) -> float:
 def main() -> None:
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     most = physical_cores()
-    model = Model(Path(sys.argv[1]), 0, lambda _fraction: True, Log())
+    model = Model(Path(sys.argv[1]), 0)
     context = Context(model, ContextOptions(512, 1, 64, most, most))
     for busy in (0, 1):
         fixed, adaptive = [], []

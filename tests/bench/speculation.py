@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Finished, Generate, Sampling
 from runner.worker.drafting.gain import ROWS
 from runner.worker.engine import Engine
@@ -69,7 +68,7 @@ def run(engine: Engine, request: Generate) -> Ran:
 
 def main() -> None:
     rounds, threads = (int(argument) for argument in [*sys.argv[2:], "5", "1"][:2])
-    model = Model(Path(sys.argv[1]), 0, lambda _fraction: True, Log())
+    model = Model(Path(sys.argv[1]), 0)
     for name, request in TASKS.items():
         ratios, same = [], 0
         for _ in range(rounds):

@@ -20,7 +20,6 @@ from pathlib import Path
 import psutil
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from native.sampler import hasten
 from native.topology import physical_cores
 from runner.process import Worker
@@ -81,7 +80,7 @@ def buffer_bytes(path: Path) -> int:
     """What a model and a context like the worker's add to the resident bytes of this process."""
     process = psutil.Process()
     before = process.memory_info().rss
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     threads = physical_cores()
     context = Context(model, ContextOptions(CONTEXT_LENGTH, SLOTS, BATCH_TOKENS, threads, threads))
     tokens = model.tokenize(words(PROMPT_WORDS, 1), add_special=True)
@@ -98,7 +97,7 @@ def memory_beyond_buffers_mib(path: Path, resident_bytes: int) -> float:
 
 def main(path: Path, rounds: int) -> None:
     starts = [asyncio.run(first_token(path)) for _ in range(rounds)]
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     hasten()
     shares = [python_share(model) for _ in range(rounds)]
     columns = {

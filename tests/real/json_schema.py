@@ -22,7 +22,6 @@ from filelock import FileLock
 
 from native import guidance
 from native.llama import Model
-from native.log import Log
 from native.vocabulary import VocabularyReading
 from runner.errors import InvalidConstraint
 from runner.prep.constraints import compiled
@@ -78,7 +77,7 @@ def page(outcomes: dict[str, Outcome]) -> str:
 
 
 def results() -> dict[str, Outcome]:
-    model = Model(TINY_MODEL, 0, lambda _fraction: True, Log())
+    model = Model(TINY_MODEL, 0)
     reading = VocabularyReading(model)
     while (tokenizer := reading.advance()) is None:
         pass

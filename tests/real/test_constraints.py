@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from native.vocabulary import VocabularyReading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Sampling
@@ -41,7 +40,7 @@ PROMPT = (
 
 @pytest.fixture(scope="module")
 def context(smollm2: Path) -> Iterator[Context]:
-    model = Model(smollm2, 0, lambda _fraction: True, Log())
+    model = Model(smollm2, 0)
     context = Context(model, ContextOptions(1024, 1, 256, 1, 1))
     yield context
     context.close()

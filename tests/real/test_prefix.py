@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Generate, Sampling
 from runner.worker.engine import Engine
 from runner.worker.prefix.caches import PrefixLimits
@@ -21,7 +20,7 @@ SHORT = Sampling(temperature=0, max_tokens=8, ignore_eos=True)
 
 @contextmanager
 def engine(path: Path, folder: Path, batch_tokens: int = 512) -> Iterator[Engine]:
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     context = Context(model, ContextOptions(4096, 1, batch_tokens, 1, 1))
     limits = PrefixLimits(512 << 20, str(folder), 512 << 20)
     running = Engine(context, 0.0, limits)

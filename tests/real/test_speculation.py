@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Finished, Generate, Sampling
 from runner.worker.drafting.gain import ROWS
 from runner.worker.engine import Engine
@@ -23,7 +22,7 @@ REPEAT = Generate("repeat", (AGAIN,), Sampling(temperature=0, max_tokens=120))
 
 @contextmanager
 def engine(path: Path, *, speculates: bool) -> Iterator[Engine]:
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     context = Context(model, ContextOptions(1024, 1, 512, 1, 1, draft_tokens(model, 1) if speculates else 0))
     running = Engine(context, 0.0)
     yield running

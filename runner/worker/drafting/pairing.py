@@ -25,7 +25,7 @@ def load_draft(path: Path, gpu_layers: int, main: Model, options: ContextOptions
 
     Raises Unpaired if it cannot draft for `main`, LlamaError if llama.cpp refuses the file.
     """
-    draft = Model(path, gpu_layers, lambda _fraction: True, log)
+    draft = Model(path, gpu_layers, log=log)
     try:
         _check(main, draft)
         # Its heads may be too small for the main model's KV types.

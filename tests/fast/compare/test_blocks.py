@@ -44,7 +44,7 @@ class InProcess:
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_model: Path) -> Iterator[InProcess]:
-    model = Model(tiny_model, 0, lambda _fraction: True)
+    model = Model(tiny_model, 0)
     yield InProcess(model)
     model.close()
 
@@ -113,7 +113,7 @@ def test_the_corpus_in_both_windows(tokenizer: InProcess) -> None:
 
 
 def test_excerpts_are_the_same_bytes_in_every_vocabulary(tokenizer: InProcess, tmp_path: Path) -> None:
-    other = Model(write_model(tmp_path / "bytes.gguf"), 0, lambda _fraction: True)
+    other = Model(write_model(tmp_path / "bytes.gguf"), 0)
     ours, theirs = (corpus.excerpt_blocks(each, 24) for each in (tokenizer, InProcess(other)))
     assert [block.domain for block in ours] == [block.domain for block in theirs]
     assert len({block.domain for block in ours}) > 9

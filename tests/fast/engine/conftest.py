@@ -7,7 +7,6 @@ import pytest
 
 from native import sampler
 from native.llama import Model
-from native.log import Log
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +19,7 @@ def tiny_model() -> Path:
 @pytest.fixture(scope="session")
 def model(tiny_model: Path) -> Iterator[Model]:
     """One for all: weights do not change; what a test computes is in its own contexts."""
-    model = Model(tiny_model, 0, lambda _fraction: True, Log())
+    model = Model(tiny_model, 0)
     yield model
     model.close()
 

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from native.embedding import EmbeddingContext
 from native.llama import Model
-from native.log import Log
 from runner.protocol import MAX_LINE_BYTES, Embed, Embedded, Failed, encode
 from runner.worker.embedding import Embedder
 from runner.worker.inputs import Inputs
@@ -27,7 +26,7 @@ LONG = "The list command shows all files. " * 100
 
 @contextmanager
 def loaded(path: Path, context_length: int = 64, sequences: int = 8) -> Iterator[EmbeddingContext]:
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     context = EmbeddingContext(model, context_length, sequences, 1, 1)
     yield context
     context.close()

@@ -12,7 +12,6 @@ import pytest
 from modelstore.gguf import read_header
 from modelstore.header import Header
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.prediction_head import has_head
 from runner.protocol import HEAD_ROLLBACK_TOKENS, Generate, Sampling
 from runner.worker.drafting.drafter import Drafter, Wish
@@ -52,7 +51,7 @@ class Written:
 @pytest.fixture(scope="module", params=["head", "hybrid with head"])
 def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
     path = write_kind(tmp_path_factory.mktemp("heads") / "model.gguf", request.param)
-    model = Model(path, 0, lambda _fraction: True, Log(), with_head=True)
+    model = Model(path, 0, with_head=True)
     yield Written(model, request.param)
     model.close()
 
@@ -106,9 +105,7 @@ def _drafter(engine: Engine) -> Drafter:
 
 
 def test_a_head_that_knows_is_always_right(tmp_path: Path) -> None:
-    model = Model(
-        write_foreseen(tmp_path / "model.gguf", 3), 0, lambda _fraction: True, Log(), with_head=True
-    )
+    model = Model(write_foreseen(tmp_path / "model.gguf", 3), 0, with_head=True)
     # Too short for n-grams to find anything.
     few = Sampling(temperature=0, max_tokens=5, ignore_eos=True)
     with Written(model, "foreseen").engine(8) as fast:

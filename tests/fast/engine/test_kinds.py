@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Generate, Sampling
 from runner.worker.engine import Engine
 from runner.worker.prefix.caches import PrefixLimits
@@ -30,7 +29,7 @@ LONG = 300
 @pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
     path = write_kind(tmp_path_factory.mktemp("kinds") / f"{request.param}.gguf", request.param)
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     yield model
     model.close()
 
@@ -173,7 +172,7 @@ def test_without_room_for_checkpoints_attention_and_windows_still_go_back_a_litt
 def test_a_long_answer_leaves_the_window_behind_and_a_checkpoint_brings_it_back(
     tmp_path: Path, limits: PrefixLimits
 ) -> None:
-    model = Model(write_kind(tmp_path / "window.gguf", "window"), 0, lambda _fraction: True, Log())
+    model = Model(write_kind(tmp_path / "window.gguf", "window"), 0)
     prompt = text(1, 300)
     with engine(model, limits=limits) as chat:
         # The cache of the window's layers has 512 cells, and the prompt about 320 tokens.

@@ -11,7 +11,6 @@ import pytest
 from modelstore.gguf import read_header
 from native import sampler
 from native.llama import Context, ContextOptions, Model
-from native.log import Log
 from runner.protocol import Generate, Sampling
 from runner.worker.engine import Engine
 
@@ -27,7 +26,7 @@ def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     data[start : start + norm.size_bytes] = np.full(norm.weights, np.nan, np.float32).tobytes()
     path = tmp_path_factory.mktemp("damaged") / "nan.gguf"
     path.write_bytes(data)
-    model = Model(path, 0, lambda _fraction: True, Log())
+    model = Model(path, 0)
     yield model
     model.close()
 

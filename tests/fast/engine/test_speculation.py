@@ -39,7 +39,7 @@ MODES = ["n-grams", "draft model"]
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
-    model = Model(DATA / "nybble-tiny-f16.gguf", 0, lambda _fraction: True, Log())
+    model = Model(DATA / "nybble-tiny-f16.gguf", 0)
     yield model
     model.close()
 
@@ -142,7 +142,7 @@ class Priced(DraftModel):
 def test_a_draft_model_that_is_never_right_costs_a_hundredth(model: Model) -> None:
     """In steps of the main model, of which the text of a hundred tokens takes a hundred."""
     options = ContextOptions(1024, 1, 256, 1, 1, draft_tokens(model, 1))
-    small = Model(DATA / "nybble-tiny-draft-f16.gguf", 0, lambda _fraction: True, Log())
+    small = Model(DATA / "nybble-tiny-draft-f16.gguf", 0)
     drafter = Priced(Context(small, replace_fields(options, draft_tokens=0)), model.size_bytes)
     drafter._token_s, drafter._read_s = 0.15, 0.15 / 4
     noise = Sampling(temperature=5, top_k=0, top_p=1, seed=1, max_tokens=100, ignore_eos=True)
@@ -276,7 +276,7 @@ def test_idle_time_measures_and_leaves_no_trace(model: Model) -> None:
 
 
 def test_a_sliding_window_survives_rejected_drafts(tmp_path: Path) -> None:
-    window = Model(write_kind(tmp_path / "window.gguf", "window"), 0, lambda _fraction: True, Log())
+    window = Model(write_kind(tmp_path / "window.gguf", "window"), 0)
     sampling = Sampling(temperature=0.6, seed=3, max_tokens=4 * WINDOW, ignore_eos=True)
     prompts = ["abcdefgh " * 5, "to be or not to be " * 3, "x"]
     with engine(window, "plain", 3) as plain, engine(window, "n-grams", 3) as fast:
@@ -287,7 +287,7 @@ def test_a_sliding_window_survives_rejected_drafts(tmp_path: Path) -> None:
 
 
 def test_a_recurrent_model_never_speculates(tmp_path: Path) -> None:
-    mamba = Model(write_kind(tmp_path / "mamba.gguf", "mamba"), 0, lambda _fraction: True, Log())
+    mamba = Model(write_kind(tmp_path / "mamba.gguf", "mamba"), 0)
     assert draft_tokens(mamba, 4) == 0
     with engine(mamba, "n-grams") as fast:
         assert not fast.use_idle_time()

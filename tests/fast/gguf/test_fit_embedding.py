@@ -21,7 +21,7 @@ TEXTS = 32
 def allocated(path: Path, context_length: int) -> dict[str, int]:
     """Bytes by kind of buffer. The one for output grows with the first long text, to logits for all of it."""
     log = Log()
-    model = Model(path, 0, lambda _fraction: True, log)
+    model = Model(path, 0, log=log)
     context = EmbeddingContext(model, context_length, TEXTS, 1, 1)
     sizes = {buffer.kind: buffer.size_bytes for buffer in offload.buffers(log.infos)}
     sizes["output"] = context.unlisted_bytes

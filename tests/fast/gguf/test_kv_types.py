@@ -21,7 +21,7 @@ def test_every_type_runs_on_the_cpu_and_takes_what_the_arithmetic_says(tiny_mode
     header, types = header_of(tiny_model), KvTypes(kind, "f16")
     assert obstacle(header, types, "auto") is None
     log = Log()
-    model = Model(tiny_model, 0, lambda _fraction: True, log)
+    model = Model(tiny_model, 0, log=log)
     for each in (types, KvTypes("f16", kind)):
         log.infos.clear()
         context = Context(model, ContextOptions(256, 2, 64, 1, 1, kv_type_k=each.k, kv_type_v=each.v))

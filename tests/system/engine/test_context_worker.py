@@ -43,7 +43,7 @@ def test_flash_attention_is_measured_once_and_counts_from_the_next_load_on(
 @pytest.mark.parametrize("used", [False, True])
 def test_a_worker_needs_little_beside_the_model(tiny_model: Path, used: bool) -> None:
     log = Log()
-    model = Model(tiny_model, 0, lambda _fraction: True, log)
+    model = Model(tiny_model, 0, log=log)
     Context(model, ContextOptions(512, 4, 512, 1, 1)).close()
     model.close()
     planned_bytes = sum(buffer.size_bytes for buffer in buffers(log.infos))
