@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from runner.paths import Paths, home, make_private
 from runner.settings import Settings
 
 _START_DEADLINE_S = 30.0
-_START_AGAIN_S = 3.0
 _HANDSHAKE_S = 5.0
 _LOOK_AGAIN_S = 0.02
 _LAST_RESORT_S = 10.0
@@ -54,16 +54,20 @@ async def find(paths: Paths) -> Client | None:
 
 async def wait_until_gone(paths: Paths, drain_s: float) -> None:
     """Returns when the store's daemon, which was asked to stop, has released the store. Raises Conflict."""
+    deadline_s = time.monotonic() + drain_s + _LAST_RESORT_S
+    while not _is_free(paths):
+        if time.monotonic() > deadline_s:
+            raise Conflict("the daemon is still stopping", hint="`nybble logs` shows what it waits for")
+        await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+def _is_free(paths: Paths) -> bool:
+    """Whether no daemon has the store."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(paths.lock_file, timeout=0)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(drain_s + _LAST_RESORT_S):
-            while True:
-                with suppress(Timeout), lock:
-                    return
-                await asyncio.sleep(_LOOK_AGAIN_S)
-    raise Conflict("the daemon is still stopping", hint="`nybble logs` shows what it waits for")
+    with suppress(Timeout), FileLock(paths.lock_file, timeout=0):
+        return True
+    return False
 
 
 async def _serves(client: Client, paths: Paths) -> bool:
@@ -77,18 +81,15 @@ async def _serves(client: Client, paths: Paths) -> bool:
 async def _start(paths: Paths, settings: Settings) -> Client:
     """Any number of commands may do this at once: one daemon gets the lock, and all find that one."""
     process, output_start = _spawn(paths, settings)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + _START_DEADLINE_S
-    again_at = loop.time() + _START_AGAIN_S
-    while loop.time() < deadline:
+    deadline_s = time.monotonic() + _START_DEADLINE_S
+    while time.monotonic() < deadline_s:
         if client := await find(paths):
             return client
         if process.poll() not in (None, exits.ALREADY_RUNNING):
             raise _failed(paths, output_start, f"exit code {process.returncode}")
-        if process.returncode is not None and loop.time() > again_at:
-            # Whoever has the store answers nobody: it may have been about to end.
+        if process.returncode is not None and _is_free(paths):
+            # Whoever had the store was about to end, and has.
             process, output_start = _spawn(paths, settings)
-            again_at = loop.time() + _START_AGAIN_S
         await asyncio.sleep(_LOOK_AGAIN_S)
     raise _failed(paths, output_start, f"no answer within {_START_DEADLINE_S:g} s")
 
