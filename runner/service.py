@@ -139,7 +139,7 @@ class Service:
         await self._supervisor.unloaded(manifest.digest)
         freed = await asyncio.to_thread(self.store.remove, name)
         await asyncio.to_thread(self._sweep)
-        if freed:
+        if not self.store.blob_path(manifest.digest).exists():
             await asyncio.to_thread(remove_prefixes, self.paths.cache, manifest.digest)
         return wire.RemoveResult(freed_bytes=freed)
 

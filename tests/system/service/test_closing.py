@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import psutil
@@ -9,6 +10,7 @@ import pytest
 
 from runner import paths, wire
 from runner.errors import Overloaded
+from runner.instance import Instance, prefix_folder
 from runner.service import Service
 from runner.settings import Settings
 
@@ -29,16 +31,22 @@ async def test_no_model_is_loaded_for_a_request_that_looks_away(home: Path, tiny
             pass
 
 
-async def test_a_model_is_unloaded_before_its_weights_go(home: Path, tiny_model: Path) -> None:
-    """Windows deletes no file that is in use."""
+async def test_a_model_is_unloaded_before_its_weights_and_all_made_with_them_go(
+    home: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    """Windows deletes no file that is in use. Of the user's own file a link goes, which frees nothing."""
+    file = shutil.copy(tiny_model, tmp_path)
     async with Service(paths.resolve(), Settings()) as service:
-        async for _ in service.pull(wire.PullRequest(name=str(tiny_model), alias="tiny")):
+        async for _ in service.pull(wire.PullRequest(name=str(file), alias="tiny")):
             pass
         async for _ in service.generate(wire.GenerateRequest(model="tiny")):
             pass
         (loaded,) = service.loaded()
         assert loaded.pid is not None
-        await service.remove("tiny")
+        prefixes = prefix_folder(service.paths.cache, Instance(loaded.digest), None)
+        prefixes.mkdir(parents=True)
+        assert (await service.remove("tiny")).freed_bytes == 0
+        assert not prefixes.exists()
         assert not psutil.pid_exists(loaded.pid)
         assert not list((home / "store" / "blobs").iterdir())
 
