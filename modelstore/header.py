@@ -101,9 +101,7 @@ class Header:
     @property
     def head_count_kv(self) -> tuple[int, ...] | None:
         """Key and value heads of each layer; 0 for layers without attention."""
-        key = "{}.attention.head_count_kv"
-        present = key.replace("{}", self.architecture) in self.metadata
-        return self.per_layer(key if present else "{}.attention.head_count")
+        return self.per_layer("{}.attention.head_count_kv") or self.per_layer("{}.attention.head_count")
 
     @property
     def key_length(self) -> int | None:

@@ -62,8 +62,8 @@ def quantize(
         refuse_lossy(source.name, kind, "a mixture" if request.budget_bytes else label)
     recipe = Recipe(label, request.imatrix, prune_layers=_pruned(request.prune_layers, header))
     publication = _publication(source, kind, recipe, request.alias)
-    key = f"quantize-{source.digest.removeprefix('sha256:')[:16]}-{_key(recipe)}"
-    with store.blobs.scratch(key, cancelled) as partial:
+    key = hashlib.sha256(f"{source.digest} {recipe}".encode()).hexdigest()[:32]
+    with store.blobs.scratch(f"quantize-{key}", cancelled) as partial:
         conversion = Conversion(path, header, partial, recipe)
         make(conversion, Throttle(emit), store.blobs.ensure_free, cancelled)
         return store.publish(partial, None, publication, emit, cancelled)
@@ -88,13 +88,6 @@ def _wanted(request: Request) -> str:
     is_large = request.budget_bytes >= _GIGABYTE
     size = f"{request.budget_bytes / (_GIGABYTE if is_large else 1_000_000):.3g}"
     return f"fit-{size}{'GB' if is_large else 'MB'}"
-
-
-def _key(recipe: Recipe) -> str:
-    """Different for whatever makes another file."""
-    extras = repr((str(recipe.imatrix), recipe.prune_layers))
-    is_plain = recipe == Recipe(recipe.label)
-    return recipe.label if is_plain else f"{recipe.label}-{hashlib.sha256(extras.encode()).hexdigest()[:8]}"
 
 
 def _pruned(layers: tuple[int, ...], header: Header) -> tuple[int, ...]:

@@ -33,16 +33,15 @@ class Collector:
         check_size()
         self.failure: str | None = None
         self._is_checked = False
-        self._sums: dict[str, Doubles] = {}
-        self._counts: dict[str, Doubles] = {}
+        self._entries: dict[str, Importance] = {}
         # llama.cpp keeps no reference that Python knows of.
         self.callback = api.ggml_backend_sched_eval_callback(self._on_operation)
 
     def entries(self) -> dict[str, Importance]:
         """Raises LlamaError if nothing was seen."""
-        if not self._sums:
+        if not self._entries:
             raise LlamaError("no matrix of this model was seen at work")
-        return {name: Importance(sums, self._counts[name]) for name, sums in self._sums.items()}
+        return self._entries
 
     def _on_operation(self, address: int, is_asked: bool, _user_data: object) -> bool:
         try:
@@ -87,30 +86,30 @@ class Collector:
     def _add_plain(self, name: str, inputs: Doubles, matrices: tuple[int, int]) -> None:
         """`inputs` of shape (i3, i2, rows, columns) for a stack of `matrices`, over which they repeat."""
         outer, inner = matrices
-        sums = self._room(name, outer * inner, inputs.shape[-1])
+        entry = self._room(name, outer * inner, inputs.shape[-1])
         for i3, planes in enumerate(inputs):
             for i2, rows in enumerate(planes):
-                sums[i3 % outer * inner + i2 % inner] += rows.sum(axis=0)
-        self._counts[name] += inputs[..., 0].size // (outer * inner)
+                entry.sums[i3 % outer * inner + i2 % inner] += rows.sum(axis=0)
+        entry.counts[:] += inputs[..., 0].size // (outer * inner)
 
     def _add_experts(self, name: str, inputs: Doubles, chosen: NDArray[np.int32], experts: int) -> None:
         """`inputs` of shape (1, tokens, choices or 1, columns), `chosen` (1, 1, tokens, choices)."""
         rows, chosen = inputs[0], chosen[0, 0]
         if inputs.shape[0] != 1 or len(rows) != len(chosen) or chosen.min() < 0 or chosen.max() >= experts:
             raise LlamaError(f"the experts of {name} are not routed as expected")
-        sums = self._room(name, experts, inputs.shape[-1])
+        entry = self._room(name, experts, inputs.shape[-1])
         for choice in range(chosen.shape[1]):
             for expert in np.unique(chosen[:, choice]):
                 routed = rows[chosen[:, choice] == expert, choice % rows.shape[1]]
-                sums[expert] += routed.sum(axis=0)
-                self._counts[name][expert] += len(routed)
+                entry.sums[expert] += routed.sum(axis=0)
+                entry.counts[expert] += len(routed)
 
-    def _room(self, name: str, matrices: int, columns: int) -> Doubles:
-        sums = self._sums.setdefault(name, np.zeros((matrices, columns)))
-        self._counts.setdefault(name, np.zeros(matrices))
-        if sums.shape != (matrices, columns):
-            raise LlamaError(f"{name} changed its shape from {sums.shape} to {(matrices, columns)}")
-        return sums
+    def _room(self, name: str, matrices: int, columns: int) -> Importance:
+        shape = (matrices, columns)
+        entry = self._entries.setdefault(name, Importance(np.zeros(shape), np.zeros(matrices)))
+        if entry.sums.shape != shape:
+            raise LlamaError(f"{name} changed its shape from {entry.sums.shape} to {shape}")
+        return entry
 
 
 def matrix_name(decorated: bytes) -> str:
@@ -121,17 +120,12 @@ def matrix_name(decorated: bytes) -> str:
 
 def floats(address: int) -> Floats:
     """Values of an F32 tensor, slowest dimension first."""
-    return _values(address).view(np.float32)
+    return integers(address).view(np.float32)
 
 
 def integers(address: int) -> NDArray[np.int32]:
-    """Values of an I32 tensor, slowest dimension first."""
-    return _values(address)
-
-
-def _values(address: int) -> NDArray[np.int32]:
-    """A tensor of 4-byte values: a view where it lies in main memory, strided as it is there, else of a copy.
-    Raises LlamaError if its rows have gaps."""
+    """Values of an I32 tensor, slowest dimension first: a view where it lies in main memory, strided as it is
+    there, else of a copy. Raises LlamaError if its rows have gaps."""
     tensor = Tensor.from_address(address)
     if tensor.nb[0] != _VALUE_BYTES:
         raise LlamaError(f"{tensor.name.decode('utf-8', 'replace')} has {tensor.nb[0]} bytes per value")

@@ -74,35 +74,30 @@ class QuantizeLog(Log):
         elif _NEEDS_IMATRIX.search(line):
             self.needs_imatrix = True
 
-    def failure(self) -> str:
+    def failure(self) -> dict[str, object]:
+        """The last answer."""
         reason = self.errors[-1] if self.errors else "llama.cpp gave no reason"
-        return reason.removeprefix("llama_model_quantize: failed to quantize: ")
+        words = reason.removeprefix("llama_model_quantize: failed to quantize: ")
+        return {"error": words, "needs_imatrix": self.needs_imatrix}
 
 
 def main() -> None:
-    say, requests = stdio.answers(), stdio.take_stdin()
+    answer, requests = stdio.answers(), stdio.take_stdin()
     job = Job(**json.loads(requests.readline()))
-
-    def answer(**fields: object) -> None:
-        say(fields)
-
     try:
         options = Options(job)
         plan = QuantizeLog(lambda _name: None)
         if not options.run(dry_run=True) or plan.needs_imatrix:
-            answer(error=plan.failure(), needs_imatrix=plan.needs_imatrix)
+            answer(plan.failure())
             return
-        answer(planned_bytes=plan.planned_bytes, types=plan.types)
+        answer({"planned_bytes": plan.planned_bytes, "types": plan.types})
         if not requests.readline():
             return
         stdio.end_with_parent(requests)
-        work = QuantizeLog(lambda name: answer(tensor=name))
-        if options.run(dry_run=False):
-            answer(done=True)
-        else:
-            answer(error=work.failure(), needs_imatrix=work.needs_imatrix)
+        work = QuantizeLog(lambda name: answer({"tensor": name}))
+        answer({"done": True} if options.run(dry_run=False) else work.failure())
     except LlamaError as error:
-        answer(error=str(error), needs_imatrix=False)
+        answer({"error": str(error), "needs_imatrix": False})
 
 
 class Options:

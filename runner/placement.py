@@ -170,18 +170,6 @@ class _Pool:
     why: str
     residents: tuple[Resident, ...]
 
-    @property
-    def leaving(self) -> list[Resident]:
-        return [each for each in self.residents if each.is_leaving]
-
-    @property
-    def idle(self) -> list[Resident]:
-        return [each for each in self.residents if each.idle_s is not None and not each.is_leaving]
-
-    @property
-    def busy(self) -> list[Resident]:
-        return [each for each in self.residents if each.idle_s is None and not each.is_leaving]
-
 
 def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Placement | Wait | Refusal:
     """The first shape that fits without a victim; else the smallest one, with victims. GPUs before the CPU;
@@ -208,14 +196,16 @@ def _place_in(pool: _Pool, shapes: Sequence[tuple[int, int, int]]) -> Placement 
     for length, slots, need_bytes in shapes:
         if need_bytes <= pool.usable_bytes:
             return Placement(length, slots, pool.gpu_layers, need_bytes, pool.why)
-    missing = need_bytes - pool.usable_bytes - sum(each.memory_bytes for each in pool.leaving)
-    if missing <= 0:
+    staying = [each for each in pool.residents if not each.is_leaving]
+    leaving_bytes = sum(each.memory_bytes for each in pool.residents if each.is_leaving)
+    if (missing := need_bytes - pool.usable_bytes - leaving_bytes) <= 0:
         return Wait()
-    if victims := most_wasteful(pool.idle, missing):
+    idle = [each for each in staying if each.idle_s is not None]
+    if victims := most_wasteful(idle, missing):
         why = f"{pool.why}, after unloading {len(victims)} idle model(s)"
         return Placement(length, slots, pool.gpu_layers, need_bytes, why, victims)
-    missing -= sum(each.memory_bytes for each in pool.idle)
-    busy = most_wasteful(pool.busy, missing)
+    missing -= sum(each.memory_bytes for each in idle)
+    busy = most_wasteful([each for each in staying if each.idle_s is None], missing)
     return Wait(busy) if busy else None
 
 
@@ -257,12 +247,9 @@ def _shapes(demand: Demand, machine: Machine) -> Iterator[tuple[int, int]]:
     header, wish = demand.header, demand.wish
     trained = header.context_length or _FALLBACK_TRAINED_LENGTH
     least = min(wish.least_context_length or 1, trained)
-    if wish.context_length is not None:
-        lengths = [max(least, min(wish.context_length, trained))]
-    else:
-        lengths = [max(least, min(length, trained)) for length in _CONTEXT_LENGTHS]
+    wanted = _CONTEXT_LENGTHS if wish.context_length is None else (wish.context_length,)
     cap = _kv_cap_bytes(header, machine)
-    for length in dict.fromkeys(lengths):
+    for length in dict.fromkeys(max(least, min(length, trained)) for length in wanted):
         for slots in (wish.slots,) if wish.slots else _SLOTS:
             if wish.slots or slots == 1 or demand.need(length, slots).kv_bytes <= cap:
                 yield length, slots
