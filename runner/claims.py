@@ -126,9 +126,9 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
         speculation=own.speculation,
         draft_path=str(target.draft_path) if target.draft_path else None,
         has_head=target.has_head,
-        prefix_ram_bytes=prefix_ram_bytes,
-        prefix_disk_path=str(target.prefix_folder),
-        prefix_disk_bytes=own.prefix_disk_bytes,
+        prefix_ram_bytes=0 if instance.is_embedding else prefix_ram_bytes,
+        prefix_disk_path=None if instance.is_embedding else str(target.prefix_folder),
+        prefix_disk_bytes=0 if instance.is_embedding else own.prefix_disk_bytes,
         measurements_path=str(target.measurements),
         is_embedding=instance.is_embedding,
     )
