@@ -161,9 +161,10 @@ def install(app: FastAPI) -> None:
         codes = {404: "no_such_route", 405: "method_not_allowed"}
         code = codes.get(error.status_code, UserError.code)
         path = request.url.path
-        hint = _instead(path) if error.status_code == 404 else None
+        meant = _meant(path) if error.status_code == 404 else None
+        hint = f"{meant} is there: look at the client's base URL" if meant else _INSTEAD.get(path)
         refusal = Refused(error.status_code, code, f"{request.method} {path}: {error.detail}", hint=hint)
-        return response(path, refusal, error.headers)
+        return response(meant or path, refusal, error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
@@ -171,10 +172,9 @@ def install(app: FastAPI) -> None:
         return response(request.url.path, INTERNAL)
 
 
-def _instead(path: str) -> str | None:
-    """For a path without a route: most often the client's base URL has too much or too little."""
-    meant = next((route for route in _ROUTES if path.endswith(route) or route.endswith(path)), None)
-    return _INSTEAD.get(path) or (meant and f"{meant} is there: look at the client's base URL")
+def _meant(path: str) -> str | None:
+    """The route of a client whose base URL has too much or too little."""
+    return next((route for route in _ROUTES if path.endswith(route) or route.endswith(path)), None)
 
 
 def _explain(problem: Mapping[str, Any]) -> UserError:
