@@ -103,7 +103,8 @@ def _spawn(paths: Paths, settings: Settings) -> tuple[subprocess.Popen[bytes], i
     output_fd = os.open(paths.output_file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(output_fd, "ab") as output:
         if output.tell() > _OUTPUT_LIMIT_BYTES:
-            output.truncate(0)
+            output.seek(0)
+            output.truncate()
         process = subprocess.Popen(
             [sys.executable, "-I", "-X", "utf8", "-m", "runner", "serve", *flags],
             stdin=subprocess.DEVNULL,

@@ -79,6 +79,9 @@ def test_a_daemon_that_is_about_to_end_is_waited_for(home: Path) -> None:
 
 
 def test_port_in_use_is_named(home: Path) -> None:
+    (home / "state").mkdir(parents=True)
+    # So much output of earlier daemons is thrown away.
+    (home / "state" / "daemon.out").write_text("x" * 1_000_001)
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = str(stranger.getsockname()[1])
         served = nybble_here("serve", "--port", port)
