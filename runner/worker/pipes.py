@@ -13,6 +13,8 @@ from runner.protocol import MAX_LINE_BYTES, Command, Event, decode, encode
 if TYPE_CHECKING:
     from runner.worker.texts import Tokenized
 
+_MOST_UNWRITTEN = 64
+
 
 class Inbox:
     """What there is to do: commands from the daemon, read by a thread of their own, and what other threads
@@ -50,10 +52,11 @@ class Inbox:
 
 
 class Outbox:
-    """Events to the daemon, encoded and written by a thread of their own while the next decode runs."""
+    """Events to the daemon, encoded and written by a thread of their own while the next decode runs. One that
+    does not read (it was stopped) stops the worker, too: it would gather what nobody reads."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._events: queue.Queue[Event | None] = queue.Queue(_MOST_UNWRITTEN)
         self._stream = stream
         self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
         self._thread.start()
