@@ -17,7 +17,6 @@ from modelstore.conversion import Conversion
 from modelstore.errors import UserError
 from modelstore.imatrix import Collected, Reading, collect
 from modelstore.manifests import Manifest
-from modelstore.names import key as name_key
 from modelstore.progress import Emit, Progress
 from modelstore.store import Store
 from runner import wire
@@ -39,7 +38,7 @@ class Makings:
         def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
             return _Quantizing(self, request, emit, cancelled).run()
 
-        return store_job(self._jobs, f"quantize {name_key(request.name)} {request.model_dump_json()}", run)
+        return store_job(self._jobs, f"quantize {request.model_dump_json()}", run)
 
     def imatrix(self, request: wire.ImatrixRequest) -> StoreJob:
         def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
@@ -48,7 +47,7 @@ class Makings:
             notes = [f"{made.tensors} matrices in {made.chunks} chunks of text"]
             return wire.JobDone(model=info(manifest), file=str(made.file), notes=notes)
 
-        return store_job(self._jobs, f"imatrix {name_key(request.name)} {request.model_dump_json()}", run)
+        return store_job(self._jobs, f"imatrix {request.model_dump_json()}", run)
 
     def collected(
         self, manifest: Manifest, text: str | None, chunks: int, emit: Emit, cancelled: threading.Event

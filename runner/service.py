@@ -18,7 +18,6 @@ import psutil
 
 from modelstore.blobs import megabytes
 from modelstore.errors import NybbleError
-from modelstore.names import key as name_key
 from modelstore.progress import Emit
 from modelstore.store import Store
 from runner import wire
@@ -165,13 +164,13 @@ class Service:
             pulled = pull(self.store, request.name, request.alias, options, emit, cancelled)
             return wire.JobDone(model=info(pulled))
 
-        return store_job(self._jobs, f"pull {name_key(request.name)} {request.alias}", run)
+        return store_job(self._jobs, f"pull {request.model_dump_json()}", run)
 
     def verify(self, name: str) -> StoreJob:
         def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
             return wire.JobDone(model=info(self.store.verify(name, emit, cancelled)))
 
-        return store_job(self._jobs, f"verify {name_key(name)}", run)
+        return store_job(self._jobs, f"verify {name}", run)
 
     # Generation
 
