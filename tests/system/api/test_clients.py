@@ -207,6 +207,10 @@ def test_openai_asks_for_a_schema(by_openai: openai.OpenAI) -> None:
     assert json.loads(whole.choices[0].message.content)["n"] <= 99
     text = by_openai.completions.create(model="tiny", prompt="x", extra_body={"guided_regex": "(ab){3}c"})
     assert (text.choices[0].text, text.choices[0].finish_reason) == ("abababc", "stop")
+    one = {"structured_outputs": {"choice": ['say "yes"', "nö"]}}
+    several = by_openai.completions.create(model="tiny", prompt=["x", "The list of"], n=2, extra_body=one)
+    assert len(several.choices) == 4
+    assert {choice.text for choice in several.choices} <= {'say "yes"', "nö"}
     bad = {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "objekt"}}}
     with pytest.raises(openai.BadRequestError) as refused:
         create(model="tiny-chat", messages=MESSAGES, response_format=bad)
