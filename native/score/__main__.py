@@ -48,7 +48,7 @@ def main() -> None:
         answer({"ready": True})
         for order in orders:
             ((verb, argument),) = order.items()
-            for line in session.verbs[verb](argument):
+            for line in getattr(session, verb)(argument):
                 answer(line)
     except Failed as error:
         answer({"error": str(error), "model": error.model, "kind": error.kind})

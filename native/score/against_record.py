@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from native.score import record, rows
 from native.score.lockstep import naming
 from native.score.models import Reader
@@ -39,13 +37,8 @@ class AgainstRecord:
         return self._joined(parts)
 
     def _joined(self, parts: Sequence[record.Compared]) -> rows.Candidate:
-        lumped = np.concatenate([part.lumped for part in parts])
+        whole = rows.joined(parts)
         if self._differs_much is None:
-            self._differs_much = bool(lumped.mean() > _MUCH)
-        tails = [part.light if self._differs_much else part.steady for part in parts]
-        return rows.Candidate(
-            nll=np.concatenate([part.nll for part in parts]),
-            kld=lumped + np.concatenate(tails),
-            same_top=np.concatenate([part.same_top for part in parts]),
-            lumped=lumped,
-        )
+            self._differs_much = bool(whole.lumped.mean() > _MUCH)
+        tail = whole.light if self._differs_much else whole.steady
+        return rows.Candidate(whole.nll, whole.lumped + tail, whole.same_top, whole.lumped)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from native.score import rows
+from native.score import record, rows
 from native.score.models import Reader
 from native.score.workers import Block, Places, Work, Workers
 
@@ -25,21 +25,22 @@ class ModelNotFinite(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReferenceScores:
-    """One value for each scored token, natural logarithms; of `kld_at` one for each temperature: the sum."""
+    """One value for each scored token, natural logarithms; of `kld_at` one for each temperature: the sum.
+    `kept` is what the record keeps, if there is one."""
 
     nll: NDArray[np.float64]
     margin: NDArray[np.float32]
     entropy: NDArray[np.float32]
     kld_at: NDArray[np.float64]
+    kept: record.Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Lockstep:
-    """The first model is the reference. `keep` gets its distributions, by index of the block and number of
-    the scored token."""
+    """The first model is the reference."""
 
     temperatures: tuple[float, ...]
-    keep: Callable[[int, int, rows.Reference, rows.Scratch], None] | None = None
+    keeps: bool = False
 
     def score(
         self, workers: Workers, readers: Sequence[Reader], blocks: Sequence[Block]
@@ -50,15 +51,15 @@ class Lockstep:
         for parts in workers.over(readers, blocks, works):
             references = [part for part in parts[0] if isinstance(part, ReferenceScores)]
             candidates = [[part for part in each if isinstance(part, rows.Candidate)] for each in parts[1:]]
-            yield _joined_reference(references), [joined(each) for each in candidates]
+            yield _joined_reference(references), [rows.joined(each) for each in candidates]
 
     def _of_reference(self, at: Places) -> ReferenceScores:
         with naming(0):
             found = rows.reference(at.reference, at.following, at.scratch)
-        if self.keep:
-            self.keep(at.block.index, at.first, found, at.scratch)
+        seed = at.block.index * 2**20 + at.first
+        kept = record.keep(found, at.scratch, seed) if self.keeps else None
         kld_at = rows.divergence_at(self.temperatures, found, at.scratch)
-        return ReferenceScores(found.nll, found.margin, found.entropy.astype(np.float32), kld_at)
+        return ReferenceScores(found.nll, found.margin, found.entropy.astype(np.float32), kld_at, kept)
 
 
 def _of_candidate(model: int, at: Places) -> rows.Candidate:
@@ -77,18 +78,5 @@ def naming(model: int) -> Iterator[None]:
         raise ModelNotFinite(model) from error
 
 
-def joined(parts: Sequence[rows.Candidate]) -> rows.Candidate:
-    return rows.Candidate(
-        np.concatenate([part.nll for part in parts]),
-        np.concatenate([part.kld for part in parts]),
-        np.concatenate([part.same_top for part in parts]),
-    )
-
-
 def _joined_reference(parts: Sequence[ReferenceScores]) -> ReferenceScores:
-    return ReferenceScores(
-        np.concatenate([part.nll for part in parts]),
-        np.concatenate([part.margin for part in parts]),
-        np.concatenate([part.entropy for part in parts]),
-        np.sum([part.kld_at for part in parts], axis=0),
-    )
+    return replace(rows.joined(parts), kld_at=np.sum([part.kld_at for part in parts], axis=0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,10 +77,8 @@ class ScoredModel:
     """Raises LlamaError where llama.cpp refuses."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        started = time.perf_counter()
         self.settings = settings
         self.model = Model(Path(settings.path), settings.gpu_layers, lambda _fraction: True, log)
-        self.load_s = time.perf_counter() - started
         self.most_outputs = most_outputs(self.model.vocabulary_size)
         self._reader: Reader | None = None
 

@@ -76,31 +76,18 @@ def compare(logits: rows.Rows, following: NDArray[np.intp], kept: Kept, scratch:
     probabilities = scratch.work[: len(logits)]
     top, log_sum = rows.log_sums(logits, probabilities)
     rows.normalize(probabilities, logits, top, log_sum)
-    tail = _tail_mass(probabilities, kept["ids"])
-    return _divergence(kept, _Seen(logits, log_sum, top, tail), following)
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    logits: rows.Rows
-    log_sum: NDArray[np.float64]
-    top: NDArray[np.intp]
-    tail: NDArray[np.float64]
-
-
-def _divergence(kept: Kept, seen: _Seen, following: NDArray[np.intp]) -> Compared:
-    tail = kept["tail"]
-    log_ratio = np.log(np.maximum(tail, _LEAST_TAIL) / np.maximum(seen.tail, _LEAST_TAIL))
+    tail, own_tail = kept["tail"], _tail_mass(probabilities, kept["ids"])
+    log_ratio = np.log(np.maximum(tail, _LEAST_TAIL) / np.maximum(own_tail, _LEAST_TAIL))
     logprobs = kept["logprobs"].astype(np.float64)
-    own = _logprobs(seen.logits, seen.log_sum, kept["ids"])
+    own = _logprobs(logits, log_sum, kept["ids"])
     lumped = (np.exp(logprobs) * (logprobs - own)).sum(axis=1) + tail * log_ratio
-    own = _logprobs(seen.logits, seen.log_sum, kept["sample_ids"])
+    own = _logprobs(logits, log_sum, kept["sample_ids"])
     log_r = own.astype(np.float64) - kept["sample_logprobs"] + log_ratio[:, None]
-    nll = seen.log_sum - seen.logits[np.arange(len(following)), following]
+    nll = log_sum - logits[np.arange(len(following)), following]
     rows.check(nll, lumped, log_r)
     steady = tail * (np.exp(log_r) - 1 - log_r).mean(axis=1)
     light = tail * -log_r.mean(axis=1)
-    return Compared(nll, lumped, steady, light, seen.top == kept["ids"][:, 0])
+    return Compared(nll, lumped, steady, light, top == kept["ids"][:, 0])
 
 
 def _likeliest(logits: NDArray[np.float32]) -> NDArray[np.int32]:

@@ -7,11 +7,17 @@ so that a model differs from itself by exactly nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 Rows = NDArray[np.float32]
 """(rows, vocabulary)"""
@@ -121,6 +127,14 @@ def divergence_at(temperatures: tuple[float, ...], of: Reference, scratch: Scrat
         hotter = np.log(work.sum(axis=1, dtype=np.float64))
         found[index] = ((1 - 1 / temperature) * mean - log_sum + hotter).sum()
     return found
+
+
+def joined(parts: Sequence[T]) -> T:
+    """Arrays end to end, field by field."""
+    arrays = {field.name: [getattr(part, field.name) for part in parts] for field in fields(parts[0])}
+    return type(parts[0])(
+        **{name: np.concatenate(each) for name, each in arrays.items() if each[0] is not None}
+    )
 
 
 def log_sums(logits: Rows, out: Rows) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

@@ -6,7 +6,7 @@ import base64
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import numpy as np
 from native.errors import LlamaError
 from native.log import Log
 from native.probe import take_snapshot
-from native.score import generate, record, rows
+from native.score import generate, rows
 from native.score.against_record import AgainstRecord
-from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores, joined, naming
+from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores, naming
 from native.score.logits_file import LogitsFile
 from native.score.models import Reader, ScoredModel, Settings
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
@@ -43,7 +43,7 @@ class Failed(Exception):
 
 
 class Session:
-    """Every order raises Failed."""
+    """Its public methods are the orders; each raises Failed."""
 
     def __init__(self, order: dict[str, Any], say: Callable[[dict[str, Any]], None]) -> None:
         """Says {"loaded": …} of each model."""
@@ -68,11 +68,6 @@ class Session:
             with _failing(None, "record"):
                 self._record = RecordFile(Path(order["record"]), self._temperatures, digests[0])
         self._against = AgainstRecord()
-        orders = (
-            self.tokenize, self.pieces, self.score, self.score_beside_file, self.noise_floor, self.sample,
-            self.answer,
-        )  # fmt: skip
-        self.verbs: dict[str, Callable[[Any], Lines]] = {each.__name__: each for each in orders}
 
     def tokenize(self, order: dict[str, Any]) -> Lines:
         with _failing(0, "load"):
@@ -104,7 +99,7 @@ class Session:
         readers = self._readers(blocks)
         with _failing(None, "memory"):
             for parts in self._workers.over(readers, blocks, works):
-                yield {"candidates": [_arrays(joined(each)) for each in parts]}
+                yield {"candidates": [_arrays(rows.joined(each)) for each in parts]}
 
     def noise_floor(self, order: dict[str, Any]) -> Lines:
         block = Block(**order)
@@ -136,20 +131,15 @@ class Session:
         return candidate
 
     def _together(self, blocks: Sequence[Block]) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
-        kept: dict[int, list[tuple[int, record.Kept]]] = {block.index: [] for block in blocks}
-
-        def keep(index: int, first: int, of: rows.Reference, scratch: rows.Scratch) -> None:
-            kept[index].append((first, record.keep(of, scratch, seed=index * 2**20 + first)))
-
-        lockstep = Lockstep(self._temperatures, keep if self._record else None)
+        lockstep = Lockstep(self._temperatures, keeps=self._record is not None)
         readers = self._readers(blocks)
         with _failing(None, "memory"):
-            for block, scores in zip(blocks, lockstep.score(self._workers, readers, blocks), strict=True):
-                if self._record:
-                    parts = [part for _, part in sorted(kept.pop(block.index))]
-                    keeping = KeptBlock(np.concatenate(parts), list(scores[0].kld_at))
+            scored = lockstep.score(self._workers, readers, blocks)
+            for block, (reference, candidates) in zip(blocks, scored, strict=True):
+                if self._record and reference.kept is not None:
+                    keeping = KeptBlock(reference.kept, list(reference.kld_at))
                     self._record.append(block.index, block.tokens, block.first_scored, keeping)
-                yield scores
+                yield replace(reference, kept=None), candidates
 
     def _beside_record(
         self, blocks: Sequence[Block]
@@ -197,7 +187,6 @@ def _loaded(model: ScoredModel, digest: str) -> dict[str, Any]:
     snapshot = take_snapshot()
     vocabulary = model.model
     return {
-        "load_s": model.load_s,
         "vocabulary_size": vocabulary.vocabulary_size,
         "vocabulary_digest": digest,
         "engine": f"llama-cpp-python {snapshot.llama_cpp_python}: {snapshot.system_info}",

@@ -50,10 +50,8 @@ class ReferenceScores:
 @dataclass(frozen=True, slots=True)
 class CandidateScores:
     """Of one candidate beside the reference, for each scored token: `nll` is -ln q of the token that follows,
-    `kld` KL(p ‖ q), `same_top` whether both have the same first choice. Beside a record, `lumped` is a lower
-    bound of the divergence: what is exact of it."""
+    `kld` KL(p ‖ q), `same_top` whether both have the same first choice."""
 
     nll: NDArray[np.float64]
     kld: NDArray[np.float64]
     same_top: NDArray[np.bool_]
-    lumped: NDArray[np.float64] | None = None

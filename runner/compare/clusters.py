@@ -68,6 +68,8 @@ class Clusters:
 
     def sums(self, values: NDArray[np.generic]) -> Floats:
         """(tokens,) → sum for each cluster, (clusters,)."""
+        if self.count == 0:
+            return np.empty(0)
         starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]])
         return np.add.reduceat(values.astype(np.float64), starts)
 
@@ -90,8 +92,6 @@ def ratio(numerators: Floats, denominators: Floats, least: float = -math.inf) ->
 
 def mean(values: NDArray[np.generic], clusters: Clusters, least: float = -math.inf) -> Estimate:
     """Of tokens, each with the same weight."""
-    if clusters.count == 0:
-        return Estimate(reason="nothing was scored")
     return ratio(clusters.sums(values), clusters.sizes.astype(np.float64), least)
 
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelstore.errors import UserError
-from runner.compare.selftest import PeerFigures
 from runner.compare.variant import Variant
 from runner.wire.compare import Estimate
 
 _FIGURES = {
-    "ppl": r"Mean PPL\(Q\)",
-    "kld_mean": r"Mean +KLD",
-    "kld_median": r"Median +KLD",
-    "kld_p99": r"99\.0% +KLD",
-    "delta_p_rms": "RMS Δp",
-    "same_top": "Same top p",
+    "perplexity": r"Mean PPL\(Q\)",
+    "mean KL divergence": r"Mean +KLD",
+    "median KL divergence": r"Median +KLD",
+    "KL divergence, 99 %": r"99\.0% +KLD",
+    "RMS Δp": "RMS Δp",
+    "same top": "Same top p",
 }
 _VALUE = r" *: +(-?[\d.]+)(?: ± +([\d.]+))?( %)?"
 _PPL = re.compile(r"Final estimate: PPL = ([\d.]+) \+/- ([\d.]+)")
@@ -26,19 +25,14 @@ _PPL = re.compile(r"Final estimate: PPL = ([\d.]+) \+/- ([\d.]+)")
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """`text` is a file, of which `chunks` times `length` tokens are scored. It writes the base's logits into
-    `folder`: two bytes for each entry of the vocabulary and scored token."""
+    """`text` is a file, of which `chunks` times `length` tokens are scored. It writes the base's
+    distributions into `logits`: two bytes for each entry of the vocabulary and scored token."""
 
     binary: Path
     text: Path
     length: int
     chunks: int
-    folder: Path
-
-    @property
-    def logits(self) -> Path:
-        """What `base` wrote."""
-        return self.folder / "base.logits"
+    logits: Path
 
     def base(self, reference: Variant) -> Estimate:
         """Perplexity of the reference. Raises UserError, as does `figures`."""
@@ -47,7 +41,7 @@ class Peer:
             raise UserError(f"{self.binary} printed no perplexity")
         return Estimate(value=float(found[1]), error=float(found[2]))
 
-    def figures(self, candidate: Variant) -> PeerFigures:
+    def figures(self, candidate: Variant) -> dict[str, Estimate]:
         """Beside the reference that `base` was asked about."""
         return figures_in(self._run(candidate, "--kl-divergence"))
 
@@ -81,12 +75,12 @@ class Peer:
         return printed
 
 
-def figures_in(printed: str) -> PeerFigures:
-    """Raises UserError."""
+def figures_in(printed: str) -> dict[str, Estimate]:
+    """By name, with the errors it gives. Raises UserError."""
     found = {name: re.search(label + _VALUE, printed) for name, label in _FIGURES.items()}
     if missing := [name for name, match in found.items() if match is None]:
         raise UserError(f"llama-perplexity did not print {', '.join(missing)}")
-    return PeerFigures(**{name: _estimate(match) for name, match in found.items() if match})
+    return {name: _estimate(match) for name, match in found.items() if match}
 
 
 def _estimate(match: re.Match[str]) -> Estimate:

@@ -39,18 +39,11 @@ class _Reference:
     kld_at: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    nll: Floats
-    kld: Floats
-    same_top: NDArray[np.bool_]
-
-
 def summarize(
     blocks: Sequence[Block], reference: Sequence[ReferenceScores], candidate: Sequence[CandidateScores]
 ) -> tuple[Quality, dict[str, DomainQuality]]:
     """Quality in all, and by kind of text. The three are in the same order, one entry a block."""
-    ours, theirs = _reference(blocks, reference), _candidate(candidate)
+    ours, theirs = _reference(blocks, reference), end_to_end(candidate)
     hard = ~theirs.same_top & (ours.margin > MARGINS[-1])
     measured = Measured([block.domain for block in blocks], ours.clusters, theirs.kld, theirs.same_top, hard)
     return _quality(ours, theirs, hard), domains(measured)
@@ -81,15 +74,16 @@ def _reference(blocks: Sequence[Block], scores: Sequence[ReferenceScores]) -> _R
     )
 
 
-def _candidate(scores: Sequence[CandidateScores]) -> _Candidate:
-    return _Candidate(
+def end_to_end(scores: Sequence[CandidateScores]) -> CandidateScores:
+    """All blocks as one."""
+    return CandidateScores(
         nll=np.concatenate([np.empty(0), *(each.nll for each in scores)]),
         kld=np.concatenate([np.empty(0), *(each.kld for each in scores)]),
         same_top=np.concatenate([np.empty(0, np.bool_), *(each.same_top for each in scores)]),
     )
 
 
-def _quality(ours: _Reference, theirs: _Candidate, hard: NDArray[np.bool_]) -> Quality:
+def _quality(ours: _Reference, theirs: CandidateScores, hard: NDArray[np.bool_]) -> Quality:
     clusters = ours.clusters
     delta_p = np.exp(-theirs.nll) - np.exp(-ours.nll)
     kld_mean = mean(theirs.kld, clusters, least=0.0)
@@ -127,8 +121,6 @@ def _exp(value: float) -> float:
 
 
 def _bits_per_byte(nll: Floats, ours: _Reference) -> Estimate:
-    if ours.clusters.count == 0:
-        return Estimate(reason="nothing was scored")
     return ratio(ours.clusters.sums(nll) / math.log(2), ours.bytes, least=0.0)
 
 

@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelstore import progress
 from modelstore.child import Child, running
@@ -31,7 +32,6 @@ class Loaded:
     of its build. Chat templates need the texts of the tokens that begin and end a text, and of all control
     tokens."""
 
-    load_s: float
     vocabulary_size: int
     vocabulary_digest: str
     engine: str
@@ -42,10 +42,12 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the models said of one block; `candidates` in the order in which they were given."""
+    """What the models said of one block; `candidates` in the order in which they were given. Beside a record,
+    `lumped` is of each what is exact of its KL divergence, a lower bound."""
 
     reference: ReferenceScores
     candidates: tuple[CandidateScores, ...]
+    lumped: tuple[NDArray[np.float64], ...] = ()
 
 
 class Scorer:
@@ -95,11 +97,6 @@ class Scorer:
         """Bytes of each token, empty for control tokens."""
         return [base64.b64decode(piece) for piece in self._ask({"pieces": list(tokens)})["pieces"]]
 
-    def score(self, block: Block) -> Scored:
-        """`score_all` of one."""
-        (scored,) = self.score_all([block])
-        return scored
-
     def score_all(self, blocks: Sequence[Block]) -> Iterator[Scored]:
         """Of each block, as soon as it is read; models that are done with one go on to the next. Raises
         Unusable, naming the model, for logits that are no numbers, and for a record of other tokens."""
@@ -108,7 +105,9 @@ class Scorer:
         for _ in blocks:
             answer = self._receive()
             candidates = tuple(_candidate(fields) for fields in answer["candidates"])
-            yield Scored(_reference(answer["reference"]), candidates)
+            known = [fields["lumped"] for fields in answer["candidates"] if "lumped" in fields]
+            lumped = tuple(_array(text, np.float64) for text in known)
+            yield Scored(_reference(answer["reference"]), candidates, lumped)
 
     def score_beside_file(self, file: Path, blocks: Sequence[Block]) -> Iterator[tuple[CandidateScores, ...]]:
         """What all models say of each block beside the distributions in a file of llama-perplexity's. Raises
@@ -225,7 +224,6 @@ def _candidate(fields: dict[str, str]) -> CandidateScores:
         nll=_array(fields["nll"], np.float64),
         kld=_array(fields["kld"], np.float64),
         same_top=_array(fields["same_top"], np.bool_),
-        lumped=_array(fields["lumped"], np.float64) if "lumped" in fields else None,
     )
 
 

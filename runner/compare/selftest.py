@@ -4,7 +4,7 @@ Pure."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runner.compare.block import CandidateScores, ReferenceScores
 from runner.compare.clusters import Clusters, mean, quantiles, share
-from runner.compare.quality import perplexity, root_mean_square
+from runner.compare.quality import end_to_end, perplexity, root_mean_square
 from runner.wire.compare import Estimate
 
 # KL divergence below nothing that rounding explains.
@@ -34,32 +34,21 @@ class Check:
 class Pooled:
     """One candidate beside the reference over all blocks; `clusters` are the blocks."""
 
-    reference: ReferenceScores
+    reference_nll: NDArray[np.float64]
     candidate: CandidateScores
     clusters: Clusters
 
     @property
     def delta_p(self) -> NDArray[np.float64]:
-        difference: NDArray[np.float64] = np.exp(-self.candidate.nll) - np.exp(-self.reference.nll)
+        difference: NDArray[np.float64] = np.exp(-self.candidate.nll) - np.exp(-self.reference_nll)
         return difference
 
 
 def pooled(blocks: Sequence[tuple[ReferenceScores, CandidateScores]]) -> Pooled:
     references, candidates = zip(*blocks, strict=True)
-    lumped = [each.lumped for each in candidates if each.lumped is not None]
     return Pooled(
-        ReferenceScores(
-            np.concatenate([each.nll for each in references]),
-            np.concatenate([each.margin for each in references]),
-            np.concatenate([each.entropy for each in references]),
-            np.sum([each.kld_at for each in references], axis=0),
-        ),
-        CandidateScores(
-            np.concatenate([each.nll for each in candidates]),
-            np.concatenate([each.kld for each in candidates]),
-            np.concatenate([each.same_top for each in candidates]),
-            np.concatenate(lumped) if lumped else None,
-        ),
+        np.concatenate([each.nll for each in references]),
+        end_to_end(candidates),
         Clusters.of([len(each.nll) for each in references]),
     )
 
@@ -68,7 +57,7 @@ def itself(scores: Pooled) -> Check:
     """The reference as its own candidate: no difference at all."""
     worst = float(np.abs(scores.candidate.kld).max())
     flips = int((~scores.candidate.same_top).sum())
-    same = bool((scores.candidate.nll == scores.reference.nll).all())
+    same = bool((scores.candidate.nll == scores.reference_nll).all())
     found = f"KL divergence at most {worst:g}, {flips} flips in {scores.clusters.tokens:,} tokens"
     return Check("the reference beside itself: exactly nothing", same and worst == 0 and flips == 0, found)
 
@@ -89,7 +78,7 @@ def sampled(name: str, scores: Pooled) -> Check:
     Given what goes before, a token's ln ratio is expected to be its KL divergence: the differences are a
     martingale's, uncorrelated whatever the text, so that their error is that of single tokens, not of texts.
     """
-    ratio = scores.candidate.nll - scores.reference.nll
+    ratio = scores.candidate.nll - scores.reference_nll
     gap, error = _mean_and_error(ratio - scores.candidate.kld)
     found = (
         f"ln ratio {ratio.mean():.5f}, KL divergence {scores.candidate.kld.mean():.5f},"
@@ -99,16 +88,16 @@ def sampled(name: str, scores: Pooled) -> Check:
     return Check(f"{name}: ln ratio and KL divergence agree on the reference's own text", passed, found)
 
 
-def record(name: str, exact: Pooled, compact: Pooled) -> Check:
-    """The reference's compact record says what lock step says, and its lower bound is one for each token."""
+def record(name: str, exact: Pooled, compact: Pooled, lumped: NDArray[np.float64]) -> Check:
+    """The reference's compact record says what lock step says, and its lower bound `lumped` is one for each
+    token."""
     divergence = float(exact.candidate.kld.mean())
     gap, error = _mean_and_error(compact.candidate.kld - exact.candidate.kld)
     same = bool(
         (compact.candidate.nll == exact.candidate.nll).all()
         and (compact.candidate.same_top == exact.candidate.same_top).all()
     )
-    lumped = compact.candidate.lumped
-    excess = math.inf if lumped is None else float((lumped - exact.candidate.kld).max())
+    excess = float((lumped - exact.candidate.kld).max())
     is_near = abs(gap) <= _RECORD_FRACTION * divergence and abs(gap) <= _STANDARD_ERRORS * error
     passed = same and is_near and excess <= _ROUNDING_NATS
     fraction = gap / divergence if divergence else 0.0
@@ -121,43 +110,28 @@ def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
 
 
-@dataclass(frozen=True, slots=True)
-class PeerFigures:
-    """What llama-perplexity says of one candidate, with the errors it gives."""
-
-    ppl: Estimate
-    kld_mean: Estimate
-    kld_median: Estimate
-    kld_p99: Estimate
-    delta_p_rms: Estimate
-    same_top: Estimate
-
-
 def against_peer(
-    name: str, scores: Pooled, beside_file: Sequence[CandidateScores], peer: PeerFigures
+    name: str,
+    scores: Pooled,
+    beside_file: Sequence[CandidateScores],
+    peer: Mapping[str, Estimate],
 ) -> list[Check]:
     """`beside_file` is what the candidate is beside the distributions that llama-perplexity stored: their 16
     bits are the reason for most tolerances."""
-    clusters, divergence = scores.clusters, scores.candidate.kld
-    exact, stored = (
-        mean(divergence, clusters),
-        mean(np.concatenate([each.kld for each in beside_file]), clusters),
-    )
-    median, p99 = quantiles(divergence, clusters, [0.5, 0.99])
-    rms, same_top = root_mean_square(scores.delta_p, clusters), share(scores.candidate.same_top, clusters)
-    rows = (
-        ("perplexity", perplexity(scores.candidate.nll, clusters), peer.ppl, 0, 1e-4),
-        ("mean KL divergence", exact, peer.kld_mean, 5e-5, 5e-3),
-        ("mean KL divergence, both from its file,", stored, peer.kld_mean, 1e-5, 1e-3),
-        ("median KL divergence", median, peer.kld_median, 1e-4, 1e-2),
-        ("KL divergence, 99 %", p99, peer.kld_p99, 1e-4, 1e-2),
-        ("RMS Δp", rms, peer.delta_p_rms, 1e-4, 0),
-        ("same top", same_top, peer.same_top, 1e-3, 0),
-    )
-    return [
-        close(f"{name}: {what}", ours, theirs, absolute, relative)
-        for what, ours, theirs, absolute, relative in rows
-    ]
+    clusters, candidate = scores.clusters, scores.candidate
+    median, p99 = quantiles(candidate.kld, clusters, [0.5, 0.99])
+    rows = {
+        "perplexity": (perplexity(candidate.nll, clusters), 0, 1e-4),
+        "mean KL divergence": (mean(candidate.kld, clusters), 5e-5, 5e-3),
+        "median KL divergence": (median, 1e-4, 1e-2),
+        "KL divergence, 99 %": (p99, 1e-4, 1e-2),
+        "RMS Δp": (root_mean_square(scores.delta_p, clusters), 1e-4, 0),
+        "same top": (share(candidate.same_top, clusters), 1e-3, 0),
+    }
+    checks = [close(f"{name}: {what}", ours, peer[what], *within) for what, (ours, *within) in rows.items()]
+    stored = mean(end_to_end(beside_file).kld, clusters)
+    from_file = f"{name}: mean KL divergence, both from its file,"
+    return [*checks, close(from_file, stored, peer["mean KL divergence"], 1e-5, 1e-3)]
 
 
 def close(name: str, ours: Estimate, theirs: Estimate, absolute: float, relative: float) -> Check:

@@ -8,11 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 
+import numpy as np
+
 from modelstore.conversion import Conversion, Recipe
 from modelstore.gguf import read_header
 from runner.compare import corpus, selftest
 from runner.compare.block import Block
 from runner.compare.blocks import compatible
+from runner.compare.clusters import Floats
 from runner.compare.peer import Peer
 from runner.compare.quality import perplexity
 from runner.compare.scoring import Scored, Scorer
@@ -60,10 +63,9 @@ class SelfTest:
                 yield selftest.sampled(variant.name, scores)
             self.report("scoring against the compact record")
             for variant, scores in zip(made, exact, strict=False):
-                yield selftest.record(variant.name, scores, self._by_record(variant, blocks, record))
+                yield selftest.record(variant.name, scores, *self._by_record(variant, blocks, record))
             if self.peer:
-                peer = self._peer(self.peer, folder)
-                yield from self._beside_peer(peer, made, exact, blocks)
+                yield from self._beside_peer(self._peer(self.peer, folder), made, exact, blocks)
 
     def _made(self, label: str, folder: Path) -> Variant:
         self.report(f"making {label}")
@@ -87,22 +89,23 @@ class SelfTest:
         ]
         return _by_candidate(list(scorer.score_all(texts)))
 
-    def _by_record(self, variant: Variant, blocks: Sequence[Block], record: Path) -> Pooled:
+    def _by_record(self, variant: Variant, blocks: Sequence[Block], record: Path) -> tuple[Pooled, Floats]:
+        """With the part of each token's KL divergence that no sample decides."""
         with Scorer.running(None, [variant], record, self.cancelled) as scorer:
-            (scores,) = _by_candidate(list(scorer.score_all(blocks)))
-            return scores
+            scored = list(scorer.score_all(blocks))
+        (scores,) = _by_candidate(scored)
+        return scores, np.concatenate([block.lumped[0] for block in scored])
 
     def _peer(self, binary: Path, folder: Path) -> Peer:
         text = folder / "text.txt"
         text.write_text(corpus.prose(), encoding="utf-8", newline="")
-        return Peer(binary, text, LENGTH_TOKENS, _CHUNKS, folder)
+        return Peer(binary, text, LENGTH_TOKENS, _CHUNKS, folder / "base.logits")
 
     def _beside_peer(
         self, peer: Peer, made: Sequence[Variant], exact: Sequence[Pooled], blocks: Sequence[Block]
     ) -> Iterator[Check]:
         self.report("llama-perplexity: the reference")
-        reference, clusters = exact[0].reference, exact[0].clusters
-        ppl = perplexity(reference.nll, clusters)
+        ppl = perplexity(exact[0].reference_nll, exact[0].clusters)
         yield selftest.close("the reference: perplexity", ppl, peer.base(self.reference), 0, 1e-4)
         with Scorer.running(None, made, None, self.cancelled) as scorer:
             beside_file = zip(*scorer.score_beside_file(peer.logits, blocks), strict=True)

@@ -13,7 +13,7 @@ from modelstore.errors import UserError
 from runner.compare import selftest
 from runner.compare.block import CandidateScores, ReferenceScores
 from runner.compare.peer import Peer, figures_in
-from runner.compare.selftest import PeerFigures, Pooled, pooled
+from runner.compare.selftest import Pooled, pooled
 from runner.wire.compare import Estimate
 from tests.fast.compare.timing import variant
 
@@ -77,17 +77,13 @@ def test_the_record() -> None:
     exact = scores()
     noise = np.random.default_rng(2).normal(0, 1e-3, len(exact.candidate.kld))
     noise -= noise.mean()
-    compact = changed(exact, kld=exact.candidate.kld + noise, lumped=exact.candidate.kld * 0.8)
-    assert selftest.record("Q", exact, compact).passed
-    too_high = exact.candidate.kld * 0.8
-    too_high[7] = exact.candidate.kld[7] + 2e-6
-    for wrong in (
-        {"kld": exact.candidate.kld * 1.03 + noise},
-        {"nll": exact.candidate.nll + 1e-9},
-        {"lumped": too_high},
-        {"lumped": None},
-    ):
-        assert not selftest.record("Q", exact, changed(compact, **wrong)).passed
+    lumped = exact.candidate.kld * 0.8
+    compact = changed(exact, kld=exact.candidate.kld + noise)
+    assert selftest.record("Q", exact, compact, lumped).passed
+    for wrong in ({"kld": exact.candidate.kld * 1.03 + noise}, {"nll": exact.candidate.nll + 1e-9}):
+        assert not selftest.record("Q", exact, changed(compact, **wrong), lumped).passed
+    lumped[7] = exact.candidate.kld[7] + 2e-6
+    assert not selftest.record("Q", exact, compact, lumped).passed
 
 
 @pytest.mark.parametrize(("flash_attention", "option"), [(None, None), (True, "on"), (False, "off")])
@@ -108,32 +104,30 @@ def test_llama_perplexity_is_a_file_here_or_a_program(tiny_model: Path, tmp_path
         assert Path(peer.command(variant(tiny_model))[0]).is_absolute()
 
 
-def estimate(value: float) -> Estimate:
-    return Estimate(value=value)
-
-
 def test_llama_perplexity() -> None:
     peer = figures_in(PRINTED)
-    assert (peer.ppl.value, peer.kld_mean.value, peer.kld_median.value) == (9.974182, 0.006605, 0.004)
-    assert (peer.kld_p99.value, peer.delta_p_rms.value) == (0.041, 0.015)
-    assert (peer.same_top.value, peer.same_top.error) == pytest.approx((0.9652, 0.00406))
-    assert (peer.kld_mean.error, peer.kld_median.error) == (0.000224, None)
-    with pytest.raises(UserError, match="did not print kld_median"):
+    assert [each.value for each in peer.values()] == pytest.approx(
+        [9.974182, 0.006605, 0.004, 0.041, 0.015, 0.9652]
+    )
+    errors = [each.error for each in peer.values()]
+    assert errors == pytest.approx([0.5, 0.000224, None, None, 0.0004, 0.00406])
+    with pytest.raises(UserError, match="did not print median KL divergence"):
         figures_in(PRINTED.replace("Median  KLD", "Middle  KLD"))
     ours = scores()
     ppl = float(np.exp(ours.candidate.nll.mean()))
     rms = float(np.sqrt((ours.delta_p**2).mean()))
-    exact = PeerFigures(*map(estimate, (ppl, 0.01, 0.01, 0.01, rms, 1.0)))
-    checks = selftest.against_peer("Q", ours, [ours.candidate], exact)
-    assert all(check.passed for check in checks)
-    beyond = PeerFigures(*map(estimate, (ppl * 1.0002, 0.0101, 0.0102, 0.0102, rms + 2e-4, 0.998)))
-    assert not any(check.passed for check in selftest.against_peer("Q", ours, [ours.candidate], beyond))
+
+    def failed(ppl: float, *others: float) -> list[str]:
+        peer = dict(zip(figures_in(PRINTED), (Estimate(value=each) for each in (ppl, *others)), strict=True))
+        checks = selftest.against_peer("Q", ours, [ours.candidate], peer)
+        assert len(checks) == 7
+        return [check.name for check in checks if not check.passed]
+
+    assert failed(ppl, 0.01, 0.01, 0.01, rms, 1.0) == []
+    assert len(failed(ppl * 1.0002, 0.0101, 0.0102, 0.0102, rms + 2e-4, 0.998)) == 7
     # Reading the same file leaves less to differ by.
-    nearly = replace(exact, kld_mean=estimate(0.01002))
-    failed = [each for each in selftest.against_peer("Q", ours, [ours.candidate], nearly) if not each.passed]
-    assert [each.name for each in failed] == [
-        "Q: mean KL divergence, both from its file, as llama-perplexity has it"
-    ]
+    from_file = "Q: mean KL divergence, both from its file, as llama-perplexity has it"
+    assert failed(ppl, 0.01002, 0.01, 0.01, rms, 1.0) == [from_file]
 
 
 def test_both_errors_are_shown() -> None:

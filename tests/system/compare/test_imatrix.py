@@ -153,8 +153,7 @@ def test_it_makes_small_types_better_on_other_texts(tiny_model: Path, tmp_path: 
     record = tmp_path / "record"
     with Scorer.running(variant(tiny_model), (), record, Event()) as scorer:
         calibration, held_out = halves(fixed_blocks(scorer, Window(256, 32), 10))
-        for each in held_out:
-            scorer.score(each)
+        list(scorer.score_all(held_out))
     reading = Reading(("half",), chunks=[each.tokens for each in calibration], chunk_tokens=256)
     matrix = collect(tiny_model, reading, tmp_path / "m.gguf", ignore, Event()).file
     for label, share in (("Q2_K", 0.95), ("Q3_K_S", 1.0)):
@@ -162,5 +161,6 @@ def test_it_makes_small_types_better_on_other_texts(tiny_model: Path, tmp_path: 
         for recipe in (Recipe(label), Recipe(label, matrix)):
             file = make(tiny_model, tmp_path / "candidate.gguf", recipe)
             with Scorer.running(None, (variant(file),), record, Event()) as scorer:
-                found.append(kld([scorer.score(each).candidates[0] for each in held_out]).value or 0.0)
+                scored = scorer.score_all(held_out)
+                found.append(kld([each.candidates[0] for each in scored]).value or 0.0)
         assert found[1] < share * found[0], label

@@ -56,7 +56,7 @@ def test_sampling_and_answers(tiny_model: Path) -> None:
         assert all(step[0][1] >= step[1][1] >= step[2][1] for step in reference.top)
         # What it wrote greedily is its first choice when it is read, too.
         block = Block(0, "prose", (*prompt, *reference.tokens), len(prompt), 1)
-        scored = scorer.score(block)
+        scored = next(scorer.score_all([block]))
         assert scored.reference.nll == pytest.approx([-step[0][1] for step in reference.top], abs=1e-3)
 
 
@@ -74,7 +74,7 @@ def test_models_that_go_on_to_the_next_block_say_what_they_say_of_it_alone(tiny_
             assert all((each.nll == together.reference.nll).all() for each in together.candidates)
         in_one_go = list(scorer.score_all(blocks))
         for block, together in zip(blocks, in_one_go, strict=True):
-            assert (scorer.score(block).reference.nll == together.reference.nll).all()
+            assert (next(scorer.score_all([block])).reference.nll == together.reference.nll).all()
 
 
 def test_another_vocabulary_is_refused(tiny_model: Path, tmp_path: Path) -> None:
@@ -108,21 +108,21 @@ def test_a_model_that_makes_no_numbers_is_refused_by_name(tiny_model: Path, tmp_
     with Scorer.running(variant(tiny_model, "tiny"), [variant(broken, "Q2_K")], None, Event()) as scorer:
         tokens = scorer.tokenize(TEXT, add_special=True, parse_special=False)
         with pytest.raises(Unusable, match=r"Q2_K: .*not numbers"):
-            scorer.score(Block(0, "prose", tuple(tokens), 2, 1))
+            next(scorer.score_all([Block(0, "prose", tuple(tokens), 2, 1)]))
 
 
 def test_a_record_has_no_other_blocks(tiny_model: Path, tmp_path: Path) -> None:
     model, record = variant(tiny_model, "tiny"), tmp_path / "reference.record"
     block = Block(0, "prose", tuple(range(20)), 4, 1)
     with Scorer.running(model, [], record, Event()) as scorer:
-        scored = scorer.score(block)
+        scored = next(scorer.score_all([block]))
         assert scored.candidates == ()
     with Scorer.running(None, [model], record, Event()) as scorer:
-        again = scorer.score(block)
+        again = next(scorer.score_all([block]))
         assert (again.reference.entropy == scored.reference.entropy).all()
         assert (again.candidates[0].kld == 0).all()
         with pytest.raises(Unusable, match="no block 0 of these tokens"):
-            scorer.score(Block(0, "prose", tuple(range(1, 21)), 4, 1))
+            next(scorer.score_all([Block(0, "prose", tuple(range(1, 21)), 4, 1)]))
 
 
 def test_models_beside_a_file_that_llama_perplexity_wrote(tiny_model: Path, tmp_path: Path) -> None:
@@ -161,4 +161,4 @@ def test_stopping(tiny_model: Path) -> None:
         cancelled.set()
         with pytest.raises(Cancelled):
             for index in range(1000):
-                scorer.score(Block(index, "prose", tuple(range(500)), 4, 1))
+                next(scorer.score_all([Block(index, "prose", tuple(range(500)), 4, 1)]))
