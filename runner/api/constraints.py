@@ -11,19 +11,14 @@ from runner import wire
 from runner.api.errors import BadField
 from runner.api.fields import Body, schema
 
-Constraints = dict[str, wire.Constraint]
-"""By the field that holds each."""
-
-
-class NamedSchema(Body):
-    json_schema: Any = Field(None, alias="schema")
+_Language = Literal["gbnf", "regex", "lark"]
 
 
 class ResponseFormat(Body):
     """`schema` beside the type is llama-server's way to say it."""
 
     type: Literal["text", "json_object", "json_schema"]
-    named: NamedSchema | None = Field(None, alias="json_schema")
+    named: dict[str, Any] | None = Field(None, alias="json_schema")
     beside: Any = Field(None, alias="schema")
 
     def constraint(self) -> wire.Constraint | None:
@@ -32,7 +27,7 @@ class ResponseFormat(Body):
             return None
         if self.type == "json_object":
             return schema("response_format.schema", self.beside)
-        inner = self.named.json_schema if self.named else None
+        inner = (self.named or {}).get("schema")
         if inner is None:
             raise BadField("response_format.json_schema.schema", "a schema is needed")
         return schema("response_format.json_schema.schema", inner)
@@ -45,19 +40,6 @@ class StructuredOutputs(Body):
     regex: str | None = None
     choice: list[str] | None = None
     grammar: str | None = None
-
-    def constraints(self, prefix: str) -> Constraints:
-        """Raises BadField."""
-        found = {}
-        if self.json_schema is not None:
-            found[prefix + "json"] = schema(prefix + "json", self.json_schema)
-        if self.regex:
-            found[prefix + "regex"] = wire.Constraint(kind="regex", source=self.regex)
-        if self.choice:
-            found[prefix + "choice"] = wire.Constraint(kind="lark", source=_one_of(self.choice))
-        if self.grammar:
-            found[prefix + "grammar"] = wire.Constraint(kind="lark", source=self.grammar)
-        return found
 
 
 class Constrained(Body):
@@ -82,22 +64,29 @@ class Constrained(Body):
             raise BadField(self.constrained_by(), "only one constraint on the output is possible")
         return next(iter(found.values()), None)
 
-    def _constraints(self) -> Constraints:
-        guided = StructuredOutputs(
-            json=self.guided_json,
-            regex=self.guided_regex,
-            choice=self.guided_choice,
-            grammar=self.guided_grammar,
+    def _constraints(self) -> dict[str, wire.Constraint]:
+        """By the field that holds each."""
+        vllm = self.structured_outputs or StructuredOutputs()
+        sources: tuple[tuple[str, _Language, str | None], ...] = (
+            ("grammar", "gbnf", self.grammar),
+            ("guided_regex", "regex", self.guided_regex),
+            ("guided_choice", "lark", _one_of(self.guided_choice)),
+            ("guided_grammar", "lark", self.guided_grammar),
+            ("structured_outputs.regex", "regex", vllm.regex),
+            ("structured_outputs.choice", "lark", _one_of(vllm.choice)),
+            ("structured_outputs.grammar", "lark", vllm.grammar),
         )
-        found = {"grammar": wire.Constraint(kind="gbnf", source=self.grammar)} if self.grammar else {}
-        found |= guided.constraints("guided_")
-        if self.structured_outputs:
-            found |= self.structured_outputs.constraints("structured_outputs.")
+        found = {
+            field: wire.Constraint(kind=kind, source=source) for field, kind, source in sources if source
+        }
+        for field, form in (("guided_json", self.guided_json), ("structured_outputs.json", vllm.json_schema)):
+            if form is not None:
+                found[field] = schema(field, form)
         if self.response_format and (constraint := self.response_format.constraint()):
             found["response_format"] = constraint
         return found
 
 
-def _one_of(texts: list[str]) -> str:
+def _one_of(texts: list[str] | None) -> str | None:
     """Lark for one of `texts`: its strings are JSON's."""
-    return "start: " + " | ".join(msgspec.json.encode(text).decode() for text in texts)
+    return texts and "start: " + " | ".join(msgspec.json.encode(text).decode() for text in texts)

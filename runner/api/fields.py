@@ -52,6 +52,16 @@ def as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _texts(value: Any) -> Any:
+    """Raises ValueError."""
+    texts = as_list(value)
+    if not isinstance(texts, list) or not texts:
+        raise ValueError("a text or a list of texts, not empty, is needed")
+    if any(isinstance(text, int | list) for text in texts):
+        raise ValueError("arrays of tokens are not supported: their numbers are another model's; send texts")
+    return texts
+
+
 def by_token(value: Any) -> Any:
     """The keys of a JSON object, which are always texts, as numbers of tokens. Raises ValueError."""
     if not isinstance(value, dict):
@@ -64,6 +74,7 @@ def by_token(value: Any) -> Any:
 
 KeepAlive = Annotated[float | None, BeforeValidator(keep_alive_s, json_schema_input_type=float | str | None)]
 Strings = Annotated[list[str] | None, BeforeValidator(as_list, json_schema_input_type=str | list[str] | None)]
+Texts = Annotated[list[str], BeforeValidator(_texts, json_schema_input_type=str | list[str])]
 LogitBias = Annotated[
     dict[int, float] | None, BeforeValidator(by_token, json_schema_input_type=dict[str, float] | None)
 ]

@@ -13,20 +13,10 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from runner import wire
-from runner.api.fields import Body, service_of
+from runner.api.fields import Body, Texts, service_of
 from runner.api.stream import whole
 
 router = APIRouter(tags=["openai"])
-
-
-def _texts(value: Any) -> list[str]:
-    """Raises ValueError."""
-    texts = [value] if isinstance(value, str) else value
-    if not isinstance(texts, list) or not texts:
-        raise ValueError("a text or a list of texts, not empty, is needed")
-    if any(isinstance(text, int | list) for text in texts):
-        raise ValueError("arrays of tokens are not supported: their numbers are another model's; send texts")
-    return texts
 
 
 def _document(value: Any) -> Any:
@@ -34,17 +24,12 @@ def _document(value: Any) -> Any:
     return value.get("text") if isinstance(value, dict) else value
 
 
-Texts = Annotated[
-    list[str],
-    Field(max_length=wire.MOST_INPUTS),
-    BeforeValidator(_texts, json_schema_input_type=str | list[str]),
-]
 Document = Annotated[str, BeforeValidator(_document, json_schema_input_type=str | dict[str, str])]
 
 
 class EmbeddingsBody(Body):
     model: str
-    input: Texts
+    input: Annotated[Texts, Field(max_length=wire.MOST_INPUTS)]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: int | None = Field(None, ge=1)
     truncate: bool | None = None

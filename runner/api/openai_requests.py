@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, Field
 
 from runner import wire
 from runner.api.constraints import Constrained
 from runner.api.content import Content, text
 from runner.api.errors import BadField
-from runner.api.fields import Body, Sampling, as_list, limited
+from runner.api.fields import Body, Sampling, Texts, limited
 
 CHOICES_LIMIT = 16
 PROMPTS_LIMIT = 32
@@ -20,12 +20,9 @@ SEEDS = 2**32
 _OVERFLOWS: dict[str | None, wire.Overflow] = {"auto": "truncate", "disabled": "error"}
 
 
-def _prompts(prompt: Any) -> Any:
-    prompts = as_list(prompt)
-    if not isinstance(prompts, list) or not all(isinstance(each, str) and each for each in prompts):
-        raise ValueError("a text or a list of texts, none empty, is needed; tokens are not supported")
-    if not 1 <= len(prompts) <= PROMPTS_LIMIT:
-        raise ValueError(f"{len(prompts)} texts are not in the limits of 1 to {PROMPTS_LIMIT}")
+def _none_empty(prompts: list[str]) -> list[str]:
+    if not all(prompts):
+        raise ValueError("an empty text cannot be continued")
     return prompts
 
 
@@ -122,7 +119,7 @@ class ChatBody(Generation):
 
 
 class CompletionBody(Generation):
-    prompt: Annotated[list[str], BeforeValidator(_prompts, json_schema_input_type=str | list[str])]
+    prompt: Annotated[Texts, Field(max_length=PROMPTS_LIMIT), AfterValidator(_none_empty)]
     # OpenAI's default: a text that is only continued has no natural end.
     max_tokens: int | None = 16
     logprobs: int | None = None
