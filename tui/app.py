@@ -82,6 +82,13 @@ class NybbleApp(App[None]):
     def action_help(self) -> None:
         self.push_screen(HelpScreen())
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C with nothing selected."""
+        if self.screen is self._chat and self.desk.state.is_busy:
+            self._chat.action_stop()
+        else:
+            super().action_help_quit()
+
     async def action_quit(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_WORDS_S):

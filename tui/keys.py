@@ -41,10 +41,11 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("app.palette", "ctrl+p", "command_palette", "Find", "Find actions, models, chats", False, True),
         Key("app.chat", "f2", "switch_mode('chat')", "Chat", "Go to the chat screen"),
         Key("app.compare", "f4", "switch_mode('compare')", "Compare", "Go to the compare screen"),
+        Key("app.suspend", "ctrl+z", "suspend_process", "Suspend", "Suspend; in a text field, undo", False),
         Key("app.quit", "ctrl+q", "quit", "Quit", "Leave; an unfinished answer is kept", True, True),
     ),
     "Chat": (
-        Key("chat.stop", "escape", "stop", "Stop", "Stop the answer, or the pull", True, True),
+        Key("chat.stop", "escape", "stop", "Stop", "Stop the answer, or the pull; Ctrl+C, too", True, True),
         Key("chat.new", "ctrl+n", "new_chat", "New", "Begin a new chat"),
         Key("chat.models", "ctrl+t", "pick_model", "Model", "Choose a model, or pull one by its name"),
         Key("chat.sessions", "ctrl+l", "sessions", "Chats", "Go to the list of chats"),

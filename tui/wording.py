@@ -96,7 +96,7 @@ def model_state(state: State) -> tuple[str, str, str]:
         return "◐", " · ".join([turn_state(state.turn), *speed]), "$text-warning"
     loaded = state.current_loaded
     if loaded is None or loaded.state != "ready":
-        return "○", "not loaded" if loaded is None else loaded.state, "$foreground-muted"
+        return "○", "not loaded" if loaded is None else loaded.state, "$foreground 70%"
     speed = [] if state.decode_tps is None else [rate(state.decode_tps)]
     return "●", " · ".join(["ready", *speed]), "$text-success"
 

@@ -161,5 +161,5 @@ def _status(now: Comparing) -> Content:
     if now.opened is None and now.error is not None:
         mark, words, color = "✕", "failed", "$text-error"
     elif course.comparison is None:
-        mark, words, color = "○", "stopped", "$foreground-muted"
+        mark, words, color = "○", "stopped", "$foreground 70%"
     return Content(f"{short_model(name)}  ") + Content(f"{mark} {words}").stylize(color)

@@ -86,6 +86,6 @@ class ModelPicker(ModalScreen[Choice | None]):
 
     def _row(self, name: Content, model: wire.ModelInfo) -> Content:
         mark = "●" if model.name in self._ready else "○"
-        color = "$text-success" if model.name in self._ready else "$foreground-muted"
-        facts = Content(f"\n  {model_facts(model)}").stylize("$foreground-muted")
+        color = "$text-success" if model.name in self._ready else "$foreground 70%"
+        facts = Content(f"\n  {model_facts(model)}").stylize("$foreground 70%")
         return Content(f"{mark} ").stylize(color) + name + facts

@@ -117,7 +117,7 @@ class CompareSetup(Vertical):
 
 
 def _line(label: str, value: Content) -> Content:
-    return Content(f"{label:{_LABEL_CELLS}}").stylize("$foreground-muted") + value
+    return Content(f"{label:{_LABEL_CELLS}}").stylize("$foreground 70%") + value
 
 
 def _values(knob: Knob, setup: Setup) -> Content:
@@ -134,10 +134,10 @@ def _values(knob: Knob, setup: Setup) -> Content:
 
 def _row(offer: Offer, setup: Setup) -> Content:
     is_chosen = offer.word in setup.quants
-    mark = Content("■ " if is_chosen else "□ ").stylize("$text-success" if is_chosen else "$foreground-muted")
+    mark = Content("■ " if is_chosen else "□ ").stylize("$text-success" if is_chosen else "$foreground 70%")
     where = "is fetched, or made here"
     if offer.model is not None:
         quantization = clean_name(offer.model.quantization or "")
         where = " · ".join(fact for fact in ("here", size(offer.model.size_bytes), quantization) if fact)
     name = Content(f"{clean_name(offer.quant):14}")
-    return Content(" " * _LABEL_CELLS) + mark + name + Content(where).stylize("$foreground-muted")
+    return Content(" " * _LABEL_CELLS) + mark + name + Content(where).stylize("$foreground 70%")

@@ -134,7 +134,7 @@ class ComparisonView(Vertical):
         """The views, each to be clicked, and what the one that is shown is about."""
         parts = []
         for index, view in enumerate(VIEWS):
-            style = "bold underline $text-accent" if index == self._view else "$foreground-muted"
+            style = "bold underline $text-accent" if index == self._view else "$foreground 70%"
             click = Style.from_meta({"@click": f"screen.view({index})"})
             parts.append(Content(view.capitalize()).stylize(style).stylize(click))
         about = "" if variant is None or self._view == 0 else clean_name(variant.name)
@@ -221,7 +221,7 @@ def _course(comparing: Comparing, course: Course) -> Content:
     if comparing.error is not None:
         reason, hint = failure(comparing.error)
         lines = [Content(f"✕ {reason}").stylize("$text-error")]
-        lines += [Content(f"hint: {hint}").stylize("$foreground-muted")] if hint else []
+        lines += [Content(f"hint: {hint}").stylize("$foreground 70%")] if hint else []
         lines.append(Content(goes_on))
         return Content("\n").join(lines)
     if not comparing.is_running:

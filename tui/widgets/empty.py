@@ -44,7 +44,7 @@ class EmptyState(Static, can_focus=True):
 
 def _lines(state: State) -> list[Content]:
     if state.models is None:
-        return [Content("Asking the daemon …").stylize("$foreground-muted")]
+        return [Content("Asking the daemon …").stylize("$foreground 70%")]
     if state.pull is not None and not state.models:
         return [
             Content(f"Pulling {short_model(state.pull.name)}"),
@@ -88,4 +88,4 @@ def _keys(meanings: dict[str, str]) -> list[Content]:
 
 
 def _dim(text: str) -> Content:
-    return Content(text).stylize("$foreground-muted")
+    return Content(text).stylize("$foreground 70%")

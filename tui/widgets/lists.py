@@ -119,4 +119,4 @@ class SideList(Vertical):
 
 
 def _shown(name: Content, row: Row) -> Content:
-    return name + Content(f"\n{row.detail}").stylize("$foreground-muted") if row.detail else name
+    return name + Content(f"\n{row.detail}").stylize("$foreground 70%") if row.detail else name

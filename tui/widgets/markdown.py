@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import ClassVar
 
 from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from textual.containers import Vertical
 from textual.widgets import Markdown
 from textual.widgets.markdown import MarkdownBlock
 
 from runner.text import StreamCleaner
 from tui.pages import Pages
-from tui.widgets.table import ROWS, Table, gather_rows
+from tui.widgets.table import Table
 
 _FRAME_S = 1 / 15
 """Showing each token by itself would lay out the screen for each, and take the processor from the model."""
@@ -24,17 +24,14 @@ _LINE_SEPARATORS = {0x2028: "\n", 0x2029: "\n\n"}
 
 def _parser() -> MarkdownIt:
     # With HTML on, tags would be parsed and then not shown: text that the model wrote would be lost.
-    parser = MarkdownIt("gfm-like", {"html": False})
-    parser.core.ruler.push("gather_rows", gather_rows)
-    return parser
+    return MarkdownIt("gfm-like", {"html": False})
 
 
 class Page(Markdown):
-    def __init__(self) -> None:
-        super().__init__(parser_factory=_parser, open_links=False)
+    BLOCKS: ClassVar[dict[str, type[MarkdownBlock]]] = {**Markdown.BLOCKS, "table_open": Table}
 
-    def unhandled_token(self, token: Token) -> MarkdownBlock | None:
-        return Table(self, token) if token.type == ROWS else None
+    def __init__(self, classes: str) -> None:
+        super().__init__(parser_factory=_parser, open_links=False, classes=classes)
 
 
 class ModelMarkdown(Vertical):
@@ -47,16 +44,10 @@ class ModelMarkdown(Vertical):
     async def add(self, text: str) -> None:
         for number, (head, piece) in enumerate(self._pages.feed(text.translate(_LINE_SEPARATORS))):
             if number or not self.children:
-                await self._begin(goes_on=bool(head))
-            if head or piece:
-                await self.query(Page).last().append(head + piece)
-
-    async def _begin(self, goes_on: bool) -> None:
-        page = Page()
-        if goes_on:
-            self.query(Page).last().add_class("-cut")
-            page.add_class("-goes-on")
-        await self.mount(page)
+                for before in self.children[-1:]:
+                    before.set_class(bool(head), "-cut")
+                await self.mount(Page(classes="-goes-on" if head else ""))
+            await self.query(Page).last().append(head + piece)
 
     @asynccontextmanager
     async def streaming(self, on_frame: Callable[[], None]) -> AsyncIterator[Writer]:

@@ -11,7 +11,7 @@ from runner.readout.span import Line, Role
 _STYLES: dict[Role, str] = {
     "plain": "",
     "strong": "bold",
-    "dim": "$foreground-muted",
+    "dim": "$foreground 70%",
     "head": "bold $text-primary",
     "choice": "bold $text-success",
     "front": "$text-accent",
