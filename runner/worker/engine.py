@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 # For each token of the context: few texts have tokens so long, and finding out how long they get takes time.
 _MANY_CHARACTERS = 16
+_GRAMMARS_S = 0.01
 
 
 class Engine:
@@ -147,7 +148,8 @@ class Engine:
         )
 
     def _prepare(self, sequences: list[Sequence]) -> None:
-        """Guides for those with constraints, once the vocabulary has been read. The others need not wait."""
+        """Guides for those with constraints, once the vocabulary has been read. The others need not wait: of
+        large grammars, which take up to 0.3 s, each step reads one."""
         if self._vocabulary is None:
             # Most workers never need it.
             from native.vocabulary import VocabularyReading
@@ -157,7 +159,10 @@ class Engine:
             return
         from runner.worker.constrain import Guide
 
+        enough_at_s = time.perf_counter() + _GRAMMARS_S
         for sequence in sequences:
+            if time.perf_counter() > enough_at_s:
+                break
             try:
                 if (constraint := sequence.request.constraint) is not None:
                     sequence.picker.guide = Guide(self._model, tokenizer, constraint)

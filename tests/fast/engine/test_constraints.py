@@ -244,6 +244,20 @@ def test_others_go_on_while_the_vocabulary_is_read(context: Context) -> None:
     assert answers["running"].end.completion_tokens == 60
 
 
+def test_others_go_on_between_the_grammars_of_many(engine: Engine) -> None:
+    """One of 150 alternatives takes more than 10 ms."""
+    any_of = [{"type": "object", "properties": {f"k{n}": {"type": "integer"}}} for n in range(150)]
+    heavy = constraint("json_schema", json.dumps({"anyOf": any_of}))
+    engine.submit(Generate("running", ("It is",), Sampling(temperature=0, max_tokens=60, ignore_eos=True)))
+    for name in ("a", "b", "c"):
+        engine.submit(Generate(name, ("It is",), Sampling(max_tokens=1), constraint=heavy))
+    began = []
+    while not engine.is_idle:
+        deltas = engine.step().deltas
+        began.append([d.request_id for d in deltas if d.prompt_tokens_done and d.request_id != "running"])
+    assert [names for names in began if names] == [["a"], ["b"], ["c"]]
+
+
 def test_a_request_is_cancelled_while_the_vocabulary_is_read_for_it(context: Context) -> None:
     engine = Engine(context, 0.0)
     engine.submit(Generate("bound", ("It is",), GREEDY, constraint=constraint("regex", "[a-z]{8}")))
