@@ -64,13 +64,9 @@ class Makings:
             read,
             most_chunks=chunks,
             threads=self.settings.compute_threads,
-            gpu_layers=self.gpu_layers(manifest),
+            gpu_layers=self.settings.of(manifest.name).most_gpu_layers,
         )
         return collect(self.store.check(manifest), reading, file, emit, cancelled)
-
-    def gpu_layers(self, manifest: Manifest) -> int:
-        layers = self.settings.of(manifest.name).gpu_layers
-        return -1 if layers is None else layers
 
 
 @dataclass
@@ -134,7 +130,7 @@ class _Quantizing:
             "label": recipe.label,
             "effort": self.request.effort,
             "threads": self.makings.settings.compute_threads,
-            "gpu_layers": self.makings.gpu_layers(source),
+            "gpu_layers": self.makings.settings.of(source.name).most_gpu_layers,
             "imatrix": str(recipe.imatrix) if recipe.imatrix else None,
             "prune_layers": recipe.prune_layers,
             "budget_bytes": self.request.budget_bytes,

@@ -37,6 +37,11 @@ class ModelSettings:
         return KvTypes(self.kv_type_k or self.kv_type, self.kv_type_v or self.kv_type)
 
     @property
+    def most_gpu_layers(self) -> int:
+        """For children that measure: where nothing is said, all, which llama.cpp calls -1."""
+        return -1 if self.gpu_layers is None else self.gpu_layers
+
+    @property
     def uses_flash_attention(self) -> bool | None:
         return None if self.flash_attention == "auto" else self.flash_attention == "on"
 

@@ -71,7 +71,7 @@ class Benchmark:
         own = self._settings.of(self._model.name)
         return alone.Order(
             path=self._model.files[0].path,
-            gpu_layers=-1 if own.gpu_layers is None else own.gpu_layers,
+            gpu_layers=own.most_gpu_layers,
             context_length=plan.context_length,
             threads=self._settings.compute_threads,
             kv_type_k=own.kv_types.k,

@@ -69,5 +69,5 @@ def _engine(settings: Settings) -> Engine:
     from runner.compare.selftest_run import LENGTH_TOKENS
     from runner.compare.variant import Engine
 
-    layers = -1 if settings.gpu_layers is None else settings.gpu_layers
-    return Engine(LENGTH_TOKENS, settings.compute_threads, layers if gpu_backends() else 0)
+    layers = settings.most_gpu_layers if gpu_backends() else 0
+    return Engine(LENGTH_TOKENS, settings.compute_threads, layers)
