@@ -89,4 +89,4 @@ class Constrained(Body):
 
 def _one_of(texts: list[str] | None) -> str | None:
     """Lark for one of `texts`: its strings are JSON's."""
-    return texts and "start: " + " | ".join(msgspec.json.encode(text).decode() for text in texts)
+    return "start: " + " | ".join(msgspec.json.encode(text).decode() for text in texts) if texts else None

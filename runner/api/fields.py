@@ -27,7 +27,7 @@ class Body(BaseModel):
     """Base of request bodies: unknown fields are ignored, unless a route refuses them; a number in quotes is
     not a number."""
 
-    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
+    model_config = ConfigDict(extra="allow", strict=True)
 
 
 def service_of(request: Request) -> Service:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
@@ -21,30 +21,27 @@ router = APIRouter(tags=["ollama"])
 Texts = Annotated[Strings, Field(max_length=wire.MOST_INPUTS)]
 
 
-class LegacyBody(Body):
+class _EmbeddingBody(Body):
     model: str
-    prompt: str | None = None
     options: Options | None = None
     keep_alive: KeepAlive = None
 
-    def asked(self) -> wire.EmbedRequest:
+    def asked(self, inputs: list[str], **how: Any) -> wire.EmbedRequest:
         """Raises BadField."""
-        return _asked(self, [self.prompt] if self.prompt else [])
+        options = (self.options or Options()).ours()
+        return wire.EmbedRequest(
+            model=self.model, inputs=inputs, options=options, keep_alive_s=self.keep_alive, **how
+        )
 
 
-class EmbedBody(Body):
-    model: str
+class LegacyBody(_EmbeddingBody):
+    prompt: str | None = None
+
+
+class EmbedBody(_EmbeddingBody):
     input: Texts = None
     truncate: bool | None = None
     dimensions: int | None = Field(None, ge=0)
-    options: Options | None = None
-    keep_alive: KeepAlive = None
-
-    def asked(self) -> wire.EmbedRequest:
-        """One empty text is none, as in Ollama. Raises BadField."""
-        asked = _asked(self, [] if self.input == [""] else self.input or [])
-        truncate = self.truncate is not False
-        return asked.model_copy(update={"truncate": truncate, "dimensions": self.dimensions or None})
 
 
 class Embedded(TypedDict):
@@ -72,13 +69,12 @@ async def embeddings(request: Request, body: LegacyBody) -> Response:
     return await whole(request, _legacy(request, body))
 
 
-def _asked(body: EmbedBody | LegacyBody, inputs: list[str]) -> wire.EmbedRequest:
-    options = (body.options or Options()).ours()
-    return wire.EmbedRequest(model=body.model, inputs=inputs, options=options, keep_alive_s=body.keep_alive)
-
-
 async def _embedded(request: Request, body: EmbedBody) -> Embedded:
-    done = await service_of(request).embed(body.asked())
+    # One empty text is none, as in Ollama.
+    inputs = [] if body.input == [""] else body.input or []
+    truncate = body.truncate is not False
+    asked = body.asked(inputs, truncate=truncate, dimensions=body.dimensions or None)
+    done = await service_of(request).embed(asked)
     answer = Embedded(
         model=body.model,
         embeddings=done.vectors,
@@ -90,5 +86,6 @@ async def _embedded(request: Request, body: EmbedBody) -> Embedded:
 
 
 async def _legacy(request: Request, body: LegacyBody) -> LegacyEmbedded:
-    done = await service_of(request).embed(body.asked())
+    asked = body.asked([body.prompt] if body.prompt else [])
+    done = await service_of(request).embed(asked)
     return LegacyEmbedded(embedding=done.vectors[0] if done.vectors else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from runner import wire
 from runner.api.fields import Body
@@ -39,11 +39,7 @@ class CopyBody(Body):
 # Answers
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(protected_namespaces=())
-
-
-class Details(_Answer):
+class Details(BaseModel):
     parent_model: str = ""
     format: str = "gguf"
     family: str = ""
@@ -52,7 +48,7 @@ class Details(_Answer):
     quantization_level: str = ""
 
 
-class Model(_Answer):
+class Model(BaseModel):
     name: str
     model: str
     modified_at: datetime
@@ -61,11 +57,11 @@ class Model(_Answer):
     details: Details
 
 
-class Models(_Answer):
+class Models(BaseModel):
     models: list[Model]
 
 
-class LoadedModel(_Answer):
+class LoadedModel(BaseModel):
     name: str
     model: str
     size: int
@@ -76,11 +72,11 @@ class LoadedModel(_Answer):
     context_length: int
 
 
-class LoadedModels(_Answer):
+class LoadedModels(BaseModel):
     models: list[LoadedModel]
 
 
-class Show(_Answer):
+class Show(BaseModel):
     license: str | None = None
     modelfile: str
     parameters: str = ""
@@ -92,12 +88,12 @@ class Show(_Answer):
     modified_at: datetime
 
 
-class Version(_Answer):
+class Version(BaseModel):
     version: str = API_VERSION
     nybble: str
 
 
-class Progress(_Answer):
+class Progress(BaseModel):
     status: str
     digest: str | None = None
     total: int | None = None

@@ -97,6 +97,7 @@ class Answers(ABC):
         self._count = count
         self._count_per_prompt = count_per_prompt
         self._includes_usage = includes_usage
+        self._positions = [TextPosition() for _ in range(count)]
 
     @abstractmethod
     def message(self, text: str) -> Fields:
@@ -217,10 +218,6 @@ class TextAnswers(Answers):
     id_prefix = "cmpl"
     kind = kind_of_chunk = "text_completion"
     opening = None
-
-    def __init__(self, model: str, count: int, count_per_prompt: int, includes_usage: bool) -> None:
-        super().__init__(model, count, count_per_prompt, includes_usage)
-        self._positions = [TextPosition() for _ in range(count)]
 
     def message(self, text: str) -> Fields:
         return {"text": text}
