@@ -102,11 +102,16 @@ def _describe(device: Device) -> str:
 
 
 def _store(places: Paths) -> Check:
+    from modelstore.store import Store
+
     existing = next(folder for folder in (places.store, *places.store.parents) if folder.exists())
     free_bytes = shutil.disk_usage(existing).free
     text = f"{places.store}, {human.size(free_bytes)} free"
     if not os.access(existing, os.W_OK):
         return Check("store", "error", f"{text}, not writable", "set NYBBLE_HOME to a folder of yours")
+    if damaged := Store(places.store).damaged():
+        hint = "pull these models again, or remove the files: nothing else is deleted until then"
+        return Check("store", "error", f"{text}; {'; '.join(each.reason for each in damaged)}", hint)
     if free_bytes < _LITTLE_SPACE_BYTES:
         return Check("store", "warn", text, "models take space: `nybble rm` removes some")
     return Check("store", "ok", text)

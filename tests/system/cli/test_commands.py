@@ -287,10 +287,13 @@ def test_doctor_reports_and_fails_on_errors(
     assert "llama-cpp-python 0.3" in checks["llama.cpp"]["text"]
     assert str(home) in checks["store"]["text"]
 
+    (home / "store" / "manifests").mkdir(parents=True)
+    (home / "store" / "manifests" / "tiny%3Alatest.json").write_text("{")
     monkeypatch.setenv("NYBBLE_PORT", "x")
     broken = nybble_here("doctor")
     assert broken.code == exits.FAILED
     assert "hint: port expects" in broken.stdout
+    assert "tiny%3Alatest.json cannot be read" in broken.stdout
 
     (tmp_path / "libggml.so.0").write_text("no library")
     monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
