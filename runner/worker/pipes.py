@@ -6,13 +6,13 @@ import os
 import queue
 import sys
 import threading
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Callable
+from typing import BinaryIO
 
 from runner.protocol import MAX_LINE_BYTES, Command, Event, decode, encode
 
-if TYPE_CHECKING:
-    from runner.worker.texts import Tokenized
-
+Work = Callable[[], None]
+"""What another thread has begun, and the engine's thread is to finish."""
 _MOST_UNWRITTEN = 64
 
 
@@ -22,19 +22,19 @@ class Inbox:
     nobody waits for anything any more, so the process ends at once, even in the middle of a decode."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._commands: queue.SimpleQueue[Command | Tokenized] = queue.SimpleQueue()
+        self._commands: queue.SimpleQueue[Command | Work] = queue.SimpleQueue()
         self._stream = stream
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def take(self, *, wait: bool) -> Command | Tokenized | None:
+    def take(self, *, wait: bool) -> Command | Work | None:
         """The next one; None if there is none and `wait` is False."""
         try:
             return self._commands.get(block=wait)
         except queue.Empty:
             return None
 
-    def put(self, tokenized: Tokenized) -> None:
-        self._commands.put(tokenized)
+    def put(self, work: Work) -> None:
+        self._commands.put(work)
 
     @property
     def has_command(self) -> bool:

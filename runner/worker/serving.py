@@ -17,7 +17,7 @@ from runner.worker.flash_trial import measure
 from runner.worker.loading import Loaded
 from runner.worker.pipes import Inbox, Outbox
 from runner.worker.prefix.caches import PrefixLimits
-from runner.worker.texts import Texts, Tokenized
+from runner.worker.texts import Texts
 from runner.worker.threads import Threads
 
 
@@ -32,11 +32,13 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
         while waiting is not None:
             if isinstance(waiting, Shutdown):
                 outbox.close()
-                if isinstance(engine, Engine):
-                    engine.close()
+                engine.close()
                 texts.close()
                 return
-            _obey(engine, texts, waiting)
+            if callable(waiting):
+                waiting()
+            else:
+                _obey(engine, texts, waiting)
             waiting = inbox.take(wait=False)
         if not engine.is_idle:
             outbox.put(engine.step())
@@ -75,14 +77,12 @@ def _flash_trial(context: Context, record: Record, inbox: Inbox) -> Iterator[boo
     sys.stderr.write(f"measured for the next load: {verdict}\n")
 
 
-def _obey(engine: Engine | Embedder, texts: Texts, command: Command | Tokenized) -> None:
+def _obey(engine: Engine | Embedder, texts: Texts, command: Command) -> None:
     match engine, command:
         case Engine(), Generate():
             texts.submit(command)
         case Embedder(), Embed():
             texts.submit(command)
-        case _, Tokenized():
-            texts.take(command)
         case _, Cancel():
             texts.cancel(command.request_id)
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.protocol import Embed, Generate
@@ -24,14 +24,6 @@ class _Engine(Protocol):
     def read(self, request: Any) -> Any: ...
     def submit(self, request: Any, tokens: Callable[[], Any] | None = None) -> None: ...
     def cancel(self, request_id: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Tokenized:
-    """`tokens` gives what the engine's `read` made of the request, or raises what it raised."""
-
-    request: Generate | Embed
-    tokens: Callable[[], Any]
 
 
 class Texts:
@@ -60,13 +52,7 @@ class Texts:
             self._pool = ThreadPoolExecutor(1)
         self._unread[request.request_id] = request
         self._last = self._pool.submit(self._read, request)
-        self._last.add_done_callback(lambda read: self._inbox.put(Tokenized(request, read.result)))
-
-    def take(self, tokenized: Tokenized) -> None:
-        """What came through the inbox. Of a cancelled request it is dropped."""
-        if self._is_wanted(tokenized.request):
-            del self._unread[tokenized.request.request_id]
-            self._engine.submit(tokenized.request, tokenized.tokens)
+        self._last.add_done_callback(lambda read: self._inbox.put(partial(self._take, request, read.result)))
 
     def cancel(self, request_id: str) -> None:
         if request := self._unread.pop(request_id, None):
@@ -78,6 +64,12 @@ class Texts:
         """Ends the process if a text is being read: the model must not be freed beneath it."""
         if self.is_reading:
             os._exit(0)
+
+    def _take(self, request: Generate | Embed, tokens: Callable[[], Any]) -> None:
+        """What was read of a cancelled request is dropped."""
+        if self._is_wanted(request):
+            del self._unread[request.request_id]
+            self._engine.submit(request, tokens)
 
     def _is_wanted(self, request: Generate | Embed) -> bool:
         return self._unread.get(request.request_id) is request
