@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import ClassVar
 
 from markdown_it import MarkdownIt
 from textual.containers import Vertical
 from textual.widgets import Markdown
-from textual.widgets.markdown import MarkdownBlock
 
 from runner.text import StreamCleaner
 from tui.pages import Pages
@@ -28,10 +26,9 @@ def _parser() -> MarkdownIt:
 
 
 class Page(Markdown):
-    BLOCKS: ClassVar[dict[str, type[MarkdownBlock]]] = {**Markdown.BLOCKS, "table_open": Table}
-
     def __init__(self, classes: str) -> None:
         super().__init__(parser_factory=_parser, open_links=False, classes=classes)
+        self.BLOCKS = {**self.BLOCKS, "table_open": Table}
 
 
 class ModelMarkdown(Vertical):

@@ -77,6 +77,18 @@ async def test_escape_keeps_what_had_arrived_and_gives_back_what_has_no_answer(
     ]
 
 
+async def test_ctrl_c_stops_what_is_running_and_leaves_only_a_hint_otherwise(fake_daemon: FakeDaemon) -> None:
+    fake_daemon.replies.append([wire.TextDelta(text="The first half", completion_tokens=3), Gate()])
+    async with started(fake_daemon) as pilot:
+        await say(pilot, "Tell me")
+        await shows(pilot, "The first half")
+        await pilot.press("ctrl+c")
+        await shows(pilot, "stopped · what had arrived is kept")
+        await pilot.press("ctrl+c")
+        await shows(pilot, "Press ctrl+q to quit")
+    assert _kept(fake_daemon)[-1] == ("assistant", "The first half", True)
+
+
 async def test_failures_say_why_and_lose_nothing(fake_daemon: FakeDaemon) -> None:
     half = wire.TextDelta(text="Half an", completion_tokens=2)
     died = error("the worker died: signal 9", "see `nybble logs`")
