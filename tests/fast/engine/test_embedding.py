@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from native.embedding import EmbeddingContext
 from native.llama import Model
+from runner import wire
+from runner.embeddings import _parts
 from runner.protocol import MAX_LINE_BYTES, Embed, Embedded, Failed, encode
 from runner.worker.embedding import Embedder
 from runner.worker.inputs import Inputs
@@ -196,6 +198,15 @@ def test_what_is_finished_together_is_told_in_lines_that_may_be_so_long(tmp_path
     assert max(len(encode(step)) for step in steps) <= MAX_LINE_BYTES
     ends = [end.request_id for step in steps for end in step.embedded]
     assert sorted(ends) == sorted(str(number) for number in range(128))
+
+
+def test_what_a_worker_gets_at_once_is_bounded_by_what_it_reads_and_by_what_it_answers() -> None:
+    """The query is read with each document."""
+    request = wire.EmbedRequest(model="m", inputs=["a"] * 300, query="q" * 2**18)
+    assert [len(part.inputs) for part in _parts(request, "r", 32)] == [3] * 100
+    plain = wire.EmbedRequest(model="m", inputs=["a"] * 300)
+    assert [len(part.inputs) for part in _parts(plain, "r", 32)] == [128, 128, 44]
+    assert {len(part.inputs) for part in _parts(plain, "r", 2**16)} == {32, 12}
 
 
 def test_documents_are_scored_as_answers(ranker: EmbeddingContext) -> None:
