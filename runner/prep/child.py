@@ -58,7 +58,8 @@ class Child:
         stdin = self._process.stdin
         if stdin is None:
             raise EOFError
-        stdin.write(json.dumps(question).encode() + b"\n")
+        # In ASCII an emoji would take twelve bytes, and the deadline counts their way through the pipe.
+        stdin.write(json.dumps(question, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
         await stdin.drain()
         return await self._answer()
 
