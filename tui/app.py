@@ -65,6 +65,8 @@ class NybbleApp(App[None]):
         self.run_worker(self.desk.refresh(), group="refresh")
         self.set_interval(_HEARTBEAT_S, self._beat)
         self._leave_on_signals()
+        # Textual itself repaints only what changes after it was suspended.
+        self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
 
     async def on_unmount(self) -> None:
         await self.desk.close()
