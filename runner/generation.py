@@ -65,7 +65,7 @@ class Generations:
             async for waiting in lease.until_ready():
                 yield waiting
             load_s = time.perf_counter() - arrived_s
-            if lease.worker is None or lease.worker.ready is None:
+            if lease.worker is None:
                 raise WorkerFailed(f"{manifest.name} was unloaded")
             if _is_empty(request):
                 timings = wire.Timings(load_s=load_s, total_s=load_s)

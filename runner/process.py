@@ -66,7 +66,8 @@ class Worker:
     def __init__(self, name: str, process: asyncio.subprocess.Process, limits: Limits) -> None:
         self.name = name
         self.pid = process.pid
-        self.ready: Ready | None = None
+        # Set by `start`.
+        self.ready: Ready
         self.busy_slots = 0
         self.waiting = 0
         self.threads: int | None = None
@@ -112,8 +113,6 @@ class Worker:
     def description(self) -> str:
         """Such as "CPU 92 MiB, 4 slots of 8192 tokens, 2 threads, loaded in 0.35 s"."""
         ready = self.ready
-        if ready is None:
-            return "loading"
         slots = f"{ready.slots} slots of {ready.context_length} tokens"
         facts = (ready.devices, slots, f"{ready.threads} threads", f"loaded in {ready.load_s:.2f} s")
         return ", ".join((*facts, *ready.notes))
@@ -128,7 +127,7 @@ class Worker:
 
     @property
     def load_s(self) -> float:
-        return self.ready.load_s if self.ready else 0.0
+        return self.ready.load_s
 
     @property
     def death(self) -> NybbleError | None:
@@ -220,7 +219,7 @@ class Worker:
 
     async def _load(self, load: Load, progress: Callable[[float], None]) -> None:
         self._send(load)
-        while self.ready is None:
+        while self.threads is None:
             event = await self._next_event()
             if isinstance(event, LoadProgressed):
                 progress(event.fraction)
@@ -287,7 +286,7 @@ class Worker:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._process.wait(), self._limits.patience_s)
             now = self._messages, self._cpu_s()
-            if now == before and (self.ready is None or self._requests):
+            if now == before and (self.threads is None or self._requests):
                 self._is_hung = True
                 self._kill()
             before = now
