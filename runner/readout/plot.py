@@ -169,7 +169,9 @@ def _draw_points(canvas: Canvas, placed: Sequence[_Placed]) -> None:
 
 
 def _rows(canvas: Canvas, up: Axis) -> list[Line]:
-    labels = {up.cells - 1 - cell: label for cell, label in up.ticks(max(2, up.cells // 2)).items()}
+    ticks = up.ticks(max(2, up.cells // 2)).items()
+    # A label of a million nats would not fit.
+    labels = {up.cells - 1 - cell: label for cell, label in ticks if len(label) <= _GUTTER - 2}
     labels[canvas.height - 1] = "0"
     return [
         (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.readout.canvas import Axis
@@ -163,6 +163,7 @@ _HOSTILE = st.text(alphabet="aQ4\x1b[]\r\n\u202e\x07é字", max_size=60)
     width=st.integers(60, 200),
     height=st.integers(0, 40),
 )
+@example(klds=[(666_667.0, 0.0, 1), (903_603.0, 0.0, 14_895_217_647)], words="4444444", width=60, height=8)
 def test_whatever_was_measured_fits_and_is_clean(
     klds: list[tuple[float, float, int]], words: str, width: int, height: int
 ) -> None:
