@@ -80,7 +80,7 @@ class AnyOrder(RuleBasedStateMachine):
     def end_load(self, data: st.DataObject, works: bool, died: bool) -> None:
         key = data.draw(st.sampled_from(sorted(self.loading)))
         if works:
-            self.come_up(key, data.draw(st.sampled_from([None, need(256), 2 * NEED])))
+            self.come_up(key, data.draw(st.sampled_from([None, need(256), NEED, 2 * NEED])))
         else:
             self.loading.remove(key)
             error = WorkerFailed("died") if died else InvalidModel("broken")
