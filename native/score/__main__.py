@@ -35,7 +35,7 @@ from typing import Any, BinaryIO
 
 from native import stdio
 
-# Before numpy: we multiply no matrices with it, and its threads would stand in llama.cpp's way.
+# Before numpy: what we multiply with it is small, and its threads would stand in llama.cpp's way.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 

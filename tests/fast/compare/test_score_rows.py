@@ -53,6 +53,20 @@ def test_figures_are_those_of_the_formulas() -> None:
     assert hotter == pytest.approx(expected, rel=1e-3)
 
 
+def test_large_vocabularies_lose_no_digits() -> None:
+    """Of which a few tokens have nearly all probability: what 32 bits can hold, 32-bit sums may lose."""
+    chance, shape = np.random.default_rng(1), (20, 49_152)
+    p = (chance.normal(10, 3, shape) + 12 * (chance.random(shape) < 2e-5)).astype(np.float32)
+    q = (p + chance.normal(0.7, 0.1, shape)).astype(np.float32)
+    following, scratch = np.arange(20), rows.Scratch(shape[1])
+    against = rows.reference(p, following, scratch)
+    found = rows.candidate(q, following, against, scratch)
+    ln_p, ln_q = log_softmax(p), log_softmax(q)
+    assert found.kld == pytest.approx((np.exp(ln_p) * (ln_p - ln_q)).sum(axis=1), abs=8e-8)
+    (hotter,) = rows.divergence_at((1.01,), against, scratch)
+    assert hotter == pytest.approx((np.exp(ln_p) * (ln_p - log_softmax(p, 1.01))).sum(), rel=6e-5)
+
+
 @pytest.mark.parametrize("by", [5.0, -30.0])
 def test_what_all_logits_are_moved_by_changes_nothing(by: float) -> None:
     p, q = logits(1), disturbed(logits(1), 0.03)
