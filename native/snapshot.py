@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
-
 DeviceKind = Literal["cpu", "gpu", "igpu", "accel"]
 
 
@@ -43,9 +41,13 @@ class HardwareSnapshot:
     memory: Memory
 
     def to_json(self) -> bytes:
+        import msgspec  # not for those who only ask for the memory
+
         return msgspec.json.encode(self)
 
     @classmethod
     def from_json(cls, text: bytes | str) -> HardwareSnapshot:
         """Raises ValueError if `text` is not what `to_json` wrote."""
+        import msgspec
+
         return msgspec.json.decode(text, type=cls)
