@@ -48,9 +48,11 @@ class CompareSetup(Vertical):
         rows = [Option(_line("Model", Content(name)), id=_MODEL)]
         rows += [Option(_line(knob.label, _values(knob, setup)), id=knob.field) for knob in knobs(setup)]
         if model is not None and not setup.vary:
-            chosen = f"{len(setup.quants)} chosen" if setup.quants else "those on this machine"
-            rows += [Option(each, disabled=True) for each in ("", _line("Files", Content(chosen)))]
             files = offers(model, state.models or ())
+            is_alone = sum(each.model is not None for each in files) == 1
+            usual = "this one, and others made from it" if is_alone else "those on this machine"
+            chosen = f"{len(setup.quants)} chosen" if setup.quants else usual
+            rows += [Option(each, disabled=True) for each in ("", _line("Files", Content(chosen)))]
             files += [Offer(word) for word in sorted(setup.quants - {each.word for each in files})]
             rows += [Option(_row(each, setup), id=_FILE + each.word) for each in files]
         self.list.refill(rows)
