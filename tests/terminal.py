@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import select
 import subprocess
 import termios
 import threading
@@ -22,9 +23,11 @@ class Terminal:
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         self._own, theirs = pty.openpty()
+        self._ending, self._end = os.pipe()
         termios.tcsetwinsize(theirs, (24, 100))
         self._text = ""
         self._seen = 0
+        self._is_closed = False
         self._arrived = threading.Condition()
         self.process = subprocess.Popen(
             command,
@@ -46,8 +49,17 @@ class Terminal:
     def __exit__(self, *_error: object) -> None:
         self.process.kill()
         self.process.wait()
-        self._reader.join(_WAIT_S)
-        os.close(self._own)
+        self.hang_up()
+        os.close(self._ending)
+        os.close(self._end)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as its window does."""
+        if not self._is_closed:
+            os.write(self._end, b" ")
+            self._reader.join(_WAIT_S)
+            os.close(self._own)
+            self._is_closed = True
 
     def type(self, text: str) -> None:
         os.write(self._own, text.encode())
@@ -74,6 +86,9 @@ class Terminal:
         raw = b""
         while True:
             try:
+                # A terminal that is being read cannot be closed.
+                if self._ending in select.select([self._own, self._ending], [], [])[0]:
+                    return
                 raw += os.read(self._own, 65536)
             except OSError:
                 # The other side has closed the terminal.

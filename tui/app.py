@@ -21,6 +21,7 @@ from tui.keys import bindings
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
+from tui.terminal import survived
 from tui.wording import failure
 
 _HEARTBEAT_S = 2.0
@@ -109,4 +110,5 @@ class NybbleApp(App[None]):
 
 def run(address: str) -> None:
     """Opens the app on the daemon at `address` (`http://host:port`) and returns when the user leaves it."""
-    NybbleApp(Client(address)).run()
+    with survived():
+        NybbleApp(Client(address)).run()
