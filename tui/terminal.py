@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -22,23 +22,20 @@ class Terminal:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        try:
-            return 0 if self._is_gone else self._stream.write(text)
-        except OSError:
-            return self._lose()
+        self._while_there(lambda: self._stream.write(text))
+        return len(text)
 
     def flush(self) -> None:
+        self._while_there(self._stream.flush)
+
+    def _while_there(self, do: Callable[[], object]) -> None:
         try:
             if not self._is_gone:
-                self._stream.flush()
+                do()
         except OSError:
-            self._lose()
-
-    def _lose(self) -> int:
-        self._is_gone = True
-        if sys.platform != "win32":
-            os.kill(os.getpid(), signal.SIGHUP)
-        return 0
+            self._is_gone = True
+            if sys.platform != "win32":
+                os.kill(os.getpid(), signal.SIGHUP)
 
 
 @contextmanager

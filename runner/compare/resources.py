@@ -18,10 +18,7 @@ from runner.wire.compare import CompareProgress
 
 # Characters of each bundled text: more would take longer to tokenize than to measure.
 _TEXT_LENGTH = 4000
-_PLAIN = (
-    "speed and memory are those without flash attention: this machine was measured to be faster so, and the "
-    "daemon serves them so"
-)
+_PLAIN = "speed and memory are those without flash attention: as served, since it is slower here"
 
 
 def measure(task: Task, headers: Mapping[Variant, Header]) -> None:

@@ -150,11 +150,10 @@ def _against_bare(
     model, threads = bench.setup.model, bench.setup.threads
     with llama_server(bench.binary, bench.setup) as theirs:
         asyncio.run(measure(theirs, 0))
-        for number in range(1, bench.rounds + 1):
-            for kind in kinds:
-                bare_tps = decode_tps(model, threads, tokens, *kind)
-                words_of = f"bare loop, {name}, flash attention {' '.join(kind[1:])} (tok/s)"
-                pairs.setdefault(words_of, []).append((bare_tps, asyncio.run(measure(theirs, number))[0]))
+        for number, kind in enumerate(list(kinds) * bench.rounds, 1):
+            bare_tps = decode_tps(model, threads, tokens, *kind)
+            words_of = f"bare loop, {name}, flash attention {' '.join(kind[1:])} (tok/s)"
+            pairs.setdefault(words_of, []).append((bare_tps, asyncio.run(measure(theirs, number))[0]))
     for each, found in pairs.items():
         report(each, found)
 
