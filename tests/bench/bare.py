@@ -4,7 +4,7 @@
 
 Prints tokens a second: of one sequence after the first token, of several with the time that their prompts of
 some 40 tokens take, all in one batch. `on` and `off` are for flash attention, `unified` is one KV cache for
-all sequences.
+all sequences. What a long prompt beside a stream costs at least is in `tests/bench/chunks.py`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import shlex
 import statistics
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.bare import decode_tps
+from tests.bench.chunks import PROMPT_WORDS, gap_and_ttft_s
 from tests.bench.neighbour import neighbours
 from tests.bench.servers import MODEL, Setup, llama_server, nybble
 from tests.bench.stream import complete, words
@@ -65,10 +67,10 @@ async def _one_stream(address: str, number: int) -> tuple[float]:
     return ((await complete(address, MODEL, words(30, number), 120, seed=number)).decode_tps,)
 
 
-async def _eight_streams(address: str, number: int) -> tuple[float]:
+async def _eight_streams(address: str, number: int, tokens: int = 64) -> tuple[float]:
     """Tokens a second of all streams together, prompts included in the time."""
     prompts = [words(17, number * 100 + index) for index in range(8)]
-    timed = await asyncio.gather(*(complete(address, MODEL, prompt, 64) for prompt in prompts))
+    timed = await asyncio.gather(*(complete(address, MODEL, prompt, tokens) for prompt in prompts))
     last_s = max(each.pieces_s[-1] for each in timed)
     return (sum(each.usage["completion_tokens"] for each in timed) / (last_s - timed[0].sent_s),)
 
@@ -84,7 +86,7 @@ async def _beside(address: str, number: int) -> tuple[float, float]:
     runs."""
     task = asyncio.create_task(complete(address, MODEL, words(20, number), 160))
     await asyncio.sleep(1.5)
-    long = await complete(address, MODEL, words(1380, number + 50), 4)
+    long = await complete(address, MODEL, words(PROMPT_WORDS, number + 50), 4)
     gaps = sorted((await task).gaps_s)
     return gaps[min(len(gaps) - 1, round(0.99 * len(gaps)))], long.ttft_s
 
@@ -109,6 +111,15 @@ def row_eight(bench: Bench) -> None:
     eight.compare(["8 streams, 40-token prompts, best flags (tok/s)"], _eight_streams, flags=bench.best_flags)
 
 
+def row_longer(bench: Bench) -> None:
+    """As `row_eight`, with answers as long as in a chat: 64 tokens are mostly the time of the prompts."""
+    eight = replace(bench, setup=replace(bench.setup, slots=8, context_length=1024))
+    measure = functools.partial(_eight_streams, tokens=256)
+    eight.compare(["8 streams, answers of 256 tokens, default flags (tok/s)"], measure)
+    name = "8 streams, answers of 256 tokens, best flags (tok/s)"
+    eight.compare([name], measure, flags=bench.best_flags)
+
+
 def row_prefill(bench: Bench) -> None:
     bench.compare(["prefill of 2,000 tokens alone (tok/s)"], _long_prompt)
 
@@ -126,13 +137,34 @@ def row_neighbour(bench: Bench) -> None:
 
 
 def row_ceiling(bench: Bench) -> None:
-    """What there is to win in `row_neighbour`: a bare loop of one thread."""
-    with neighbours(1), llama_server(bench.binary, bench.setup) as theirs:
-        pairs = [
-            (decode_tps(bench.setup.model, 1, 120), asyncio.run(_one_stream(theirs, number))[0])
-            for number in range(bench.rounds + 1)
-        ]
-    report("a bare loop, 1 thread, beside one spinning process (tok/s)", pairs[1:])
+    """What there is to win in `row_neighbour`: bare loops, of one thread beside the spinning process, and of
+    all threads with the machine to themselves."""
+    model, beside, free = bench.setup.model, [], []
+    with llama_server(bench.binary, bench.setup) as theirs:
+        for number in range(bench.rounds + 1):
+            with neighbours(1):
+                theirs_tps = asyncio.run(_one_stream(theirs, number))[0]
+                beside.append((decode_tps(model, 1, 120), theirs_tps))
+            free.append((decode_tps(model, bench.setup.threads, 120), theirs_tps))
+    report("a bare loop, 1 thread, beside one spinning process (tok/s)", beside[1:])
+    report("a bare loop without it, llama-server beside it (tok/s)", free[1:])
+
+
+def row_frontier(bench: Bench) -> None:
+    """What there is to win in `row_calm`: bare loops with chunks of a size, against llama-server."""
+    kinds = [(attention, tokens) for attention in ("on", "off") for tokens in (64, 128, 256, 512)]
+    found: dict[tuple[str, int], list[tuple[tuple[float, ...], ...]]] = {}
+    with llama_server(bench.binary, bench.setup) as theirs:
+        asyncio.run(_beside(theirs, 0))
+        for number in range(1, bench.rounds + 1):
+            theirs_s = asyncio.run(_beside(theirs, number))
+            for kind in kinds:
+                ours_s = gap_and_ttft_s(bench.setup.model, bench.setup.threads, *kind)
+                found.setdefault(kind, []).append((ours_s, theirs_s))
+    for (attention, tokens), rounds in found.items():
+        for figure, what in enumerate(("p99 gap", "TTFT")):
+            name = f"bare loop, chunks of {tokens}, flash attention {attention}: {what} (s)"
+            report(name, [(ours_s[figure], theirs_s[figure]) for ours_s, theirs_s in rounds])
 
 
 def row_most(bench: Bench) -> None:
