@@ -1,14 +1,30 @@
-"""Values of options: read as settings are, and lists with commas."""
+"""How commands declare what they take, and how values are read: as settings are, and lists with commas."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import typer
 
+from modelstore.errors import UserError
+
 _Value = TypeVar("_Value")
+
+
+def argument(metavar: str, help: str) -> Any:
+    return typer.Argument(metavar=metavar, help=help)
+
+
+def option(flags: str, metavar: str, help: str, **limits: Any) -> Any:
+    """One with a value; `flags` are as `-n --lines`, `limits` are typer's `min` and `max`."""
+    return typer.Option(*flags.split(), metavar=metavar, help=help, **limits)
+
+
+def flag(names: str, help: str) -> Any:
+    return typer.Option(*names.split(), help=help)
 
 
 def parsed(option: str, read: Callable[[str], _Value], value: str | None) -> _Value | None:
@@ -30,3 +46,11 @@ def numbers(option: str, value: str | None) -> list[int] | None:
     if not all(re.fullmatch(r"\d{1,7}", part) for part in parts):
         raise typer.BadParameter("expects whole numbers with commas between them", param_hint=option)
     return [int(part) for part in parts]
+
+
+def text_of(file: Path, hint: str) -> str:
+    """Raises UserError."""
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file}: {error}", hint=hint) from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner.cli import output
-from runner.cli.arguments import numbers
+from runner.cli.arguments import argument, flag, numbers, option
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -18,30 +18,25 @@ if TYPE_CHECKING:
 @client_command
 async def bench(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
-    model: Annotated[str | None, typer.Argument(metavar="MODEL", help="Name of a local model.")] = None,
+    model: Annotated[str | None, argument("MODEL", "Name of a local model.")] = None,
     prompt_tokens: Annotated[
-        int | None, typer.Option("-p", "--prompt-tokens", metavar="N", min=1, help="Tokens to read: 512.")
+        int | None, option("-p --prompt-tokens", "N", "Tokens to read: 512.", min=1)
     ] = None,
     generate_tokens: Annotated[
-        int | None, typer.Option("-n", "--generate-tokens", metavar="N", min=1, help="To generate: 128.")
+        int | None, option("-n --generate-tokens", "N", "To generate: 128.", min=1)
     ] = None,
-    depths: Annotated[
-        str | None, typer.Option("-d", "--depths", metavar="N,N", help="Tokens already there: 0,2048.")
-    ] = None,
+    depths: Annotated[str | None, option("-d --depths", "N,N", "Tokens already there: 0,2048.")] = None,
     clients: Annotated[
-        str | None,
-        typer.Option("-c", "--clients", metavar="N,N", help="Requests at once: 1,2,4,8; 0 leaves that out."),
+        str | None, option("-c --clients", "N,N", "Requests at once: 1,2,4,8; 0 leaves that out.")
     ] = None,
-    repetitions: Annotated[
-        int | None, typer.Option("-r", "--repetitions", metavar="N", min=1, help="Of everything: 5.")
-    ] = None,
+    repetitions: Annotated[int | None, option("-r --repetitions", "N", "Of everything: 5.", min=1)] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Where nothing else is said: -p 128 -n 32 -d 0 -c 1,4 -r 3.")
+        bool, flag("--quick", "Where nothing else is said: -p 128 -n 32 -d 0 -c 1,4 -r 3.")
     ] = False,
     against: Annotated[
-        str | None, typer.Option("--against", metavar="RUN", help="Compare with that run, or with the last.")
+        str | None, option("--against", "RUN", "Compare with that run, or with the last.")
     ] = None,
-    history: Annotated[bool, typer.Option("--history", help="List earlier runs instead.")] = False,
+    history: Annotated[bool, flag("--history", "List earlier runs instead.")] = False,
     json: Json = False,
 ) -> None:
     """Measure the engine as llama-bench does, and the daemon's speed."""

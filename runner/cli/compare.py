@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from typer.core import TyperGroup
 
-from modelstore.errors import UserError
 from runner.cli import compare_evidence, compare_selftest, output
+from runner.cli.arguments import argument, flag, option, text_of
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -42,55 +42,39 @@ app = typer.Typer(
 )
 
 
-_Quants = Annotated[
-    str | None, typer.Option("--quants", metavar="Q,Q", help="Quantizations or local tags: Q8_0,Q4_K_M.")
-]
-_Reference = Annotated[
-    str | None, typer.Option("--reference", metavar="Q", help="What the others are held against: the best.")
-]
-_Context = Annotated[
-    int,
-    typer.Option("--context", metavar="N", min=256, max=2**24, help="Tokens the model is to be used with."),
-]
-
-
 @app.command(_MEASURE)
 @client_command
 async def measure(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Model as `pull` takes it, local or not.")],
-    quants: _Quants = None,
-    reference: _Reference = None,
-    intent: Annotated[
-        str, typer.Option("--intent", metavar="WHAT", help="balanced, fast, best or battery.")
-    ] = "balanced",
+    name: Annotated[str, argument("NAME", "Model as `pull` takes it, local or not.")],
+    quants: Annotated[
+        str | None, option("--quants", "Q,Q", "Quantizations or local tags: Q8_0,Q4_K_M.")
+    ] = None,
+    reference: Annotated[
+        str | None, option("--reference", "Q", "What the others are held against: the best.")
+    ] = None,
+    intent: Annotated[str, option("--intent", "WHAT", "balanced, fast, best or battery.")] = "balanced",
     domains: Annotated[
-        str | None,
-        typer.Option("--domains", metavar="D,D", help="Kinds of text that count: code,math,German."),
+        str | None, option("--domains", "D,D", "Kinds of text that count: code,math,German.")
     ] = None,
-    context: _Context = 4096,
+    context: Annotated[
+        int, option("--context", "N", "Tokens the model is to be used with.", min=256, max=2**24)
+    ] = 4096,
     text: Annotated[
-        Path | None, typer.Option("--text", metavar="FILE", help="Your own text. It stays on this computer.")
+        Path | None, option("--text", "FILE", "Your own text. It stays on this computer.")
     ] = None,
-    chats: Annotated[
-        bool, typer.Option("--chats", help="Your chats as the text. They stay on this computer.")
-    ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="16 chunks: minutes. The default.")] = False,
-    standard: Annotated[bool, typer.Option("--standard", help="64 chunks: also close ranks.")] = False,
-    deep: Annotated[bool, typer.Option("--deep", help="256 chunks: also the tails.")] = False,
-    chunks: Annotated[
-        int | None, typer.Option("--chunks", metavar="N", min=1, help="So many chunks instead.")
-    ] = None,
-    quality_only: Annotated[bool, typer.Option("--quality-only", help="No speed, no energy.")] = False,
-    speed_only: Annotated[bool, typer.Option("--speed-only", help="No quality.")] = False,
-    compatible: Annotated[
-        bool, typer.Option("--compatible", help="Windows and definitions of llama-perplexity.")
-    ] = False,
+    chats: Annotated[bool, flag("--chats", "Your chats as the text. They stay on this computer.")] = False,
+    quick: Annotated[bool, flag("--quick", "16 chunks: minutes. The default.")] = False,
+    standard: Annotated[bool, flag("--standard", "64 chunks: also close ranks.")] = False,
+    deep: Annotated[bool, flag("--deep", "256 chunks: also the tails.")] = False,
+    chunks: Annotated[int | None, option("--chunks", "N", "So many chunks instead.", min=1)] = None,
+    quality_only: Annotated[bool, flag("--quality-only", "No speed, no energy.")] = False,
+    speed_only: Annotated[bool, flag("--speed-only", "No quality.")] = False,
+    compatible: Annotated[bool, flag("--compatible", "Windows and definitions of llama-perplexity.")] = False,
     vary: Annotated[
-        list[str] | None,
-        typer.Option("--vary", metavar="SETTING=V,V", help="Settings instead of files: kv_type=f16,q8_0."),
+        list[str] | None, option("--vary", "SETTING=V,V", "Settings instead of files: kv_type=f16,q8_0.")
     ] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep what was fetched or made for this.")] = False,
+    keep: Annotated[bool, flag("--keep", "Keep what was fetched or made for this.")] = False,
     json: Json = False,
 ) -> None:
     """Compare quantizations of a model. The word `measure` may be left out.
@@ -108,7 +92,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "measure": _one_of({"quality": quality_only, "speed": speed_only}, "all"),
         "chunks": chunks,
         "compatible": compatible,
-        "text": _text_of(text, chats),
+        "text": _given_text(text, chats),
         "vary": dict(_setting(each) for each in vary or ()),
         "keep_made": keep,
     }
@@ -133,7 +117,7 @@ async def _compare(session: Session, request: CompareRequest, chats: bool, json:
             output.say("stopped; the same command goes on from here")
             raise
     if json:
-        output.write_json(comparison.model_dump(mode="json"))
+        output.write_json(comparison)
     else:
         out.write_result(comparison)
 
@@ -172,10 +156,7 @@ def _setting(text: str) -> tuple[str, list[str]]:
     return name.strip(), listed
 
 
-def _text_of(file: Path | None, chats: bool) -> str | None:
+def _given_text(file: Path | None, chats: bool) -> str | None:
     """Raises UserError."""
     _one_of({"--text": file is not None, "--chats": chats}, "")
-    try:
-        return None if file is None else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file}: {error}", hint="--text takes a file of UTF-8 text") from None
+    return None if file is None else text_of(file, hint="--text takes a file of UTF-8 text")

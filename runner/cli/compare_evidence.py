@@ -11,6 +11,7 @@ import typer
 
 from modelstore.errors import UserError
 from runner.cli import output
+from runner.cli.arguments import argument, option
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Which = Annotated[
     list[str],
-    typer.Argument(metavar="ID", help="Of `compare list`, or exported JSON files; several in one table."),
+    argument("ID", "Of `compare list`, or exported JSON files; several in one table."),
 ]
 
 
@@ -31,7 +32,7 @@ async def list_comparisons(session: Session, json: Json = False) -> None:
     async with session.client() as client:
         found = await client.comparisons()
     if json:
-        output.write_models(found)
+        output.write_json(found)
         return
     rows = [
         (str(each.id), human.ago(each.created_at), each.model, each.reference, str(len(each.variants)),
@@ -49,7 +50,7 @@ async def show(session: Session, which: Which, json: Json = False) -> None:
     """Show a comparison again."""
     comparison = await _joined(session, which)
     if json:
-        output.write_json(comparison.model_dump(mode="json"))
+        output.write_json(comparison)
         return
     from runner.cli.compare_output import write_result
 
@@ -60,12 +61,8 @@ async def show(session: Session, which: Which, json: Json = False) -> None:
 async def export(
     session: Session,
     which: Which,
-    format_name: Annotated[
-        str | None, typer.Option("--format", metavar="FORMAT", help="html, svg, md, csv or json.")
-    ] = None,
-    file: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Instead of stdout.")
-    ] = None,
+    format_name: Annotated[str | None, option("--format", "FORMAT", "html, svg, md, csv or json.")] = None,
+    file: Annotated[Path | None, option("-o --output", "FILE", "Instead of stdout.")] = None,
 ) -> None:
     """Write a report (html), picture (svg), card (md), csv or json.
 

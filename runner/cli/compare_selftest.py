@@ -10,6 +10,7 @@ import typer
 
 from runner import exits
 from runner.cli import output
+from runner.cli.arguments import argument, option
 from runner.cli.session import Json, open_session
 
 if TYPE_CHECKING:
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 
 
 def selftest(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Local model, best an F16 one.")],
+    name: Annotated[str, argument("NAME", "Local model, best an F16 one.")],
     perplexity: Annotated[
-        Path | None,
-        typer.Option("--perplexity", metavar="FILE", help="llama-perplexity: its figures beside ours."),
+        Path | None, option("--perplexity", "FILE", "llama-perplexity: its figures beside ours.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import output
+from runner.cli.arguments import argument, option
 from runner.cli.session import Json, open_session
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def _of_models(settings: Settings) -> Iterator[tuple[str, str, str]]:
 # Else -1, for ever, would be an option.
 @app.command(name="set", context_settings={"ignore_unknown_options": True})
 def set_value(
-    key: Annotated[str, typer.Argument(metavar="KEY", help="A key that `nybble config` lists.")],
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="Its new value.")],
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="For this model only.")] = None,
+    key: Annotated[str, argument("KEY", "A key that `nybble config` lists.")],
+    value: Annotated[str, argument("VALUE", "Its new value.")],
+    model: Annotated[str | None, option("--model", "NAME", "For this model only.")] = None,
 ) -> None:
     """Write a setting to config.toml. A running daemon reads it when it starts again."""
     import tomlkit

@@ -35,9 +35,6 @@ class Conversation:
             self.messages.append(Message(role="user", content=text))
             self.messages.append(Message(role="assistant", content=answer))
 
-    def clear(self) -> None:
-        self.messages.clear()
-
     async def save(self, title: str) -> None:
         """Keep the conversation as a session, replacing one of the same title."""
         if not self.messages:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from runner.cli import human, output, progress
+from runner.cli.arguments import argument, option
 from runner.cli.models import Name
 from runner.cli.session import Session, client_command
 
-Alias = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Name of the new local model.")]
+Alias = Annotated[str | None, option("--as", "NAME", "Name of the new local model.")]
 
 
 @client_command
 async def pull(
     session: Session,
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="As smollm2:135m, user/repository:Q4_K_M or ./file.gguf.")
-    ],
+    name: Annotated[str, argument("NAME", "As smollm2:135m, user/repository:Q4_K_M or ./file.gguf.")],
     alias: Alias = None,
 ) -> None:
     """Get a model from the catalog, a hub or a file."""

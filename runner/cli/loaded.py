@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import human, output
+from runner.cli.arguments import argument, flag
 from runner.cli.models import short_id
 from runner.cli.session import Json, Session, client_command
 
@@ -20,7 +21,7 @@ async def ps(session: Session, json: Json = False) -> None:
     async with session.client() as client:
         models = await client.loaded()
     if json:
-        output.write_models(models)
+        output.write_json(models)
     else:
         columns = ("NAME", "ID", "MEMORY", "WEIGHTS", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY")
         output.write_table(columns, [_row(model) for model in models])
@@ -50,8 +51,8 @@ def _until(model: LoadedModel) -> str:
 @client_command
 async def stop(
     session: Session,
-    models: Annotated[list[str] | None, typer.Argument(metavar="MODEL", help="Models to unload.")] = None,
-    daemon: Annotated[bool, typer.Option("--daemon", help="Stop the daemon.")] = False,
+    models: Annotated[list[str] | None, argument("MODEL", "Models to unload.")] = None,
+    daemon: Annotated[bool, flag("--daemon", "Stop the daemon.")] = False,
 ) -> None:
     """Unload models when their requests are done, or stop the daemon."""
     if bool(models) == daemon:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from runner.cli import output
+from runner.cli.arguments import flag, option
 
 
 def logs(
-    lines: Annotated[
-        int, typer.Option("-n", "--lines", metavar="LINES", min=0, help="How many of the last lines.")
-    ] = 50,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines arrive.")] = False,
+    lines: Annotated[int, option("-n --lines", "LINES", "How many of the last lines.", min=0)] = 50,
+    follow: Annotated[bool, flag("-f --follow", "Go on as lines arrive.")] = False,
 ) -> None:
     """Print the daemon's log."""
     from runner import logs as log

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner.cli import human, output, progress
-from runner.cli.arguments import numbers, parsed
+from runner.cli.arguments import argument, flag, numbers, option, parsed
 from runner.cli.jobs import Alias
 from runner.cli.models import Name
 from runner.cli.session import Json, Session, client_command
@@ -24,31 +24,21 @@ _EXPERIMENT = "Leave layers out, counted from 0: an experiment, whose cost is me
 async def quantize(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
     model: Name,
-    quantization: Annotated[
-        str | None, typer.Argument(metavar="TYPE", help="Any llama.cpp type, as Q4_K_M.")
-    ] = None,
+    quantization: Annotated[str | None, argument("TYPE", "Any llama.cpp type, as Q4_K_M.")] = None,
     fit: Annotated[
-        str | None,
-        typer.Option("--fit", metavar="SIZE", help="Instead: the best mixture of this size, as 5.5GB."),
+        str | None, option("--fit", "SIZE", "Instead: the best mixture of this size, as 5.5GB.")
     ] = None,
     min_tps: Annotated[
-        float | None,
-        typer.Option("--min-tps", metavar="N", min=0.01, help="With --fit: decode at least so many tok/s."),
+        float | None, option("--min-tps", "N", "With --fit: decode at least so many tok/s.", min=0.01)
     ] = None,
     imatrix: Annotated[
-        str | None,
-        typer.Option("--imatrix", metavar="FILE|auto", help="Weigh errors by an importance matrix."),
+        str | None, option("--imatrix", "FILE|auto", "Weigh errors by an importance matrix.")
     ] = None,
-    prune_layers: Annotated[
-        str | None, typer.Option("--prune-layers", metavar="N,N", help=_EXPERIMENT)
-    ] = None,
-    effort: Annotated[
-        str,
-        typer.Option("--effort", metavar="quick|standard|deep", help="How much is measured."),
-    ] = "standard",
+    prune_layers: Annotated[str | None, option("--prune-layers", "N,N", _EXPERIMENT)] = None,
+    effort: Annotated[str, option("--effort", "quick|standard|deep", "How much is measured.")] = "standard",
     alias: Alias = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Also from a source of 4 bits or less, which loses quality twice.")
+        bool, flag("--force", "Also from a source of 4 bits or less, which loses quality twice.")
     ] = False,
     json: Json = False,
 ) -> None:
@@ -83,15 +73,9 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
 async def imatrix(
     session: Session,
     model: Name,
-    text: Annotated[
-        str | None, typer.Option("--text", metavar="FILE", help="Read this instead of nybble's own texts.")
-    ] = None,
-    chunks: Annotated[
-        int, typer.Option("--chunks", metavar="N", min=1, help="Most pieces of 512 tokens to read.")
-    ] = 64,
-    file: Annotated[
-        str | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.")
-    ] = None,
+    text: Annotated[str | None, option("--text", "FILE", "Read this instead of nybble's own texts.")] = None,
+    chunks: Annotated[int, option("--chunks", "N", "Most pieces of 512 tokens to read.", min=1)] = 64,
+    file: Annotated[str | None, option("-o --output", "FILE", "Where to write it.")] = None,
     json: Json = False,
 ) -> None:
     """Collect an importance matrix: which weights a model uses most. In llama.cpp's format."""
@@ -111,7 +95,7 @@ def _copied(done: JobDone, file: str) -> JobDone:
 
 def _write(done: JobDone, json: bool) -> None:
     if json:
-        output.write_json(done.model_dump(mode="json"))
+        output.write_json(done)
         return
     for note in done.notes:
         output.write(note)

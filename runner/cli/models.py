@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from runner.cli import human, output
+from runner.cli.arguments import argument
 from runner.cli.session import Json, Session, client_command
 from runner.text import clean_name
 
 if TYPE_CHECKING:
     from runner.wire import ModelDetail
 
-Name = Annotated[str, typer.Argument(metavar="MODEL", help="Name of a local model.")]
+Name = Annotated[str, argument("MODEL", "Name of a local model.")]
 _ID_DIGITS = 12
 
 
@@ -27,7 +26,7 @@ async def list_models(session: Session, json: Json = False) -> None:
     async with session.client() as client:
         models = await client.models()
     if json:
-        output.write_models(models)
+        output.write_json(models)
         return
     rows = [
         (model.name, short_id(model.digest), human.size(model.size_bytes), human.ago(model.modified_at))
@@ -42,7 +41,7 @@ async def show(session: Session, model: Name, json: Json = False) -> None:
     async with session.client() as client:
         detail = await client.show(model)
     if json:
-        output.write_json(detail.model_dump(mode="json"))
+        output.write_json(detail)
         return
     facts = [(name, value) for name, value in _facts(detail) if value]
     width = max(len(name) for name, _ in facts)
@@ -72,7 +71,7 @@ def _facts(model: ModelDetail) -> list[tuple[str, str]]:
 @client_command
 async def remove(
     session: Session,
-    models: Annotated[list[str], typer.Argument(metavar="MODEL", help="Names of local models.")],
+    models: Annotated[list[str], argument("MODEL", "Names of local models.")],
 ) -> None:
     """Remove models. Weights that another name uses stay."""
     async with session.client() as client:
@@ -85,7 +84,7 @@ async def remove(
 async def copy(
     session: Session,
     source: Name,
-    destination: Annotated[str, typer.Argument(metavar="NAME", help="The new name.")],
+    destination: Annotated[str, argument("NAME", "The new name.")],
 ) -> None:
     """Give a model a second name. Takes no space."""
     async with session.client() as client:

@@ -11,6 +11,7 @@ from typing import cast, get_args
 from pydantic import ValidationError
 
 from modelstore.errors import UserError
+from runner.cli.arguments import text_of
 from runner.wire import Constraint, Options, Overflow
 
 # Ollama's names of what is called otherwise here.
@@ -49,10 +50,8 @@ def parse_format(text: str) -> Constraint:
     """`json`, or the path of a JSON Schema. Raises UserError."""
     if text == "json":
         return Constraint(kind="json")
-    try:
-        return Constraint(kind="json_schema", source=Path(text).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {text}: {error}", hint="a format is `json` or a file") from None
+    source = text_of(Path(text), hint="a format is `json` or a file")
+    return Constraint(kind="json_schema", source=source)
 
 
 def parse_overflow(text: str) -> Overflow:

@@ -41,12 +41,13 @@ def write(text: str) -> None:
 
 
 def write_json(value: Any) -> None:
+    """`value` may have wire types in it."""
     # ASCII: control characters of untrusted text stay escaped.
-    typer.echo(json.dumps(value, indent=2))
+    typer.echo(json.dumps(value, indent=2, default=_fields))
 
 
-def write_models(values: Iterable[BaseModel]) -> None:
-    write_json([value.model_dump(mode="json") for value in values])
+def _fields(model: BaseModel) -> Any:
+    return model.model_dump(mode="json")
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

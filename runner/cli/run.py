@@ -5,10 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
 from runner.cli import output
-from runner.cli.arguments import parsed
+from runner.cli.arguments import argument, flag, option, parsed
 from runner.cli.session import Session, client_command
 
 if TYPE_CHECKING:
@@ -19,31 +17,20 @@ if TYPE_CHECKING:
 @client_command
 async def run(  # noqa: PLR0913 (typer: one for each option)
     session: Session,
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Name of a model; it is pulled if it is not here.")
-    ],
-    prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask; stdin goes before it.")
-    ] = None,
-    system: Annotated[str | None, typer.Option("--system", metavar="TEXT", help="System message.")] = None,
-    option: Annotated[
-        list[str] | None, typer.Option("-o", "--option", metavar="KEY=VALUE", help="As temperature=0.")
-    ] = None,
-    form: Annotated[
-        str | None, typer.Option("--format", metavar="FORMAT", help="json, or a file with a JSON Schema.")
-    ] = None,
+    model: Annotated[str, argument("MODEL", "Name of a model; it is pulled if it is not here.")],
+    prompt: Annotated[list[str] | None, argument("PROMPT", "What to ask; stdin goes before it.")] = None,
+    system: Annotated[str | None, option("--system", "TEXT", "System message.")] = None,
+    option: Annotated[list[str] | None, option("-o --option", "KEY=VALUE", "As temperature=0.")] = None,
+    form: Annotated[str | None, option("--format", "FORMAT", "json, or a file with a JSON Schema.")] = None,
     overflow: Annotated[
-        str | None,
-        typer.Option("--overflow", metavar="POLICY", help="A full context: error, truncate or shift."),
+        str | None, option("--overflow", "POLICY", "A full context: error, truncate or shift.")
     ] = None,
-    draft: Annotated[
-        str | None, typer.Option("--draft", metavar="MODEL", help="A smaller model that drafts tokens.")
-    ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Continue the prompt without chat template.")] = False,
+    draft: Annotated[str | None, option("--draft", "MODEL", "A smaller model that drafts tokens.")] = None,
+    raw: Annotated[bool, flag("--raw", "Continue the prompt without chat template.")] = False,
     keep_alive: Annotated[
-        str | None, typer.Option("--keep-alive", metavar="DURATION", help="As 10m; negative for ever.")
+        str | None, option("--keep-alive", "DURATION", "As 10m; negative for ever.")
     ] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print times and speeds.")] = False,
+    verbose: Annotated[bool, flag("--verbose", "Print times and speeds.")] = False,
 ) -> None:
     """Answer a prompt, or chat when there is none."""
     from runner import config_values

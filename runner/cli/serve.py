@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
+from runner.cli.arguments import option
+
 
 def serve(
-    host: Annotated[str | None, typer.Option(metavar="HOST", help="Address to listen on.")] = None,
-    port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Port to listen on; 0 picks a free one.")
-    ] = None,
+    host: Annotated[str | None, option("--host", "HOST", "Address to listen on.")] = None,
+    port: Annotated[int | None, option("--port", "PORT", "Port to listen on; 0 picks a free one.")] = None,
     background: Annotated[bool, typer.Option("--background", hidden=True)] = False,
 ) -> None:
     """Run the daemon in the foreground. Other commands start one by themselves."""

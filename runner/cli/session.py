@@ -10,25 +10,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from runner.cli.arguments import flag, option
 
 if TYPE_CHECKING:
     from runner.client import Client
     from runner.paths import Paths
     from runner.settings import Settings
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, flag("--json", "Print JSON.")]
 
 
 _OPTIONS = (
-    (
-        "host",
-        str | None,
-        None,
-        typer.Option("--host", metavar="HOST", help="Address of a daemon that is to be started."),
-    ),
-    ("port", int | None, None, typer.Option("--port", metavar="PORT", help="Its port; 0 picks a free one.")),
-    ("no_start", bool, False, typer.Option("--no-start", help="Fail if no daemon runs.")),
+    ("host", str | None, None, option("--host", "HOST", "Address of a daemon that is to be started.")),
+    ("port", int | None, None, option("--port", "PORT", "Its port; 0 picks a free one.")),
+    ("no_start", bool, False, flag("--no-start", "Fail if no daemon runs.")),
 )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 from modelstore.errors import UserError
 from runner.cli import human, output
 from runner.cli.conversation import Conversation
@@ -31,13 +28,34 @@ class Leave(Exception):
 async def obey(conversation: Conversation, line: str) -> None:
     """Run one slash command. Raises Leave, or UserError for what is wrong with it."""
     word, _, rest = line.partition(" ")
-    command = _COMMANDS.get(word)
-    if command is None:
-        raise UserError(f"unknown command {word}", hint="/? lists the commands")
-    await command(conversation, rest.strip())
+    rest = rest.strip()
+    match word:
+        case "/set":
+            _set(conversation, rest)
+            output.say(f"set {rest}")
+        case "/show":
+            _show(conversation)
+        case "/clear":
+            conversation.messages.clear()
+            output.say("forgot the conversation")
+        case "/save" | "/load" if not rest:
+            raise UserError(f"{word} needs a name", hint=f"{word} NAME")
+        case "/save":
+            await conversation.save(rest)
+            output.say(f"saved {rest}")
+        case "/load":
+            await conversation.load(rest)
+            count, model = len(conversation.messages), conversation.model.name
+            output.say(f"loaded {rest}: {count} messages with {model}")
+        case "/bye" | "/exit" | "/quit":
+            raise Leave
+        case "/?" | "/help":
+            output.say(_HELP)
+        case _:
+            raise UserError(f"unknown command {word}", hint="/? lists the commands")
 
 
-async def _set(conversation: Conversation, rest: str) -> None:
+def _set(conversation: Conversation, rest: str) -> None:
     key, _, value = rest.removeprefix("parameter ").partition(" ")
     value = value.strip().strip('"')
     asked = conversation.asked
@@ -53,10 +71,9 @@ async def _set(conversation: Conversation, rest: str) -> None:
         asked.options = with_option(asked.options, key, value)
     else:
         raise UserError("/set needs a key and a value", hint="/? lists what can be set")
-    output.say(f"set {rest}")
 
 
-async def _show(conversation: Conversation, _rest: str) -> None:
+def _show(conversation: Conversation) -> None:
     model, asked = conversation.model, conversation.asked
     facts = [human.count(model.parameter_count), model.quantization or "", human.size(model.size_bytes)]
     output.say(f"model    {model.name}  {'  '.join(fact for fact in facts if fact)}")
@@ -65,46 +82,3 @@ async def _show(conversation: Conversation, _rest: str) -> None:
     output.say(f"overflow {asked.overflow or '-'}")
     for key, value in asked.options.model_dump().items():
         output.say(f"{key.ljust(18)} {'-' if value in (None, [], {}) else value}")
-
-
-async def _clear(conversation: Conversation, _rest: str) -> None:
-    conversation.clear()
-    output.say("forgot the conversation")
-
-
-async def _save(conversation: Conversation, rest: str) -> None:
-    await conversation.save(_title(rest, "/save"))
-    output.say(f"saved {rest}")
-
-
-async def _load(conversation: Conversation, rest: str) -> None:
-    await conversation.load(_title(rest, "/load"))
-    output.say(f"loaded {rest}: {len(conversation.messages)} messages with {conversation.model.name}")
-
-
-def _title(rest: str, command: str) -> str:
-    if not rest:
-        raise UserError(f"{command} needs a name", hint=f"{command} NAME")
-    return rest
-
-
-async def _bye(_conversation: Conversation, _rest: str) -> None:
-    raise Leave
-
-
-async def _help(_conversation: Conversation, _rest: str) -> None:
-    output.say(_HELP)
-
-
-_COMMANDS: dict[str, Callable[[Conversation, str], Coroutine[Any, Any, None]]] = {
-    "/set": _set,
-    "/show": _show,
-    "/clear": _clear,
-    "/save": _save,
-    "/load": _load,
-    "/bye": _bye,
-    "/exit": _bye,
-    "/quit": _bye,
-    "/?": _help,
-    "/help": _help,
-}
