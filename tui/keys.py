@@ -71,14 +71,14 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("transcript.top", "g,home", "scroll_home", "Top", "Go to the beginning", False),
         Key("transcript.end", "G,end", "follow", "End", "Go to the end and follow it"),
         Key("transcript.earlier", "e", "earlier", "Earlier", "Show earlier messages of a long chat"),
-        Key("transcript.copy", "y", "copy('answer')", "Copy", "Copy the last answer"),
-        Key("transcript.code", "c", "copy('code')", "Copy code", "Copy the last block of code"),
+        Key("transcript.copy", "y", "screen.copy('answer')", "Copy", "Copy the last answer"),
+        Key("transcript.code", "c", "screen.copy('code')", "Copy code", "Copy the last block of code"),
         Key("transcript.write", "i,enter", "write", "Write", "Back to the prompt; other letters do it too"),
     ),
     "Chats": (
         Key("sessions.new", "n", "screen.new_chat", "New", "Begin a new chat", False),
-        Key("sessions.rename", "r", "rename", "Rename", "Give the chat another name"),
-        Key("sessions.delete", "d,delete", "delete", "Delete", "Delete the chat, after asking"),
+        Key("sessions.rename", "r", "screen.rename_chat", "Rename", "Give the chat another name"),
+        Key("sessions.delete", "d,delete", "screen.delete_chat", "Delete", "Delete the chat, after asking"),
     ),
     "List at the side": (
         Key("side.filter", "slash", "filter", "Search", "Show only what matches"),
@@ -115,7 +115,9 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("result.page_down", "pagedown,space", "page(1)", "Page down", "Scroll down a page", False),
         Key("result.page_up", "pageup", "page(-1)", "Page up", "Scroll up a page", False),
     ),
-    "First start": (Key("start.pull", "enter", "pull_first", "Get it", "Pull the model that is offered"),),
+    "First start": (
+        Key("start.pull", "enter", "screen.pull_first", "Get it", "Pull the model that is offered"),
+    ),
     "Model picker": (
         Key("picker.down", "down", "move(1)", "Down", "Next model", False),
         Key("picker.up", "up", "move(-1)", "Up", "Previous model", False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from fastapi import FastAPI, Request
@@ -121,6 +121,15 @@ def anthropic_answer(error: NybbleError) -> AnthropicAnswer:
     return AnthropicAnswer(error=AnthropicError(type=kind, message=_sentence(error)))
 
 
+# By how a path begins: the first that fits.
+_ANSWERS: tuple[tuple[tuple[str, ...], Callable[[NybbleError], BaseModel]], ...] = (
+    (("/v1/messages",), anthropic_answer),
+    (("/v1/", "/v2/", "/rerank"), openai_answer),
+    (("/nybble/",), nybble_answer),
+    (("",), ollama_answer),
+)
+
+
 def _sentence(error: NybbleError) -> str:
     """Message and hint in one, for dialects that have one field for both."""
     if not error.hint:
@@ -130,19 +139,11 @@ def _sentence(error: NybbleError) -> str:
 
 def response(path: str, error: NybbleError, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer to a request for `path` that failed before its answer began."""
-    answer: BaseModel
-    if path.startswith("/v1/messages"):
-        answer = anthropic_answer(error)
-    elif path.startswith(("/v1/", "/v2/")) or path == "/rerank":
-        answer = openai_answer(error)
-    elif path.startswith("/nybble/"):
-        answer = nybble_answer(error)
-    else:
-        answer = ollama_answer(error)
+    answer = next(each for beginnings, each in _ANSWERS if path.startswith(beginnings))
     headers = dict(headers or {})
     if isinstance(error, Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(answer.model_dump(), error.status, headers)
+    return JSONResponse(answer(error).model_dump(), error.status, headers)
 
 
 def install(app: FastAPI) -> None:

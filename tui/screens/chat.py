@@ -14,11 +14,10 @@ from tui.screens.picker import ModelPicker
 from tui.screens.question import Ask, Confirm
 from tui.state import FIRST_MODEL, State
 from tui.widgets.conversation import Conversation
-from tui.widgets.empty import EmptyState
 from tui.widgets.key_line import KeyLine
 from tui.widgets.sessions import SessionList
 from tui.widgets.status import StatusLine, model_line
-from tui.widgets.transcript import Transcript, last_answer, last_code
+from tui.widgets.transcript import last_answer, last_code
 
 
 class ChatScreen(Screen[None]):
@@ -101,23 +100,23 @@ class ChatScreen(Screen[None]):
         self.remove_class("-sessions")
         self.conversation.enter()
 
-    @on(SessionList.RenameRequested)
     @work
-    async def _rename(self, event: SessionList.RenameRequested) -> None:
-        before = clean_name(event.session.title)
+    async def action_rename_chat(self) -> None:
+        if (session := self._chats.chosen) is None:
+            return
+        before = clean_name(session.title)
         title = await self.app.push_screen_wait(Ask("Name of the chat", before))
         if title and title != before:
-            await self.desk.rename(event.session.id, title)
+            await self.desk.rename(session.id, title)
 
-    @on(SessionList.DeleteRequested)
     @work
-    async def _delete(self, event: SessionList.DeleteRequested) -> None:
-        is_current = self.desk.state.session is not None and self.desk.state.session.id == event.session.id
-        if is_current and not self._may_leave():
+    async def action_delete_chat(self) -> None:
+        session, current = self._chats.chosen, self.desk.state.session
+        is_current = session is not None and current is not None and current.id == session.id
+        if session is None or (is_current and not self._may_leave()):
             return
-        question = Confirm(f"Delete “{clean_name(event.session.title)}”?")
-        if await self.app.push_screen_wait(question):
-            await self.desk.delete(event.session.id)
+        if await self.app.push_screen_wait(Confirm(f"Delete “{clean_name(session.title)}”?")):
+            await self.desk.delete(session.id)
             if is_current:
                 await self.conversation.show_messages()
 
@@ -147,8 +146,7 @@ class ChatScreen(Screen[None]):
     async def use_model(self, name: str) -> None:
         await self.desk.use(name)
 
-    @on(EmptyState.PullRequested)
-    def _pull_first(self) -> None:
+    def action_pull_first(self) -> None:
         self.pull(FIRST_MODEL)
 
     def pull(self, name: str) -> None:
@@ -157,22 +155,24 @@ class ChatScreen(Screen[None]):
         else:
             self.notify("A pull is running. Esc stops it.", markup=False)
 
-    # What the transcript copies
-
-    @on(Transcript.CopyRequested)
-    def _copy(self, event: Transcript.CopyRequested) -> None:
+    def action_copy(self, what: str) -> None:
+        """The last answer, or the last block of code in it."""
         answer = last_answer(self.desk.state.messages)
-        text = last_code(answer or "") if event.is_code else answer
-        what = "block of code" if event.is_code else "answer"
+        text, name = (answer, "answer") if what == "answer" else (last_code(answer or ""), "block of code")
         if text:
             self.app.copy_to_clipboard(text)
-        self.notify(f"Copied the last {what}." if text else f"There is no {what} to copy.", markup=False)
+        self.notify(f"Copied the last {name}." if text else f"There is no {name} to copy.", markup=False)
 
 
 def _actions(state: State) -> dict[str, bool]:
     """The actions that are not always there, and whether they are."""
     has_failed = state.lost is not None or state.unanswered is not None
-    return {"stop": state.is_busy, "retry": state.turn is None and has_failed}
+    return {
+        "stop": state.is_busy,
+        "retry": state.turn is None and has_failed,
+        "pull_first": state.pull is None,
+        "copy": bool(state.messages),
+    }
 
 
 def _can_chat(state: State) -> bool | None:

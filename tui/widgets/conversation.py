@@ -15,7 +15,7 @@ from runner import wire
 from tui.desk import Desk
 from tui.state import Progressing, State, Turn
 from tui.turn import Heard, hear
-from tui.widgets.messages import NOT_KEPT, STOPPED, Answer, UserMessage, shown
+from tui.widgets.messages import NOT_KEPT, STOPPED, Answer, Failure, UserMessage, shown
 from tui.widgets.prompt import Prompt
 from tui.widgets.transcript import Transcript
 from tui.wording import decode_tps, notice, progress, short_model, usage
@@ -106,7 +106,8 @@ class Conversation(Vertical):
         try:
             if text != self._desk.state.unanswered and not await self._say(text):
                 return
-            answer = await self.transcript.begin_answer(model.name)
+            answer = Answer(model.name)
+            await self.transcript.append(answer)
             await self._hear(model, answer, heard)
             await self._keep(heard, model.name, answer)
         finally:
@@ -119,7 +120,7 @@ class Conversation(Vertical):
     async def _say(self, text: str) -> bool:
         if not await self._desk.keep(wire.SessionMessage(role="user", content=text)):
             return False
-        await self.transcript.add_user(UserMessage(text, self._desk.clock.now()))
+        await self.transcript.append(UserMessage(text, self._desk.clock.now()))
         return True
 
     async def _hear(self, model: wire.ModelInfo, answer: Answer, heard: Heard) -> None:
@@ -152,7 +153,7 @@ class Conversation(Vertical):
             )
             is_kept = await self._desk.keep(message)
         if heard.error is not None:
-            await self.transcript.add_failure(heard.error)
+            await self.transcript.append(Failure(heard.error))
         await self._desk.refresh_loaded()
         if heard.done is None:
             ended = STOPPED if is_kept else NOT_KEPT

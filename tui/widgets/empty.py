@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from tui.keys import bindings, first_key
@@ -16,30 +15,17 @@ _LOGO = "▚▞ nybble"
 class EmptyState(Static, can_focus=True):
     BINDINGS = bindings("First start")
 
-    class PullRequested(Message):
-        pass
-
     def __init__(self, id: str) -> None:
         super().__init__(id=id, markup=False)
-        self._can_pull = False
 
     def show(self, state: State) -> None:
         self.display = not state.messages
         if not self.display:
             return
         self.can_focus = state.models == ()
-        if self._can_pull != (state.pull is None):
-            self._can_pull = state.pull is None
-            self.refresh_bindings()
         self.update(
             Content("\n").join([Content(_LOGO).stylize("bold $text-primary"), Content(), *_lines(state)])
         )
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._can_pull or action != "pull_first"
-
-    def action_pull_first(self) -> None:
-        self.post_message(self.PullRequested())
 
 
 def _lines(state: State) -> list[Content]:

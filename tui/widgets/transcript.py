@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
@@ -18,7 +19,6 @@ from tui.keys import bindings
 from tui.state import State
 from tui.widgets.empty import EmptyState
 from tui.widgets.message_list import MessageList
-from tui.widgets.messages import Answer, Failure, UserMessage
 
 _CODE_BLOCK = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
 
@@ -26,19 +26,11 @@ _CODE_BLOCK = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTA
 class Transcript(VerticalScroll, inherit_bindings=False):
     BINDINGS = bindings("Transcript")
 
+    @dataclass
     class WriteRequested(Message):
         """The user began to type; `text` is what they typed."""
 
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-    class CopyRequested(Message):
-        """The last answer, or the last block of code in it."""
-
-        def __init__(self, is_code: bool) -> None:
-            super().__init__()
-            self.is_code = is_code
+        text: str
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
@@ -60,25 +52,14 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         await self._messages.replace(messages)
         self.anchor()
 
-    async def begin_answer(self, model: str) -> Answer:
-        answer = Answer(model)
-        await self._append(answer)
-        return answer
-
-    async def add_failure(self, error: wire.ErrorBody) -> None:
-        await self._append(Failure(error))
-
-    async def add_user(self, message: UserMessage) -> None:
-        await self._append(message)
-
-    async def _append(self, widget: Widget) -> None:
-        await self._messages.append(widget)
+    async def append(self, message: Widget) -> None:
+        await self._messages.append(message)
         self.anchor()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "earlier":
             return self._messages.earlier > 0
-        return self._messages.display or action not in ("follow", "copy", "write")
+        return self._messages.display or action not in ("follow", "write")
 
     async def action_earlier(self) -> None:
         await self._messages.show_earlier()
@@ -89,9 +70,6 @@ class Transcript(VerticalScroll, inherit_bindings=False):
 
     def action_write(self) -> None:
         self.post_message(self.WriteRequested(""))
-
-    def action_copy(self, what: str) -> None:
-        self.post_message(self.CopyRequested(is_code=what == "code"))
 
     def on_key(self, event: events.Key) -> None:
         is_letter = event.is_printable and event.character is not None
