@@ -53,7 +53,7 @@ class Makings:
         self, manifest: Manifest, text: str | None, chunks: int, emit: Emit, cancelled: threading.Event
     ) -> Collected:
         """An importance matrix in the cache, of a text or (None) of those that come with nybble."""
-        from runner.compare.calibration import DATASET, calibration_text
+        from runner.compare.corpus import DATASET, calibration_text
 
         read = calibration_text() if text is None else text
         digest = hashlib.sha256(f"{manifest.digest} {chunks} {read}".encode("utf-8", "replace")).hexdigest()

@@ -11,8 +11,7 @@ from typing import Protocol
 
 from modelstore.errors import Unusable
 from runner.compare import corpus
-from runner.compare.block import Block
-from runner.compare.blocks import Tokenizer, block
+from runner.compare.blocks import Block, Tokenizer, block
 from runner.compare.rendering import Chat, prompt_tokens, rendered
 from runner.compare.scoring import Drafts
 

@@ -1,20 +1,79 @@
-"""Where a text is cut and which tokens of it are scored: pure.
+"""What is scored: where a text is cut, which tokens of it count, and what two models said of them: pure.
 
-Two ways that must never meet in one table: llama-perplexity's (half of what is decoded is scored), and the
-efficient one (94 %).
+Windows are cut in two ways that must never meet in one table: llama-perplexity's (half of what is decoded is
+scored), and the efficient one (94 %). They begin and end elsewhere in every vocabulary, and some texts are
+harder than others: so models of different vocabularies are asked for excerpts, which are the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from modelstore.errors import Unusable, UserError
-from runner.compare.block import Block
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+TEMPERATURES = (1.01, 1.02, 1.05, 1.1, 1.2, 1.5)
+"""Of the reference, for the temperature equivalent (KL divergence of the reference from itself at each)."""
+
+# Characters of an excerpt.
+_BEFORE, _SCORED = 150, 600
+_LONGEST_WORD = 40
+_SPACE = re.compile(r"\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Tokens decoded together from an empty cache: one cluster of the statistics.
+
+    Scored are the predictions of `tokens[first_scored:]`, each made from all tokens before it.
+    `scored_bytes` is the length in UTF-8 of the text that the scored tokens spell, for bits per byte.
+    """
+
+    index: int
+    domain: str
+    tokens: tuple[int, ...]
+    first_scored: int
+    scored_bytes: int
+
+    @property
+    def scored_tokens(self) -> int:
+        return len(self.tokens) - self.first_scored
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceScores:
+    """Of the reference alone, natural logarithms, one value for each scored token.
+
+    `nll` is -ln p of the token that follows, `margin` ln p of the first choice less that of the second,
+    `entropy` in nats. `kld_at` holds, for each of TEMPERATURES, the sum over the tokens of KL(p ‖ p at that
+    temperature).
+    """
+
+    nll: NDArray[np.float64]
+    margin: NDArray[np.float32]
+    entropy: NDArray[np.float32]
+    kld_at: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateScores:
+    """Of one candidate beside the reference, for each scored token: `nll` is -ln q of the token that follows,
+    `kld` KL(p ‖ q), `same_top` whether both have the same first choice. Beside a record `lumped` is what is
+    exact of `kld`, a lower bound."""
+
+    nll: NDArray[np.float64]
+    kld: NDArray[np.float64]
+    same_top: NDArray[np.bool_]
+    lumped: NDArray[np.float64] | None = None
 
 
 class Tokenizer(Protocol):
@@ -105,3 +164,37 @@ def stream_digest(blocks: Iterable[Block]) -> str:
         numbers = (item.first_scored, len(item.tokens), *item.tokens)
         digest.update(struct.pack(f"<{len(numbers)}i", *numbers))
     return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """`before` is only read, `text` is scored."""
+
+    before: str
+    text: str
+
+
+def excerpts(text: str) -> Iterator[Excerpt]:
+    """One behind the other, cut where a space begins if there is one near; the rest is left out."""
+    at = 0
+    while len(text) - at >= _BEFORE + _SCORED:
+        border, end = _border(text, at + _BEFORE), _border(text, at + _BEFORE + _SCORED)
+        yield Excerpt(text[at:border], text[border:end])
+        at = end
+
+
+def excerpt_block(tokenizer: Tokenizer, bos: int | None, index: int, domain: str, excerpt: Excerpt) -> Block:
+    """`bos` as `beginning` finds it. A token across the border, of which there are few, counts as if it ended
+    there."""
+    tokens, before = (
+        tokenizer.tokenize(text, add_special=False, parse_special=False)
+        for text in (excerpt.before + excerpt.text, excerpt.before)
+    )
+    start = () if bos is None else (bos,)
+    scored_bytes = len(excerpt.text.encode())
+    return Block(index, domain, (*start, *tokens), len(start) + len(before), scored_bytes)
+
+
+def _border(text: str, at: int) -> int:
+    found = _SPACE.search(text, at, at + _LONGEST_WORD)
+    return found.start() if found else min(at, len(text))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 from modelstore.errors import NybbleError
-from modelstore.header import Header
-from runner.compare.contents import contents
+from modelstore.header import Header, Tensor
 from runner.compare.entry import Entry
 from runner.compare.fetched import is_temporary
 from runner.compare.order import Say
@@ -16,6 +17,8 @@ from runner.text import clean_name
 from runner.wire.compare import VariantMeasured, VariantResult
 
 _INTERVAL_S = 0.5
+# The table of tokens and the layer that makes logits of the last state: most of a small model.
+_OUTSIDE = ("token_embd.", "output.", "per_layer_token_embd.")
 
 
 class Board:
@@ -78,3 +81,26 @@ class Board:
             return False
         self._next_s = time.monotonic() + _INTERVAL_S
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """`bits_per_weight` counts all tensors, as llama.cpp does; `body_bits_per_weight` leaves out embeddings
+    and output. `types` are bytes by ggml type, most first."""
+
+    bits_per_weight: float | None
+    body_bits_per_weight: float | None
+    types: dict[str, int]
+
+
+def contents(header: Header) -> Contents:
+    types: Counter[str] = Counter()
+    for tensor in header.tensors:
+        types[tensor.type] += tensor.size_bytes
+    body = [tensor for tensor in header.tensors if not tensor.name.startswith(_OUTSIDE)]
+    return Contents(_bits(list(header.tensors)), _bits(body), dict(types.most_common()))
+
+
+def _bits(tensors: list[Tensor]) -> float | None:
+    weights = sum(tensor.weights for tensor in tensors)
+    return 8 * sum(tensor.size_bytes for tensor in tensors) / weights if weights else None

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from modelstore.errors import Unusable
-from runner.compare.block import Block
-from runner.compare.blocks import Tokenizer, Window, beginning, text_blocks
-from runner.compare.excerpts import Excerpt, excerpt_block, excerpts
-from runner.compare.turns import in_turn
+from runner.compare.blocks import (
+    Block,
+    Tokenizer,
+    Window,
+    beginning,
+    excerpt_block,
+    excerpts,
+    text_blocks,
+)
 
 FOLDER = Path(__file__).parent / "texts"
 _PROMPT_BORDER = "\n%%\n"
+# Most people use one or two languages: all languages together must not outweigh what else they do.
+_LANGUAGES_A_TURN = 2
+_PIECE_CHARACTERS = 1500
+DATASET = "texts that come with nybble"
+"""What an importance matrix of `calibration_text` is of."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +84,56 @@ def prose(folder: Path = FOLDER) -> str:
     return "".join(read(text, folder) for text in corpus)
 
 
+def pieces(cut: Callable[[str], Iterable[T]], folder: Path = FOLDER) -> Iterator[tuple[str, T]]:
+    """What `cut` makes of each text of the corpus, domains in turn."""
+    found: dict[str, list[T]] = {}
+    for text in texts(folder):
+        if text.use == "corpus":
+            found.setdefault(text.domain, []).extend(cut(read(text, folder)))
+    return in_turn(found, languages(folder))
+
+
 def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int, folder: Path = FOLDER) -> list[Block]:
     """Blocks of text that no model wrote, domains in turn; as much work as `chunks` times 512 tokens. The
     compatible window takes prose only, which llama-perplexity can be given as it lies there."""
-    corpus = [text for text in texts(folder) if text.use == "corpus"]
     if window.is_compatible:
         return text_blocks(tokenizer, prose(folder), window, chunks, "prose")
-    found: dict[str, list[Block]] = {}
-    for text in corpus:
-        cut = text_blocks(tokenizer, read(text, folder), window, None, text.domain)
-        found.setdefault(text.domain, []).extend(cut)
-    chosen = islice(in_turn(found, languages(folder)), window.blocks(chunks))
-    return [replace(block, index=index) for index, (_, block) in enumerate(chosen)]
+    found = pieces(lambda text: text_blocks(tokenizer, text, window, None), folder)
+    chosen = enumerate(islice(found, window.blocks(chunks)))
+    return [replace(block, index=index, domain=domain) for index, (domain, block) in chosen]
 
 
 def excerpt_blocks(
     tokenizer: Tokenizer, count: int, own: str | None = None, folder: Path = FOLDER
 ) -> list[Block]:
     """So many excerpts, domains in turn, or of the user's `own` text: the same in every vocabulary."""
-    cut: dict[str, list[Excerpt]] = {}
-    for text in (text for text in texts(folder) if text.use == "corpus" and own is None):
-        cut.setdefault(text.domain, []).extend(excerpts(read(text, folder)))
-    if own is not None:
-        cut["own text"] = list(excerpts(own))
-    chosen = islice(in_turn(cut, languages(folder)), count)
+    found = pieces(excerpts, folder) if own is None else (("own text", each) for each in excerpts(own))
     bos = beginning(tokenizer)
-    return [excerpt_block(tokenizer, bos, index, *each) for index, each in enumerate(chosen)]
+    return [excerpt_block(tokenizer, bos, index, *each) for index, each in enumerate(islice(found, count))]
+
+
+def calibration_text(folder: Path = FOLDER) -> str:
+    """Pieces of the bundled corpus, for an importance matrix where nobody gives a text: its beginning is as
+    mixed as the whole. Raises Unusable if a file was altered."""
+
+    def cut(text: str) -> Iterator[str]:
+        return (text[at : at + _PIECE_CHARACTERS] for at in range(0, len(text), _PIECE_CHARACTERS))
+
+    return "\n\n".join(piece for _, piece in pieces(cut, folder))
+
+
+def in_turn(items: Mapping[str, Sequence[T]], languages: Collection[str]) -> Iterator[tuple[str, T]]:
+    """All items with their domain: one of each domain that is no language, then two languages, and again."""
+    kinds = [iter([(domain, item) for item in items[domain]]) for domain in items if domain not in languages]
+    spoken = _alternating({domain: items[domain] for domain in items if domain in languages})
+    while True:
+        turn = [pair for kind in kinds for pair in islice(kind, 1)] + list(islice(spoken, _LANGUAGES_A_TURN))
+        if not turn:
+            return
+        yield from turn
+
+
+def _alternating(items: Mapping[str, Sequence[T]]) -> Iterator[tuple[str, T]]:
+    longest = max(map(len, items.values()), default=0)
+    for index in range(longest):
+        yield from ((domain, of[index]) for domain, of in items.items() if index < len(of))

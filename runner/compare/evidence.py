@@ -5,12 +5,15 @@ The conductor writes, the daemon reads, at the same time.
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
 from modelstore.errors import Unusable
-from runner.compare.keys import Key
+from runner.compare.variant import Engine
 from runner.database import Database, Schema
 from runner.errors import ComparisonNotFound
 from runner.wire.compare import Comparison, ComparisonInfo
@@ -34,6 +37,29 @@ _SCHEMA = Schema(
         """,
     ),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Of texts that the reference wrote, or of what a candidate said beside it. `reference` and `candidate`
+    are digests of the files, the settings say how each is run; `template` is the text of the chat template or
+    its digest (None: plain text), `what` says in fixed words what was asked: which tokens, prompts, lengths.
+    `engine` names the build of llama.cpp, `hardware` what it computes on."""
+
+    kind: Literal["scores", "answers", "texts"]
+    what: str
+    reference: str
+    reference_settings: Engine
+    template: str | None
+    engine: str
+    hardware: str
+    candidate: str | None = None
+    candidate_settings: Engine | None = None
+
+    @property
+    def text(self) -> str:
+        """The same for equal keys, and never for others."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 class Evidence:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from modelstore import progress
 from modelstore.errors import Unusable
 from runner.compare import plan
-from runner.compare.block import ReferenceScores
+from runner.compare.blocks import ReferenceScores
 from runner.compare.exercises import exercises
 from runner.compare.forks import spoken
 from runner.compare.marking import mark

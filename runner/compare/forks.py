@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from runner.compare.repetition import goes_in_circles
 from runner.compare.survival import Span, median, ratio_of_sums, share_of_prompts
 from runner.wire.compare import Answers, Choice, Estimate, Fork
 
@@ -17,6 +17,9 @@ FIRM_MARGIN = 0.5
 """A lead of the reference in nats above which another first choice is no flip of a coin."""
 
 _LENGTHS = (32, 128, 256)
+_ROUNDS = 3
+_LEAST_TOKENS = 24
+"""Of repetition at the end: lists and refrains repeat themselves for a while, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class GreedyAnswer:
     tokens: tuple[int, ...]
     ended: bool
     top: tuple[tuple[tuple[int, float], ...], ...]
+
+    @classmethod
+    def parse(cls, fields: dict[str, Any]) -> GreedyAnswer:
+        """From JSON."""
+        top = (tuple((token, logprob) for token, logprob in step) for step in fields["top"])
+        return cls(tuple(fields["tokens"]), fields["ended"], tuple(top))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +167,13 @@ def spoken(answer: GreedyAnswer) -> tuple[int, ...]:
 def _text(tokens: Sequence[int], pieces: Mapping[int, bytes], errors: str = "replace") -> str:
     """Characters may lie across tokens: joined first, then read."""
     return b"".join(pieces[token] for token in tokens).decode("utf-8", errors)
+
+
+def goes_in_circles(tokens: Sequence[int]) -> bool:
+    """Whether an answer ends with the same piece at least three times in a row, without another token
+    between. One that ended by itself got out."""
+    for period in range(1, len(tokens) // _ROUNDS + 1):
+        length = max(_ROUNDS * period, _LEAST_TOKENS)
+        if length <= len(tokens) and tokens[-length:-period] == tokens[-length + period :]:
+            return True
+    return False

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from modelstore import progress
+from runner.compare.evidence import Key
 from runner.compare.forks import GreedyAnswer, summarize_answers, tokens_in
-from runner.compare.keys import Key
 from runner.compare.marking import marked
 from runner.compare.outlook import Work
 from runner.compare.questions import TOGETHER, Prompt, answer, in_groups
@@ -86,7 +86,7 @@ class Greedy:
         kept = [evidence.pieces(key) for key in keys]
         numbers = range(first, first + len(prompts))
         if all(number in pieces for number in numbers for pieces in kept):
-            return [[_answer(pieces[number]) for pieces in kept] for number in numbers]
+            return [[GreedyAnswer.parse(json.loads(pieces[number])) for pieces in kept] for number in numbers]
         started = time.perf_counter()
         rows: list[Sequence[GreedyAnswer]] = [*answer(scorer, prompts)]
         written = sum(len(each.tokens) for row in rows for each in row)
@@ -105,9 +105,3 @@ class Greedy:
             candidate=candidate.digest,
             candidate_settings=candidate.engine,
         )
-
-
-def _answer(payload: bytes) -> GreedyAnswer:
-    fields = json.loads(payload)
-    top = tuple(tuple((token, logprob) for token, logprob in step) for step in fields["top"])
-    return GreedyAnswer(tuple(fields["tokens"]), fields["ended"], top)

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from runner.compare.clusters import Clusters, mean, normal_of
-from runner.compare.mcnemar import discordant, p_value
 from runner.compare.plausible import IMPLAUSIBLE
+from runner.compare.survival import discordant, p_value
 from runner.compare.tiers import upper
 from runner.compare.vary import CONTEXT_LENGTH
 from runner.compare.wish import Wish

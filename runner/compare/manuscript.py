@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
 from runner.compare.answers import NOTHING, AnswerPlan, Batch, Draft, Report, Writer
-from runner.compare.block import Block
-from runner.compare.evidence import Evidence
-from runner.compare.keys import Key
+from runner.compare.blocks import Block
+from runner.compare.evidence import Evidence, Key
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Scorer
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from runner.compare.exercises import Exercise, Marks, exercises
-from runner.compare.mcnemar import discordant, p_value
-from runner.compare.survival import share_of_prompts
+from runner.compare.survival import discordant, p_value, share_of_prompts
 from runner.wire.compare import ALL_TASKS, Fork, TaskScore
 
 

@@ -1,4 +1,5 @@
-"""A candidate's quality against the reference, from what both said of the same tokens."""
+"""A candidate's quality against the reference, in all and by kind of text, from what both said of the same
+tokens."""
 
 from __future__ import annotations
 
@@ -9,9 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
-from runner.compare.clusters import Clusters, Floats, half_width, mapped, mean, quantiles, ratio, share
-from runner.compare.domains import Measured, domains
+from runner.compare.blocks import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.clusters import (
+    Clusters,
+    Floats,
+    half_width,
+    mapped,
+    mean,
+    normal_of,
+    quantiles,
+    ratio,
+    share,
+)
 from runner.compare.spread import blank
 from runner.compare.tiers import tier
 from runner.wire.compare import DomainQuality, Estimate, Flips, Quality
@@ -27,50 +37,35 @@ NO_KLD = (
     "compare bits per byte"
 )
 
+WARNING_Z = 3.0
+"""From here a kind of text is called worse than the rest."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Reference:
-    """What the reference said, all blocks end to end; `kld_at` is (blocks, temperatures)."""
+class Pooled:
+    """One candidate beside the reference, all blocks end to end; `clusters` are the blocks. `kld_at` is
+    (blocks, temperatures)."""
 
     clusters: Clusters
-    bytes: Floats
-    nll: Floats
+    reference_nll: Floats
     margin: NDArray[np.float32]
     kld_at: Floats
+    candidate: CandidateScores
+
+    @property
+    def delta_p(self) -> Floats:
+        difference: Floats = np.exp(-self.candidate.nll) - np.exp(-self.reference_nll)
+        return difference
 
 
-def summarize(
-    blocks: Sequence[Block], reference: Sequence[ReferenceScores], candidate: Sequence[CandidateScores]
-) -> tuple[Quality, dict[str, DomainQuality]]:
-    """Quality in all, and by kind of text. The three are in the same order, one entry a block."""
-    ours, theirs = _reference(blocks, reference), end_to_end(candidate)
-    hard = ~theirs.same_top & (ours.margin > MARGINS[-1])
-    measured = Measured([block.domain for block in blocks], ours.clusters, theirs.kld, theirs.same_top, hard)
-    return _quality(ours, theirs, hard), domains(measured)
-
-
-def summarize_alone(blocks: Sequence[Block], reference: Sequence[ReferenceScores]) -> Quality:
-    """Of a model that cannot be compared by tokens, for it has another vocabulary than the others: perplexity
-    of its own tokens and bits per byte; everything else is refused."""
-    ours = _reference(blocks, reference)
-    return blank(
-        Quality,
-        NO_KLD,
-        tokens=ours.clusters.tokens,
-        clusters=ours.clusters.count,
-        ppl=perplexity(ours.nll, ours.clusters),
-        bits_per_byte=_bits_per_byte(ours.nll, ours),
-        flips=blank(Flips, NO_KLD),
-    )
-
-
-def _reference(blocks: Sequence[Block], scores: Sequence[ReferenceScores]) -> _Reference:
-    return _Reference(
-        clusters=Clusters.of([len(each.nll) for each in scores]),
-        bytes=np.array([block.scored_bytes for block in blocks], dtype=np.float64),
-        nll=np.concatenate([np.empty(0), *(each.nll for each in scores)]),
-        margin=np.concatenate([np.empty(0, np.float32), *(each.margin for each in scores)]),
-        kld_at=np.array([each.kld_at for each in scores]).reshape(len(scores), len(TEMPERATURES)),
+def pooled(reference: Sequence[ReferenceScores], candidate: Sequence[CandidateScores]) -> Pooled:
+    """Both in the same order, one entry a block."""
+    return Pooled(
+        clusters=Clusters.of([len(each.nll) for each in reference]),
+        reference_nll=np.concatenate([np.empty(0), *(each.nll for each in reference)]),
+        margin=np.concatenate([np.empty(0, np.float32), *(each.margin for each in reference)]),
+        kld_at=np.array([each.kld_at for each in reference]).reshape(len(reference), len(TEMPERATURES)),
+        candidate=end_to_end(candidate),
     )
 
 
@@ -83,18 +78,50 @@ def end_to_end(scores: Sequence[CandidateScores]) -> CandidateScores:
     )
 
 
-def _quality(ours: _Reference, theirs: CandidateScores, hard: NDArray[np.bool_]) -> Quality:
-    clusters = ours.clusters
-    delta_p = np.exp(-theirs.nll) - np.exp(-ours.nll)
-    kld_mean = mean(theirs.kld, clusters, least=0.0)
+def summarize(
+    blocks: Sequence[Block], reference: Sequence[ReferenceScores], candidate: Sequence[CandidateScores]
+) -> tuple[Quality, dict[str, DomainQuality]]:
+    """Quality in all, and by kind of text. The three are in the same order, one entry a block."""
+    of = pooled(reference, candidate)
+    hard = ~of.candidate.same_top & (of.margin > MARGINS[-1])
+    return _quality(of, _text_bytes(blocks), hard), _domains([block.domain for block in blocks], of, hard)
+
+
+def summarize_alone(blocks: Sequence[Block], reference: Sequence[ReferenceScores]) -> Quality:
+    """Of a model that cannot be compared by tokens, for it has another vocabulary than the others: perplexity
+    of its own tokens and bits per byte; everything else is refused."""
+    of = pooled(reference, ())
+    return blank(
+        Quality,
+        NO_KLD,
+        tokens=of.clusters.tokens,
+        clusters=of.clusters.count,
+        ppl=perplexity(of.reference_nll, of.clusters),
+        bits_per_byte=_bits_per_byte(of.reference_nll, of.clusters, _text_bytes(blocks)),
+        flips=blank(Flips, NO_KLD),
+    )
+
+
+def kld_mean(blocks: Sequence[CandidateScores]) -> Estimate:
+    """Of all tokens together, in nats."""
+    return mean(end_to_end(blocks).kld, Clusters.of([len(each.kld) for each in blocks]), least=0.0)
+
+
+def _text_bytes(blocks: Sequence[Block]) -> Floats:
+    return np.array([block.scored_bytes for block in blocks], dtype=np.float64)
+
+
+def _quality(of: Pooled, text_bytes: Floats, hard: NDArray[np.bool_]) -> Quality:
+    clusters, theirs, delta_p = of.clusters, of.candidate, of.delta_p
+    kld = mean(theirs.kld, clusters, least=0.0)
     median, p90, p99, p999 = _percentiles(theirs.kld, clusters)
     hard_flips = share(hard, clusters)
     return Quality(
         tokens=clusters.tokens,
         clusters=clusters.count,
         ppl=perplexity(theirs.nll, clusters),
-        ln_ratio=mean(theirs.nll - ours.nll, clusters),
-        kld_mean=kld_mean,
+        ln_ratio=mean(theirs.nll - of.reference_nll, clusters),
+        kld_mean=kld,
         kld_median=median,
         kld_p90=p90,
         kld_p99=p99,
@@ -102,11 +129,11 @@ def _quality(ours: _Reference, theirs: CandidateScores, hard: NDArray[np.bool_])
         delta_p_mean=mean(delta_p, clusters),
         delta_p_rms=root_mean_square(delta_p, clusters),
         same_top=share(theirs.same_top, clusters),
-        flips=_flips(ours.margin, theirs.same_top, clusters),
+        flips=_flips(of.margin, theirs.same_top, clusters),
         hard_flips=hard_flips,
-        temperature=_temperature(theirs.kld, ours),
-        bits_per_byte=_bits_per_byte(theirs.nll, ours),
-        tier=tier(kld_mean, p99, hard_flips),
+        temperature=_temperature(of),
+        bits_per_byte=_bits_per_byte(theirs.nll, clusters, text_bytes),
+        tier=tier(kld, p99, hard_flips),
     )
 
 
@@ -120,8 +147,8 @@ def _exp(value: float) -> float:
     return math.exp(min(value, 700.0))
 
 
-def _bits_per_byte(nll: Floats, ours: _Reference) -> Estimate:
-    return ratio(ours.clusters.sums(nll) / math.log(2), ours.bytes, least=0.0)
+def _bits_per_byte(nll: Floats, clusters: Clusters, text_bytes: Floats) -> Estimate:
+    return ratio(clusters.sums(nll) / math.log(2), text_bytes, least=0.0)
 
 
 def text_bits(blocks: Sequence[Block], nll: Sequence[Floats]) -> list[float]:
@@ -154,12 +181,12 @@ def _flips(margin: NDArray[np.float32], same_top: NDArray[np.bool_], clusters: C
     return Flips(tie=tie, soft=soft, firm=firm, hard=hard)
 
 
-def _temperature(kld: Floats, ours: _Reference) -> Estimate:
+def _temperature(of: Pooled) -> Estimate:
     """The temperature that disturbs the reference as much; its error by leaving out each cluster in turn."""
-    clusters = ours.clusters
+    clusters = of.clusters
     if clusters.count == 0:
         return Estimate(reason="nothing was scored")
-    sums = np.column_stack([clusters.sums(kld), ours.kld_at])
+    sums = np.column_stack([clusters.sums(of.candidate.kld), of.kld_at])
     value = _equivalent(sums.sum(axis=0))
     if value is None:
         return Estimate(reason=f"disturbs more than a temperature of {TEMPERATURES[-1]}")
@@ -183,3 +210,37 @@ def _equivalent(sums: Floats) -> float | None:
     if roots[0] > roots[-1]:
         return None
     return float(np.interp(roots[0], [0.0, *roots[1:]], [1.0, *TEMPERATURES]))
+
+
+def _domains(names: Sequence[str], of: Pooled, hard: NDArray[np.bool_]) -> dict[str, DomainQuality]:
+    """By name, in the order in which they first appear; `names` has the domain of each cluster."""
+    found = np.array(names)
+    return {name: _domain(of, hard, found == name) for name in dict.fromkeys(names)}
+
+
+def _domain(of: Pooled, hard: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> DomainQuality:
+    """Of the `chosen` clusters, (clusters,), and which candidates are worse there than on the rest."""
+    tokens = np.repeat(chosen, of.clusters.sizes)
+    inside, outside = Clusters(of.clusters.sizes[chosen]), Clusters(of.clusters.sizes[~chosen])
+    kld = mean(of.candidate.kld[tokens], inside, least=0.0)
+    z = difference_z(kld, inside.count, mean(of.candidate.kld[~tokens], outside), outside.count)
+    return DomainQuality(
+        tokens=inside.tokens,
+        clusters=inside.count,
+        kld_mean=kld,
+        same_top=share(of.candidate.same_top[tokens], inside),
+        hard_flips=share(hard[tokens], inside),
+        z=z,
+        is_worse=z is not None and z >= WARNING_Z,
+    )
+
+
+def difference_z(one: Estimate, one_clusters: int, other: Estimate, other_clusters: int) -> float | None:
+    """How many normal deviations `one` lies above `other`, both from clusters of their own: Welch's t, with
+    the degrees of freedom that few clusters leave. None without two errors."""
+    if one.value is None or other.value is None or not one.error or not other.error:
+        return None
+    variance, other_variance = one.error**2, other.error**2
+    both = variance + other_variance
+    freedom = both**2 / (variance**2 / (one_clusters - 1) + other_variance**2 / (other_clusters - 1))
+    return normal_of((one.value - other.value) / math.sqrt(both), freedom)

@@ -9,9 +9,9 @@ from dataclasses import replace
 from modelstore.errors import NybbleError, Unusable
 from modelstore.header import Header
 from runner.compare import plan
-from runner.compare.block import Block
+from runner.compare.blocks import Block
+from runner.compare.evidence import Key
 from runner.compare.greedy import Greedy
-from runner.compare.keys import Key
 from runner.compare.outlook import Work
 from runner.compare.plan import Pass
 from runner.compare.reference import Reference

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from runner.compare import corpus
-from runner.compare.block import Block
-from runner.compare.blocks import Tokenizer
+from runner.compare.blocks import Block, Tokenizer
 from runner.compare.exercises import exercises
 from runner.compare.forks import Asked, GreedyAnswer
 from runner.compare.plan import EXERCISE_TOKENS, Answering

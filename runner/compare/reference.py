@@ -6,14 +6,12 @@ import contextlib
 import time
 from pathlib import Path
 
-import numpy as np
-
 from modelstore.header import Header
 from runner.compare import plan
-from runner.compare.clusters import Clusters, mean
+from runner.compare.evidence import Key
 from runner.compare.forks import GreedyAnswer
-from runner.compare.keys import Key
 from runner.compare.passages import Passages, Source
+from runner.compare.quality import kld_mean
 from runner.compare.questions import TOGETHER, answer, in_groups
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Loaded, Scorer
@@ -105,8 +103,7 @@ class Reference:
         # Each is read twice.
         read = 2 * sum(len(block.tokens) for block in blocks)
         self._task.outlook.took("reading", read, time.perf_counter() - started)
-        sizes = Clusters.of([len(each.kld) for each in noise])
-        return mean(np.concatenate([each.kld for each in noise]), sizes, least=0.0)
+        return kld_mean(noise)
 
     def _answers(self, scorer: Scorer, count: int) -> list[GreedyAnswer]:
         started = time.perf_counter()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runner.compare.block import Block, CandidateScores, ReferenceScores
+from runner.compare.blocks import Block, CandidateScores, ReferenceScores
 from runner.compare.passages import Passages
 from runner.compare.quality import summarize, text_bits
 from runner.compare.ties import is_settled, tie_groups

@@ -11,12 +11,11 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelstore import progress
 from modelstore.child import Child, running
 from modelstore.errors import Unusable
-from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.blocks import TEMPERATURES, Block, CandidateScores, ReferenceScores
 from runner.compare.forks import GreedyAnswer
 from runner.compare.variant import Variant
 from runner.errors import DoesNotFit, WorkerFailed
@@ -24,6 +23,12 @@ from runner.text import clean_name
 
 Drafts = Sequence[Sequence[int]]
 """Tokens of answers that are being written."""
+
+_KINDS = {
+    "nll": np.float64, "margin": np.float32, "entropy": np.float32, "kld_at": np.float64,
+    "kld": np.float64, "same_top": np.bool_, "lumped": np.float64,
+}  # fmt: skip
+"""Of the arrays that the child sends, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +47,10 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the models said of one block; `candidates` in the order in which they were given. Beside a record,
-    `lumped` is of each what is exact of its KL divergence, a lower bound."""
+    """What the models said of one block; `candidates` in the order in which they were given."""
 
     reference: ReferenceScores
     candidates: tuple[CandidateScores, ...]
-    lumped: tuple[NDArray[np.float64], ...] = ()
 
 
 class Scorer:
@@ -104,10 +107,7 @@ class Scorer:
             self._child.send({"score": [_order(block) for block in blocks]})
         for _ in blocks:
             answer = self._receive()
-            candidates = tuple(_candidate(fields) for fields in answer["candidates"])
-            known = [fields["lumped"] for fields in answer["candidates"] if "lumped" in fields]
-            lumped = tuple(_array(text, np.float64) for text in known)
-            yield Scored(_reference(answer["reference"]), candidates, lumped)
+            yield Scored(ReferenceScores(**_arrays(answer["reference"])), _candidates(answer))
 
     def score_beside_file(self, file: Path, blocks: Sequence[Block]) -> Iterator[tuple[CandidateScores, ...]]:
         """What all models say of each block beside the distributions in a file of llama-perplexity's. Raises
@@ -115,12 +115,12 @@ class Scorer:
         order = {"path": str(file), "blocks": [_order(block) for block in blocks]}
         self._child.send({"score_beside_file": order})
         for _ in blocks:
-            yield tuple(_candidate(fields) for fields in self._receive()["candidates"])
+            yield _candidates(self._receive())
 
     def noise_floor(self, block: Block) -> CandidateScores:
         """The reference against itself, computed in smaller micro-batches: what differs is no quantization's
         fault."""
-        return _candidate(self._ask({"noise_floor": _order(block)})["candidate"])
+        return CandidateScores(**_arrays(self._ask({"noise_floor": _order(block)})["candidate"]))
 
     def sample(
         self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int], begun: Drafts = ()
@@ -148,7 +148,7 @@ class Scorer:
         the same prompts give the same tokens only together."""
         order = {"prompts": [list(prompt) for prompt in prompts], "limits": list(limits)}
         models = self._ask({"answer": order})["answers"]
-        return [tuple(_greedy(**fields) for fields in answers) for answers in zip(*models, strict=True)]
+        return [tuple(map(GreedyAnswer.parse, answers)) for answers in zip(*models, strict=True)]
 
     # The child
 
@@ -210,27 +210,10 @@ def _order(block: Block) -> dict[str, Any]:
     return {"index": block.index, "tokens": list(block.tokens), "first_scored": block.first_scored}
 
 
-def _reference(fields: dict[str, str]) -> ReferenceScores:
-    return ReferenceScores(
-        nll=_array(fields["nll"], np.float64),
-        margin=_array(fields["margin"], np.float32),
-        entropy=_array(fields["entropy"], np.float32),
-        kld_at=_array(fields["kld_at"], np.float64),
-    )
+def _candidates(answer: dict[str, Any]) -> tuple[CandidateScores, ...]:
+    return tuple(CandidateScores(**_arrays(fields)) for fields in answer["candidates"])
 
 
-def _candidate(fields: dict[str, str]) -> CandidateScores:
-    return CandidateScores(
-        nll=_array(fields["nll"], np.float64),
-        kld=_array(fields["kld"], np.float64),
-        same_top=_array(fields["same_top"], np.bool_),
-    )
-
-
-def _array(text: str, kind: type[Any]) -> Any:
-    return np.frombuffer(base64.b64decode(text), kind)
-
-
-def _greedy(tokens: list[int], ended: bool, top: list[list[tuple[int, float]]]) -> GreedyAnswer:
-    best = tuple(tuple((token, logprob) for token, logprob in step) for step in top)
-    return GreedyAnswer(tuple(tokens), ended, best)
+def _arrays(fields: dict[str, str]) -> dict[str, Any]:
+    """The fields of ReferenceScores or CandidateScores."""
+    return {name: np.frombuffer(base64.b64decode(text), _KINDS[name]) for name, text in fields.items()}

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.compare.block import CandidateScores, ReferenceScores
-from runner.compare.clusters import Clusters, mean, quantiles, share
-from runner.compare.quality import end_to_end, perplexity, root_mean_square
+from runner.compare.blocks import CandidateScores
+from runner.compare.clusters import mean, quantiles, share
+from runner.compare.quality import Pooled, end_to_end, perplexity, root_mean_square
 from runner.wire.compare import Estimate
 
 # KL divergence below nothing that rounding explains.
@@ -28,29 +28,6 @@ class Check:
     name: str
     passed: bool
     found: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """One candidate beside the reference over all blocks; `clusters` are the blocks."""
-
-    reference_nll: NDArray[np.float64]
-    candidate: CandidateScores
-    clusters: Clusters
-
-    @property
-    def delta_p(self) -> NDArray[np.float64]:
-        difference: NDArray[np.float64] = np.exp(-self.candidate.nll) - np.exp(-self.reference_nll)
-        return difference
-
-
-def pooled(blocks: Sequence[tuple[ReferenceScores, CandidateScores]]) -> Pooled:
-    references, candidates = zip(*blocks, strict=True)
-    return Pooled(
-        np.concatenate([each.nll for each in references]),
-        end_to_end(candidates),
-        Clusters.of([len(each.nll) for each in references]),
-    )
 
 
 def itself(scores: Pooled) -> Check:

@@ -13,13 +13,12 @@ import numpy as np
 from modelstore.conversion import Conversion, Recipe
 from modelstore.gguf import read_header
 from runner.compare import corpus, selftest
-from runner.compare.block import Block
-from runner.compare.blocks import compatible
+from runner.compare.blocks import Block, compatible
 from runner.compare.clusters import Floats
 from runner.compare.peer import Peer
-from runner.compare.quality import perplexity
+from runner.compare.quality import Pooled, perplexity, pooled
 from runner.compare.scoring import Scored, Scorer
-from runner.compare.selftest import Check, Pooled
+from runner.compare.selftest import Check
 from runner.compare.variant import Variant
 
 _MADE = ("Q8_0", "Q4_K_M", "Q4_0", "Q3_K_M")
@@ -94,7 +93,7 @@ class SelfTest:
         with Scorer.running(None, [variant], record, self.cancelled) as scorer:
             scored = list(scorer.score_all(blocks))
         (scores,) = _by_candidate(scored)
-        return scores, np.concatenate([block.lumped[0] for block in scored])
+        return scores, np.concatenate([block.candidates[0].lumped for block in scored])
 
     def _peer(self, binary: Path, folder: Path) -> Peer:
         text = folder / "text.txt"
@@ -116,6 +115,6 @@ class SelfTest:
 
 def _by_candidate(scored: Sequence[Scored]) -> list[Pooled]:
     return [
-        selftest.pooled([(block.reference, block.candidates[number]) for block in scored])
+        pooled([block.reference for block in scored], [block.candidates[number] for block in scored])
         for number in range(len(scored[0].candidates))
     ]

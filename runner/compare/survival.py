@@ -1,4 +1,5 @@
-"""How long answers stay together (Kaplan and Meier 1958), and other figures of independent prompts."""
+"""How long answers stay together (Kaplan and Meier 1958), whether two models differ on the same questions
+(McNemar 1947, exact), and other figures of independent prompts."""
 
 from __future__ import annotations
 
@@ -78,3 +79,16 @@ def ratio_of_sums(numerators: Sequence[int], denominators: Sequence[int]) -> Est
     drawn = (weights * above).sum(axis=1) / (weights * below).sum(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return Estimate(value=value, error=float(drawn.std()), low=float(low), high=float(high))
+
+
+def discordant(one: Sequence[bool], other: Sequence[bool]) -> tuple[int, int]:
+    """How many only `one` has right, and only `other`; both in the order of the questions."""
+    pairs = list(zip(one, other, strict=True))
+    return pairs.count((True, False)), pairs.count((False, True))
+
+
+def p_value(lost: int, gained: int) -> float:
+    """Two-sided: how often a fair coin that is tossed for each discordant answer is as lopsided as this."""
+    tosses = lost + gained
+    tail = sum(math.comb(tosses, heads) for heads in range(min(lost, gained) + 1))
+    return min(1.0, math.ldexp(tail, 1 - tosses))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
 
-from runner.compare.block import CandidateScores
+from runner.compare.blocks import CandidateScores
 from runner.compare.clusters import Floats, half_width, normal_of, ratio
 
 ORDERED_Z = 3.0
@@ -36,9 +36,10 @@ Scores = Mapping[str, Sequence[CandidateScores]]
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
-    """Of two candidates' mean KL divergence on the same tokens, `worse` less `better`, in nats. `low` and
-    `high` are its 95 % interval; `z` is that of its Student's t."""
+class Pair:
+    """How far two candidates' mean KL divergence is apart on the same tokens, in nats: `worse` less `better`.
+    `low` and `high` are its 95 % interval; `z` is that of its Student's t. `ordered`: surely different.
+    `tied`: surely so close that it does not matter. `open`: not known."""
 
     better: str
     worse: str
@@ -46,18 +47,11 @@ class Difference:
     low: float
     high: float
     z: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """`ordered`: surely different. `tied`: surely so close that it does not matter. `open`: not known."""
-
-    difference: Difference
-    verdict: Verdict
+    verdict: Verdict = "open"
 
     @property
     def names(self) -> frozenset[str]:
-        return frozenset((self.difference.better, self.difference.worse))
+        return frozenset((self.better, self.worse))
 
 
 def tie_groups(scores: Scores, noise_floor: float = 0.0) -> list[list[str]]:
@@ -88,30 +82,20 @@ def is_settled(scores: Scores, noise_floor: float = 0.0) -> bool:
 def pairs(scores: Scores, noise_floor: float = 0.0, z: float = ORDERED_Z) -> list[Pair]:
     """All pairs, tested together (Holm 1979) at the level of a single |z|. None with fewer than two blocks,
     for one text says nothing of others."""
-    sizes = _sizes(scores)
+    sizes = np.array([len(block.kld) for block in next(iter(scores.values()), ())], dtype=np.float64)
     if len(sizes) < 2:
         return []
-    sums = _sums(scores)
-    differences = [_difference(one, other, sums, sizes) for one, other in combinations(sums, 2)]
-    significant = _significant(differences, z)
-    noise = _FLOORS * noise_floor
-    return [
-        Pair(
-            each,
-            _verdict(
-                each,
-                is_ordered=each in significant and each.value > noise,
-                band=max(noise, EQUIVALENT * float(sums[each.better].sum() / sizes.sum())),
-            ),
-        )
-        for each in differences
-    ]
+    sums, noise = _sums(scores), _FLOORS * noise_floor
+    found = [_difference(one, other, sums, sizes) for one, other in combinations(sums, 2)]
+    significant = _significant(found, z)
 
+    def verdict(pair: Pair) -> Verdict:
+        if pair in significant and pair.value > noise:
+            return "ordered"
+        band = max(noise, EQUIVALENT * float(sums[pair.better].sum() / sizes.sum()))
+        return "tied" if -band <= pair.low and pair.high <= band else "open"
 
-def _verdict(difference: Difference, is_ordered: bool, band: float) -> Verdict:
-    if is_ordered:
-        return "ordered"
-    return "tied" if -band <= difference.low and difference.high <= band else "open"
+    return [replace(pair, verdict=verdict(pair)) for pair in found]
 
 
 def _run(names: Sequence[str], ordered: set[frozenset[str]]) -> list[str]:
@@ -121,11 +105,6 @@ def _run(names: Sequence[str], ordered: set[frozenset[str]]) -> list[str]:
             break
         run.append(name)
     return run
-
-
-def _sizes(scores: Scores) -> Floats:
-    """Tokens of each block."""
-    return np.array([len(block.kld) for block in next(iter(scores.values()), ())], dtype=np.float64)
 
 
 def _sums(scores: Scores) -> dict[str, Floats]:
@@ -139,7 +118,7 @@ def _ranked(scores: Scores) -> list[str]:
     return sorted(sums, key=lambda name: float(sums[name].sum()))
 
 
-def _difference(one: str, other: str, sums: Mapping[str, Floats], sizes: Floats) -> Difference:
+def _difference(one: str, other: str, sums: Mapping[str, Floats], sizes: Floats) -> Pair:
     """On at least two blocks."""
     better, worse = (one, other) if sums[one].sum() <= sums[other].sum() else (other, one)
     estimate = ratio(sums[worse] - sums[better], sizes)
@@ -147,12 +126,12 @@ def _difference(one: str, other: str, sums: Mapping[str, Floats], sizes: Floats)
     half = half_width(error, len(sizes))
     # Without any spread: equal at every block, or different by the same everywhere.
     t = value / error if error else math.copysign(_SURE_T, value) if value else 0.0
-    return Difference(better, worse, value, value - half, value + half, normal_of(t, len(sizes) - 1))
+    return Pair(better, worse, value, value - half, value + half, normal_of(t, len(sizes) - 1))
 
 
-def _significant(differences: Sequence[Difference], z: float) -> set[Difference]:
+def _significant(differences: Sequence[Pair], z: float) -> set[Pair]:
     level = _two_tails(z)
-    found: set[Difference] = set()
+    found: set[Pair] = set()
     for place, each in enumerate(sorted(differences, key=lambda difference: -difference.z)):
         if _two_tails(each.z) > level / (len(differences) - place):
             break

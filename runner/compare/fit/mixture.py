@@ -12,13 +12,14 @@ from modelstore.blobs import megabytes
 from modelstore.conversion import Recipe
 from modelstore.errors import Unusable, UserError
 from modelstore.gguf import read_header
-from runner.compare.block import Block
+from runner.compare.blocks import Block
 from runner.compare.fit import allocation, pace
 from runner.compare.fit.matrices import TYPES, Matrix, matrices
 from runner.compare.fit.order import Plan
 from runner.compare.fit.passages import Passages
-from runner.compare.fit.verdict import Scores, Verdict, kld, verdict
+from runner.compare.fit.verdict import Scores, Verdict, verdict
 from runner.compare.fit.workshop import Workshop
+from runner.compare.quality import kld_mean
 
 _FINE = "Q8_0"
 _PROBE_BITS = 3.4
@@ -41,7 +42,7 @@ class Tried:
     @property
     def kld(self) -> float:
         """Mean KL divergence on the kind of text that decides."""
-        return kld(next(iter(self.scores.values()))).value or 0.0
+        return kld_mean(next(iter(self.scores.values()))).value or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Mixing:
         with fine.open("rb") as stream:
             source = fine, read_header(stream, fine.stat().st_size)
         blocks = self._probing(passages)
-        floor = kld(self._shop.scores("fine", fine, blocks)).value or 0.0
+        floor = kld_mean(self._shop.scores("fine", fine, blocks)).value or 0.0
         low = allocation.low_types(errors, _PROBE_BITS)
         probes = []
         groups = sorted({each.group for each in chosen})
@@ -166,7 +167,7 @@ class Mixing:
             kinds = {each.name: low[each.name] for each in chosen if each.group == group}
             types = (*allocation.patterns(kinds), (".*", _FINE))
             file = self._shop.make("probe", Recipe(_FINE, imatrix, types), source)
-            value = kld(self._shop.scores(group, file, blocks)).value or 0.0
+            value = kld_mean(self._shop.scores(group, file, blocks)).value or 0.0
             probes.append(allocation.Probe(group, kinds, value))
         fine.unlink()
         return allocation.sensitivities(probes, floor, errors)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 
 from modelstore.header import Header
 from runner.compare.answers import AnswerPlan, answer_blocks
-from runner.compare.block import Block
-from runner.compare.blocks import Window, block
+from runner.compare.blocks import Block, Window, block
 from runner.compare.corpus import fixed_blocks
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Scorer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from modelstore.conversion import Recipe
 from runner.compare.fit.order import Plan
-from runner.compare.fit.verdict import kld
 from runner.compare.fit.workshop import Workshop
+from runner.compare.quality import kld_mean
 
 _SHARE = 4
 """What losing a layer costs is plain to see in a quarter of the texts."""
@@ -22,7 +22,7 @@ def prune(shop: Workshop, plan: Plan) -> tuple[str, list[str]]:
     recipe = Recipe(order.label, order.imatrix, prune_layers=order.prune_layers)
     file = shop.make("pruned", recipe)
     shop.say("scoring", "what is left")
-    cost = kld(shop.scores("what is left", file, passages.deciding))
+    cost = kld_mean(shop.scores("what is left", file, passages.deciding))
     error = f" ± {cost.error:.3f}" if cost.error is not None else ""
     left = 1 - file.stat().st_size / order.source.stat().st_size
     return file.name, [

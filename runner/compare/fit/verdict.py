@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from runner.compare.block import CandidateScores
-from runner.compare.clusters import Clusters, mean
+from runner.compare.blocks import CandidateScores
+from runner.compare.quality import kld_mean
 from runner.compare.ties import ORDERED_Z, pairs
-from runner.wire.compare import Estimate
 
 Scores = Mapping[str, Sequence[CandidateScores]]
 """By kind of text."""
@@ -26,17 +23,12 @@ class Verdict:
     gain: float
 
 
-def kld(blocks: Sequence[CandidateScores]) -> Estimate:
-    clusters = Clusters.of([len(each.kld) for each in blocks])
-    return mean(np.concatenate([each.kld for each in blocks]), clusters, 0.0)
-
-
 def verdict(mixture: Scores, stock: Scores) -> Verdict:
     """A mixture is kept if it is surely better on held-out text of the kind it was made with, and not surely
     worse on any other: else stock is as good."""
     z = {kind: _z(mixture[kind], stock[kind]) for kind in mixture}
     first = next(iter(mixture))
-    ours, theirs = kld(mixture[first]).value or 0.0, kld(stock[first]).value or 0.0
+    ours, theirs = kld_mean(mixture[first]).value or 0.0, kld_mean(stock[first]).value or 0.0
     keeps = z[first] >= ORDERED_Z and all(each > -ORDERED_Z for each in z.values())
     return Verdict(keeps, z, 1 - ours / theirs if theirs else 0.0)
 
@@ -46,5 +38,4 @@ def _z(mixture: Sequence[CandidateScores], stock: Sequence[CandidateScores]) -> 
     found = pairs({"mixture": mixture, "stock": stock})
     if not found:
         return 0.0
-    difference = found[0].difference
-    return difference.z if difference.better == "mixture" else -difference.z
+    return found[0].z if found[0].better == "mixture" else -found[0].z

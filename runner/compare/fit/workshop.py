@@ -15,7 +15,7 @@ from modelstore.errors import StorageFull, Unusable
 from modelstore.header import Header
 from modelstore.imatrix import Reading, collect
 from modelstore.progress import Progress, check
-from runner.compare.block import Block, CandidateScores
+from runner.compare.blocks import Block, CandidateScores
 from runner.compare.fit.matrices import IMPORTANT_ONLY, NUMBERS, Matrix
 from runner.compare.fit.order import Order
 from runner.compare.fit.passages import Passages, gather

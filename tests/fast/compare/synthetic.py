@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.blocks import TEMPERATURES, Block, CandidateScores, ReferenceScores
 
 DOMAINS = ("prose", "code", "math", "json")
 

@@ -12,15 +12,7 @@ import pytest
 from modelstore.errors import UserError
 from native.llama import Model
 from runner.compare import corpus
-from runner.compare.block import Block
-from runner.compare.blocks import (
-    EFFICIENT,
-    Window,
-    compatible,
-    cut,
-    stream_digest,
-    text_blocks,
-)
+from runner.compare.blocks import EFFICIENT, Block, Window, compatible, cut, stream_digest, text_blocks
 from runner.compare.own_text import conversations
 from runner.compare.rendering import template_digest
 from runner.wire import Session, SessionMessage

@@ -11,7 +11,7 @@ import pytest
 
 from modelstore.errors import UserError
 from modelstore.gguf import read_header
-from runner.compare.block import CandidateScores
+from runner.compare.blocks import CandidateScores
 from runner.compare.fit.allocation import Probe, Problem, file_bytes, label_of, sensitivities
 from runner.compare.fit.knapsack import Option, allocate
 from runner.compare.fit.matrices import Matrix, matrices

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runner.compare.block import TEMPERATURES, Block, CandidateScores, ReferenceScores
+from runner.compare.blocks import TEMPERATURES, Block, CandidateScores, ReferenceScores
 from runner.compare.passages import Passages
 from runner.compare.quality import NO_KLD, summarize, summarize_alone
 from runner.compare.scoreboard import Score, Scoreboard

@@ -12,7 +12,7 @@ from native.score import record, rows
 from native.score.models import TILE_TOKENS, models_at_once, pieces
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
 from native.score.workers import next_model
-from runner.compare.block import TEMPERATURES
+from runner.compare.blocks import TEMPERATURES
 
 VOCABULARY, ROWS = 5000, 40
 

@@ -11,9 +11,9 @@ import pytest
 
 from modelstore.errors import UserError
 from runner.compare import selftest
-from runner.compare.block import CandidateScores, ReferenceScores
+from runner.compare.blocks import CandidateScores, ReferenceScores
 from runner.compare.peer import Peer, figures_in
-from runner.compare.selftest import Pooled, pooled
+from runner.compare.quality import Pooled, pooled
 from runner.wire.compare import Estimate
 from tests.fast.compare.timing import variant
 
@@ -39,14 +39,14 @@ Same top p: 96.520 ± 0.406 %
 def scores(kld: float = 0.01, shift: float = 0.01, seed: int = 1, tokens: int = 400) -> Pooled:
     """Eight texts on which the candidate is `shift` nats worse, on average."""
     random = np.random.default_rng(seed)
-    blocks = []
+    references, candidates = [], []
     for _ in range(8):
         nll = random.exponential(2.0, tokens)
         each = np.full(tokens, kld)
         candidate = nll + shift + random.normal(0, 1e-3, tokens) * (shift != 0)
-        reference = ReferenceScores(nll, nll.astype(np.float32), nll.astype(np.float32), np.zeros(6))
-        blocks.append((reference, CandidateScores(candidate, each, np.ones(tokens, np.bool_))))
-    return pooled(blocks)
+        references.append(ReferenceScores(nll, nll.astype(np.float32), nll.astype(np.float32), np.zeros(6)))
+        candidates.append(CandidateScores(candidate, each, np.ones(tokens, np.bool_)))
+    return pooled(references, candidates)
 
 
 def changed(of: Pooled, **fields: object) -> Pooled:

@@ -11,7 +11,7 @@ import pytest
 from modelstore.gguf import read_header
 from runner.compare import spread
 from runner.compare.answering import with_answer
-from runner.compare.contents import contents
+from runner.compare.board import contents
 from runner.compare.energy import Metered, Window, energy, not_measured
 from runner.compare.speed_plan import QUICK, SpeedPlan, is_steady, slowdown, there_and_back
 from runner.wire.compare import Estimate, Speed, SpeedAt

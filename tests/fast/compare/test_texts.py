@@ -15,7 +15,7 @@ import pytest
 from modelstore.errors import Unusable
 from runner.compare import corpus
 from runner.compare.answers import is_worth_scoring
-from runner.compare.turns import in_turn
+from runner.compare.corpus import in_turn
 
 KINDS = {"prose", "dialogue", "code", "math", "JSON and tools"}
 LANGUAGES = {

@@ -84,7 +84,7 @@ def test_two_runs_never_order_a_pair_oppositely() -> None:
                     {"a": 0.03, "b": 0.03, "c": 0.032, "d": 0.034, "e": 0.03, "f": 0.03}.items()
                 )
             }
-            ordered = [pair.difference for pair in pairs(scores) if pair.verdict == "ordered"]
+            ordered = [pair for pair in pairs(scores) if pair.verdict == "ordered"]
             orders.append({(each.better, each.worse) for each in ordered})
             equal = {"a", "b", "e", "f"}
             false_orders += any({each.better, each.worse} <= equal for each in ordered)

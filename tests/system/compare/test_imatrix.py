@@ -18,7 +18,7 @@ from modelstore.progress import Progress
 from runner.compare.blocks import Window
 from runner.compare.corpus import fixed_blocks
 from runner.compare.fit.passages import halves
-from runner.compare.fit.verdict import kld
+from runner.compare.quality import kld_mean
 from runner.compare.scoring import Scorer
 from runner.compare.variant import Engine, Variant
 from tests.kinds_gguf import write_kind
@@ -162,5 +162,5 @@ def test_it_makes_small_types_better_on_other_texts(tiny_model: Path, tmp_path: 
             file = make(tiny_model, tmp_path / "candidate.gguf", recipe)
             with Scorer.running(None, (variant(file),), record, Event()) as scorer:
                 scored = scorer.score_all(held_out)
-                found.append(kld([each.candidates[0] for each in scored]).value or 0.0)
+                found.append(kld_mean([each.candidates[0] for each in scored]).value or 0.0)
         assert found[1] < share * found[0], label

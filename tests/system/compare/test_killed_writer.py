@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runner.compare.evidence import Evidence
-from runner.compare.keys import Key
+from runner.compare.evidence import Evidence, Key
 from runner.compare.variant import Engine
 
 _ENGINE = Engine(context_length=4096, threads=2, gpu_layers=0)

@@ -10,8 +10,7 @@ import pytest
 
 from modelstore.progress import Cancelled
 from runner.compare.answers import AnswerPlan, answer_blocks
-from runner.compare.evidence import Evidence
-from runner.compare.keys import Key
+from runner.compare.evidence import Evidence, Key
 from runner.compare.manuscript import Manuscript
 from runner.compare.passages import Passages
 from runner.compare.scoring import Scorer

@@ -13,7 +13,7 @@ import pytest
 from modelstore.errors import Unusable
 from modelstore.gguf import read_header
 from modelstore.progress import Cancelled
-from runner.compare.block import Block
+from runner.compare.blocks import Block
 from runner.compare.scoring import Scorer
 from runner.compare.selftest_run import SelfTest
 from runner.compare.variant import Engine, Variant
