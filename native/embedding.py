@@ -103,7 +103,7 @@ class EmbeddingContext(Context):
 
     def vector(self, sequence: int) -> bytes:
         """`width` 32-bit floats of a sequence that the last decode completed. Raises LlamaError."""
-        pointer = api.llama_get_embeddings_seq(self._handle, sequence)
+        pointer = api.llama_get_embeddings_seq(self.handle, sequence)
         if not pointer:
             raise LlamaError("llama.cpp has no vector for a sequence it has read")
         return ctypes.string_at(pointer, self.width * ctypes.sizeof(ctypes.c_float))

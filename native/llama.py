@@ -10,11 +10,12 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from native.batch import Batch
 from native.binding import api
 from native.errors import LlamaError
+from native.handle import Owner
 from native.log import Log
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class ContextOptions:
         return self.output_tokens or self.sequences + self.draft_tokens
 
 
-class Model:
+class Model(Owner):
     """Weights and vocabulary of one GGUF file."""
 
     def __init__(
@@ -92,66 +93,63 @@ class Model:
         params.n_gpu_layers = gpu_layers
         params.load_mtp = with_head
         params.progress_callback = api.llama_progress_callback(on_progress)
-        self._handle = api.llama_model_load_from_file(str(path).encode(), params)
-        if not self._handle:
+        pointer = api.llama_model_load_from_file(str(path).encode(), params)
+        if not pointer:
             # Where the file is, is nobody's business who asks over HTTP.
             words = self._log.last_errors().replace(str(path), path.name)
             raise LlamaError(words or "llama.cpp could not load the file")
-        self._vocab = api.llama_model_get_vocab(self._handle)
+        super().__init__(pointer, api.llama_model_free)
+        # In the order they were made, each until it is closed.
+        self._contexts: dict[Context, None] = {}
+        self._vocab = api.llama_model_get_vocab(pointer)
+        self.vocabulary_size = int(api.llama_vocab_n_tokens(self._vocab))
         self._pieces: dict[int, bytes] = {}
 
     def close(self) -> None:
-        if self._handle:
-            api.llama_model_free(self._handle)
-            self._handle = None
+        """Closes its contexts first: freeing one reads its model, or the context that it was made beside."""
+        for context in reversed(list(self._contexts)):
+            context.close()
+        super().close()
 
     # What the file says
 
     @property
-    def handle(self) -> object:
-        return self._handle
-
-    @property
     def vocabulary(self) -> object:
         """llama.cpp's pointer to it, which lives as long as the model."""
-        return self._vocab
-
-    @property
-    def vocabulary_size(self) -> int:
-        return int(api.llama_vocab_n_tokens(self._vocab))
+        return self.handle and self._vocab
 
     @property
     def trained_context_length(self) -> int:
-        return int(api.llama_model_n_ctx_train(self._handle))
+        return int(api.llama_model_n_ctx_train(self.handle))
 
     @property
     def sliding_window(self) -> int:
         """Tokens that sliding-window layers can see; 0 if the model has none."""
-        return int(api.llama_model_n_swa(self._handle))
+        return int(api.llama_model_n_swa(self.handle))
 
     @property
     def is_recurrent(self) -> bool:
         """Whether layers keep a running state, which no token can be taken back from."""
-        return bool(api.llama_model_is_recurrent(self._handle) or api.llama_model_is_hybrid(self._handle))
+        return bool(api.llama_model_is_recurrent(self.handle) or api.llama_model_is_hybrid(self.handle))
 
     @property
     def head_count(self) -> int:
         """Attention heads of the layer that has most."""
-        return int(api.llama_model_n_head(self._handle))
+        return int(api.llama_model_n_head(self.handle))
 
     @property
     def size_bytes(self) -> int:
-        return int(api.llama_model_size(self._handle))
+        return int(api.llama_model_size(self.handle))
 
     def metadata(self) -> dict[str, str]:
         """The header's scalar keys and values, as text. (llama.cpp does not give out arrays.)"""
         key_of, value_of = api.llama_model_meta_key_by_index, api.llama_model_meta_val_str_by_index
-        count = int(api.llama_model_meta_count(self._handle))
+        count = int(api.llama_model_meta_count(self.handle))
         return {self._text(key_of, index): self._text(value_of, index) for index in range(count)}
 
     def _text(self, getter: Callable[..., int], index: int, size: int = 256) -> str:
         buffer = ctypes.create_string_buffer(size)
-        needed = getter(self._handle, index, buffer, size)
+        needed = getter(self.handle, index, buffer, size)
         if needed >= size:
             return self._text(getter, index, needed + 1)
         return buffer.value.decode("utf-8", "replace")
@@ -159,22 +157,22 @@ class Model:
     # Vocabulary
 
     def token_text(self, token: int) -> str:
-        """The vocabulary's own spelling of a token, "" for none (negative)."""
-        if token < 0:
+        """The vocabulary's own spelling of a token, "" for none."""
+        if not 0 <= token < self.vocabulary_size:
             return ""
-        return str(api.llama_vocab_get_text(self._vocab, token).decode("utf-8", "replace"))
+        return str(api.llama_vocab_get_text(self.vocabulary, token).decode("utf-8", "replace"))
 
     @property
     def bos_token(self) -> int:
-        return int(api.llama_vocab_bos(self._vocab))
+        return int(api.llama_vocab_bos(self.vocabulary))
 
     @property
     def eos_token(self) -> int:
-        return int(api.llama_vocab_eos(self._vocab))
+        return int(api.llama_vocab_eos(self.vocabulary))
 
     def is_end(self, token: int) -> bool:
         """Whether generation ends with this token (end of text, of turn, of message)."""
-        return bool(api.llama_vocab_is_eog(self._vocab, token))
+        return bool(api.llama_vocab_is_eog(self.vocabulary, token))
 
     @functools.cached_property
     def end_tokens(self) -> list[int]:
@@ -182,7 +180,7 @@ class Model:
 
     def control_tokens(self) -> Iterator[str]:
         for token in range(self.vocabulary_size):
-            if api.llama_vocab_is_control(self._vocab, token):
+            if api.llama_vocab_is_control(self.vocabulary, token):
                 yield self.token_text(token)
 
     @functools.cached_property
@@ -196,39 +194,43 @@ class Model:
         data = text.encode("utf-8", "replace")
         arguments = (add_special, parse_special)
         tokens = (api.llama_token * (len(data) + 8))()
-        count = api.llama_tokenize(self._vocab, data, len(data), tokens, len(tokens), *arguments)
+        count = api.llama_tokenize(self.vocabulary, data, len(data), tokens, len(tokens), *arguments)
         if count < 0:
             # More than one token a byte: spaces that the vocabulary escapes and has no token for.
             tokens = (api.llama_token * -count)()
-            count = api.llama_tokenize(self._vocab, data, len(data), tokens, len(tokens), *arguments)
+            count = api.llama_tokenize(self.vocabulary, data, len(data), tokens, len(tokens), *arguments)
         if count < 0:
             raise LlamaError(f"tokenizing {len(data)} bytes failed with {count}")
         return list(tokens[:count])
 
     def piece(self, token: int) -> bytes:
-        """Bytes of one token, empty for control tokens. A character may be spread over several tokens."""
+        """Bytes of one token, empty for control tokens. A character may be spread over several tokens. Raises
+        LlamaError for one that is not in the vocabulary."""
         piece = self._pieces.get(token)
         if piece is None:
+            if not 0 <= token < self.vocabulary_size:
+                raise LlamaError(f"token {token} is not one of the model's {self.vocabulary_size}")
             piece = self._pieces[token] = self._read_piece(token)
         return piece
 
     def _read_piece(self, token: int, size: int = 64) -> bytes:
         buffer = ctypes.create_string_buffer(size)
-        count = api.llama_token_to_piece(self._vocab, token, buffer, size, 0, False)
+        count = api.llama_token_to_piece(self.vocabulary, token, buffer, size, 0, False)
         return self._read_piece(token, -count) if count < 0 else bytes(buffer.raw[:count])
 
 
-class Context:
+class Context(Owner):
     """KV cache and compute buffers: decodes batches of several sequences of one model."""
 
     def __init__(self, model: Model, options: ContextOptions) -> None:
         """Raises LlamaError if the buffers cannot be had."""
         self.model = model
         self.options = options
-        self._handle = api.llama_init_from_model(model.handle, self._parameters())
-        if not self._handle:
+        pointer = api.llama_init_from_model(model.handle, self._parameters())
+        if not pointer:
             raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
-        self._memory = api.llama_get_memory(self._handle)
+        super().__init__(pointer, api.llama_free)
+        model._contexts[self] = None
         self.batch = Batch(options.batch_tokens, options.sequences)
         self._row_type = ctypes.c_float * model.vocabulary_size
 
@@ -253,18 +255,13 @@ class Context:
         return params
 
     def close(self) -> None:
-        if self._handle:
-            api.llama_free(self._handle)
-            self._handle = None
-
-    @property
-    def handle(self) -> object:
-        return self._handle
+        super().close()
+        self.model._contexts.pop(self, None)
 
     @property
     def sequence_context_length(self) -> int:
         """Tokens that one sequence can hold, as llama.cpp rounded them."""
-        return int(api.llama_n_ctx_seq(self._handle))
+        return int(api.llama_n_ctx_seq(self.handle))
 
     @property
     def unlisted_bytes(self) -> int:
@@ -274,47 +271,53 @@ class Context:
     @property
     def threads(self) -> int:
         """Compute threads of a decode of single tokens."""
-        return int(api.llama_n_threads(self._handle))
+        return int(api.llama_n_threads(self.handle))
+
+    @property
+    def _memory(self) -> object:
+        return api.llama_get_memory(self.handle)
 
     def set_threads(self, threads: int, prefill_threads: int) -> None:
-        api.llama_set_n_threads(self._handle, threads, prefill_threads)
+        api.llama_set_n_threads(self.handle, threads, prefill_threads)
 
     def stop_when(self, is_wanted: Callable[[], bool]) -> None:
         """From now on a decode on the CPU ends early when `is_wanted` says so; it is asked very often."""
         self._abort = api.ggml_abort_callback(lambda _data: is_wanted())
-        api.llama_set_abort_callback(self._handle, self._abort, None)
+        api.llama_set_abort_callback(self.handle, self._abort, None)
 
     def decode(self) -> bool:
         """Run `self.batch`. False if it was stopped early: a part of it may be in the cache.
 
         Raises LlamaError; the context must not be used after that.
         """
-        status = api.llama_decode(self._handle, self.batch.struct)
+        status = api.llama_decode(self.handle, self.batch.struct)
         if status not in (0, _STOPPED):
             raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
         return bool(status == 0)
 
     def logit(self, row: int, token: int) -> float:
         """One of `logits`, in processes that otherwise need no numpy."""
-        return float(api.llama_get_logits_ith(self._handle, row)[token])
+        return float(self._logits_at(row)[token])
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
-        import numpy as np  # in processes that look at logits, when they first do
-
-        pointer = api.llama_get_logits_ith(self._handle, row)
-        row_values = self._row_type.from_address(ctypes.addressof(pointer.contents))
-        return np.frombuffer(row_values, np.float32)  # type: ignore[call-overload, no-any-return]
+        return self.logits_of(row, 1)[0]  # type: ignore[no-any-return]
 
     def logits_of(self, row: int, count: int) -> NDArray[np.float32]:
         """`logits` of `count` batch rows from `row` on, all of them with logits, as (count, vocabulary)."""
-        import numpy as np
+        import numpy as np  # in processes that look at logits, when they first do
 
         if not count:
             return np.empty((0, self.model.vocabulary_size), np.float32)
-        pointer = api.llama_get_logits_ith(self._handle, row)
-        rows = (self._row_type * count).from_address(ctypes.addressof(pointer.contents))
+        self._logits_at(row + count - 1)
+        rows = (self._row_type * count).from_address(ctypes.addressof(self._logits_at(row).contents))
         return np.frombuffer(rows, np.float32).reshape(count, -1)  # type: ignore[call-overload, no-any-return]
+
+    def _logits_at(self, row: int) -> Any:
+        """Raises LlamaError if that row of the last decode has none."""
+        if not (pointer := api.llama_get_logits_ith(self.handle, row)):
+            raise LlamaError(f"batch row {row} has no logits")
+        return pointer
 
     # Memory of one sequence
 

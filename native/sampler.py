@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from native.binding import api
 from native.errors import NotFinite
+from native.handle import Owner
 from native.llama import Context, Model
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def hasten() -> None:
     _shortlist = shortlist
 
 
-class SamplerChain:
+class SamplerChain(Owner):
     """Samplers applied in the order they were added; the last one must pick (`greedy`, `draw`, `mirostat`).
 
     Numbers must be in the ranges of `runner.wire.Options`: llama.cpp checks none. `last_tokens` of memory are
@@ -42,12 +43,8 @@ class SamplerChain:
         self._demoted: int | None = 0
         # So many of the most likely tokens decide what the chain picks; None if all have a say.
         self._decisive: int | None = None
-        self._handle = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
-
-    def close(self) -> None:
-        if self._handle:
-            api.llama_sampler_free(self._handle)
-            self._handle = None
+        chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+        super().__init__(chain, api.llama_sampler_free)
 
     def bias(self, biases: list[tuple[int, float]]) -> None:
         """Add to the logits of tokens; minus infinity forbids one."""
@@ -126,16 +123,18 @@ class SamplerChain:
         """`demotes`: at most so many tokens become less likely, and nothing else changes."""
         if self._demoted is not None:
             self._demoted = None if demotes is None else self._demoted + demotes
-        api.llama_sampler_chain_add(self._handle, sampler)
+        api.llama_sampler_chain_add(self.handle, sampler)
 
     def accept(self, token: int) -> None:
         """Tell the penalties about a token that `sample` did not pick, such as the prompt's."""
-        api.llama_sampler_accept(self._handle, token)
+        api.llama_sampler_accept(self.handle, token)
 
     def sample(self, context: Context, row: int) -> int:
-        """Pick a token from the logits of batch row `row` and accept it. Raises NotFinite."""
+        """Pick a token from the logits of batch row `row` and accept it. Raises NotFinite, and LlamaError if
+        the row has none."""
         if self._decisive is None or _shortlist is None:
-            return int(api.llama_sampler_sample(self._handle, context.handle, row))
+            context.logit(row, 0)  # without them, llama.cpp would end the process
+            return int(api.llama_sampler_sample(self.handle, context.handle, row))
         return self.sample_from(_shortlist(context.logits(row), self._decisive))
 
     def sample_from(self, candidates: NDArray[Any]) -> int:
@@ -145,7 +144,7 @@ class SamplerChain:
             raise NotFinite
         data = candidates.ctypes.data_as(api.llama_token_data_p)
         choice = api.llama_token_data_array(data, len(candidates), -1, False)
-        api.llama_sampler_apply(self._handle, ctypes.byref(choice))
+        api.llama_sampler_apply(self.handle, ctypes.byref(choice))
         token = int(choice.data[choice.selected].id)
         self.accept(token)
         return token
