@@ -112,8 +112,8 @@ class Speculation:
             self._drafter.close()
 
     def _choose(self, sequence: Sequence, guesses: list[int], chances: list[float]) -> None:
-        """Take as many of the guesses into the step as pay."""
-        length = best_length(chances, self._step, self._costs)
+        """Take as many of the guesses into the step as pay, and as it has room for."""
+        length = best_length(chances[: self._room], self._step, self._costs)
         sequence.draft = guesses[:length]
         self._step = Step(self._step.rows + length, self._step.tokens + expected(chances[:length]))
         self._room -= length

@@ -45,9 +45,13 @@ def model() -> Iterator[Model]:
 
 
 @contextmanager
-def engine(model: Model, mode: str, slots: int = 1, length: int = 512) -> Iterator[Engine]:
-    """Speculates from "n-grams", with a "draft model" as well, or not ("plain")."""
-    room = 0 if mode == "plain" else draft_tokens(model, slots)
+def engine(
+    model: Model, mode: str, slots: int = 1, length: int = 512, room: int | None = None
+) -> Iterator[Engine]:
+    """Speculates from "n-grams", with a "draft model" as well, or not ("plain"); `room` is for so many guesses
+    in a step (None: as in a worker)."""
+    if room is None:
+        room = 0 if mode == "plain" else draft_tokens(model, slots)
     options = ContextOptions(length, slots, 256, 1, 1, room)
     draft = DATA / "nybble-tiny-draft-f16.gguf"
     beside = load_draft(draft, 0, model, options, Log()) if mode == "draft model" else None
@@ -119,6 +123,14 @@ def test_greedy_text_is_that_of_the_plain_engine(model: Model, mode: str, prompt
     assert ran.steps < expected.steps
     assert 0 < ran.accepted <= ran.drafted
     assert expected.drafted == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_drafts_of_all_streams_have_room_together(model: Model, mode: str) -> None:
+    """llama.cpp ends the process where a step wants logits of more tokens than it was told."""
+    with engine(model, mode, len(PROMPTS), room=5) as narrow:
+        ran = ask(narrow, PROMPTS)
+    assert ran.texts == plainly(model, asking(PROMPTS)).texts and ran.accepted
 
 
 def test_a_draft_model_finds_what_has_not_been_said_yet(model: Model) -> None:
