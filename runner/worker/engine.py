@@ -16,7 +16,7 @@ from native.errors import LlamaError, NotFinite
 from native.llama import Context
 from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
 from runner.worker.admission import Admission
-from runner.worker.batcher import Pending, plan
+from runner.worker.batcher import Batcher, Pending
 from runner.worker.detokenize import TextAssembler
 from runner.worker.drafting.drafter import Drafter
 from runner.worker.outcome import Outcome
@@ -58,6 +58,7 @@ class Engine:
         self._speculation = Speculation(context, drafter)
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
         self._pace = Pace(prefill_step_s, options.batch_tokens, tile_tokens)
+        self._batcher = Batcher(options.batch_tokens, tile_tokens)
         self._outcome = Outcome()
 
     @property
@@ -195,11 +196,11 @@ class Engine:
             for slot in self._slots
             if (sequence := slot.sequence) is not None
         ]
-        batch, options = self._context.batch, self._context.options
+        batch = self._context.batch
         batch.clear()
         rows = []
         prompt_tokens = generating = 0
-        for index, count in plan(pending, options.batch_tokens, self._pace.chunk_tokens):
+        for index, count in self._batcher.plan(pending, self._pace.chunk_tokens):
             slot = self._slots[index]
             if (sequence := slot.sequence) is None:
                 continue

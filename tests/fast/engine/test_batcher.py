@@ -1,7 +1,9 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.worker.batcher import Pending, plan
+from runner.worker.batcher import Batcher, Pending
 
 
 @st.composite
@@ -11,33 +13,57 @@ def pendings(draw: st.DrawFn) -> list[Pending]:
     return [Pending(slot, max(1, abs(n)), n > 0) for slot, n in zip(slots, prompts, strict=True)]
 
 
-@given(pendings(), st.integers(32, 2048), st.integers(1, 512))
-def test_a_plan_keeps_order_and_budget(pending: list[Pending], batch: int, chunk: int) -> None:
-    chunks = plan(pending, batch, chunk)
-    by_slot = {p.slot: p for p in pending}
-    generating = {p.slot for p in pending if not p.is_prefilling}
+@given(st.lists(pendings(), min_size=1, max_size=4), st.integers(32, 2048), st.integers(1, 512))
+def test_a_plan_keeps_order_and_budget(steps: list[list[Pending]], batch: int, chunk: int) -> None:
+    batcher = Batcher(batch, 64)
+    for pending in steps:
+        chunks = batcher.plan(pending, chunk)
+        by_slot = {p.slot: p for p in pending}
+        generating = {p.slot for p in pending if not p.is_prefilling}
+        read = sum(count for slot, count in chunks if by_slot[slot].is_prefilling)
 
-    assert [slot for slot, _ in chunks] == sorted({slot for slot, _ in chunks})
-    assert generating <= {slot for slot, _ in chunks}
-    assert all(1 <= count <= by_slot[slot].tokens for slot, count in chunks)
-    assert sum(count for _, count in chunks) <= batch
-    if generating:
-        assert sum(count for slot, count in chunks if by_slot[slot].is_prefilling) <= chunk
+        assert [slot for slot, _ in chunks] == sorted({slot for slot, _ in chunks})
+        assert generating <= {slot for slot, _ in chunks}
+        assert all(1 <= count <= by_slot[slot].tokens for slot, count in chunks)
+        assert sum(count for _, count in chunks) <= batch
+        if generating:
+            assert read <= chunk
+        if len(generating) < len(pending) and sum(by_slot[slot].tokens for slot in generating) < batch:
+            assert read
 
 
 def test_a_prompt_alone_takes_the_whole_batch() -> None:
-    assert plan([Pending(0, 3000, True)], 512, 128) == [(0, 512)]
+    assert Batcher(512, 64).plan([Pending(0, 3000, True)], 128) == [(0, 512)]
 
 
 def test_a_prompt_beside_a_stream_takes_one_chunk() -> None:
-    assert plan([Pending(0, 1, False), Pending(1, 3000, True)], 512, 128) == [(0, 1), (1, 128)]
+    assert Batcher(512, 64).plan([Pending(0, 1, False), Pending(1, 3000, True)], 128) == [(0, 1), (1, 128)]
 
 
 def test_guesses_behind_a_token_leave_room_for_the_other_streams() -> None:
     pending = [Pending(0, 17, False), Pending(1, 40, False), Pending(2, 1, False)]
-    assert plan(pending, 32, 128) == [(0, 17), (1, 14), (2, 1)]
+    assert Batcher(32, 64).plan(pending, 128) == [(0, 17), (1, 14), (2, 1)]
 
 
-def test_prompts_share_evenly_and_pass_on_what_they_leave() -> None:
-    pending = [Pending(0, 4000, True), Pending(1, 10, True), Pending(2, 4000, True)]
-    assert plan(pending, 512, 128) == [(0, 251), (1, 10), (2, 251)]
+def test_a_short_prompt_passes_on_what_it_leaves() -> None:
+    pending = [Pending(0, 40, True), Pending(1, 40, True), Pending(2, 4000, True)]
+    assert Batcher(512, 64).plan(pending, 128) == [(0, 40), (1, 40), (2, 432)]
+
+
+def test_no_part_of_a_prompt_is_smaller_than_a_tile() -> None:
+    pending = [Pending(0, 1, False), Pending(1, 30, True), Pending(2, 4000, True), Pending(3, 20, True)]
+    assert Batcher(512, 64).plan(pending, 65) == [(0, 1), (1, 30), (3, 20)]
+
+
+def test_prompts_take_turns_whatever_they_leave_to_each_other() -> None:
+    batcher, due = Batcher(512, 64), {1: 1000, 2: 300, 3: 1000}
+    first = []
+    while due:
+        plan = batcher.plan([Pending(0, 1, False), *(Pending(s, n, True) for s, n in due.items())], 129)
+        for slot, count in plan[1:]:
+            first.append(slot)
+            due[slot] -= count
+        due = {slot: tokens for slot, tokens in due.items() if tokens}
+    assert first[:9] == [1, 2, 3, 1, 2, 3, 1, 2, 3]
+    assert set(first[9:]) == {1, 3}
+    assert all(one != after for one, after in itertools.pairwise(first))
