@@ -1,5 +1,3 @@
-import itertools
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,14 +54,12 @@ def test_no_part_of_a_prompt_is_smaller_than_a_tile() -> None:
 
 
 def test_prompts_take_turns_whatever_they_leave_to_each_other() -> None:
-    batcher, due = Batcher(512, 64), {1: 1000, 2: 300, 3: 1000}
-    first = []
-    while due:
-        plan = batcher.plan([Pending(0, 1, False), *(Pending(s, n, True) for s, n in due.items())], 129)
-        for slot, count in plan[1:]:
-            first.append(slot)
+    batcher, due, order = Batcher(512, 64), {1: 1000, 2: 300, 3: 1000}, []
+    while all(due.values()):
+        pending = [Pending(0, 1, False), *(Pending(slot, tokens, True) for slot, tokens in due.items())]
+        for slot, count in batcher.plan(pending, 129)[1:]:
+            order.append(slot)
             due[slot] -= count
-        due = {slot: tokens for slot, tokens in due.items() if tokens}
-    assert first[:9] == [1, 2, 3, 1, 2, 3, 1, 2, 3]
-    assert set(first[9:]) == {1, 3}
-    assert all(one != after for one, after in itertools.pairwise(first))
+    assert order == [1, 2, 3, 1, 2, 3, 1, 2, 3]
+    assert due == {1: 1000 - 3 * 129, 2: 0, 3: 1000 - 2 * 129 - 87}
+    assert batcher.plan([Pending(0, 1, False), Pending(1, 9, True), Pending(3, 500, True)], 65)[1] == (3, 65)
