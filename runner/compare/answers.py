@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import count
 from typing import Protocol
 
 from modelstore.errors import Unusable
 from runner.compare import corpus
 from runner.compare.blocks import Block, Tokenizer, block
+from runner.compare.evidence import Evidence, Key
 from runner.compare.rendering import Chat, prompt_tokens, rendered
-from runner.compare.scoring import Drafts
+from runner.compare.scoring import Drafts, Scorer
 
 Report = Callable[[int, int], None]
 """Tokens written so far, and wanted."""
@@ -89,11 +91,11 @@ NOTHING = Draft()
 
 class Writer:
     """Writes batch after batch, sampled at temperature 1, domains in turn; only the assistant's tokens are
-    scored. It goes on behind `batches` that were written before."""
+    scored."""
 
-    def __init__(self, chat: Chat, plan: AnswerPlan, batches: Iterable[Batch] = ()) -> None:
+    def __init__(self, chat: Chat, plan: AnswerPlan) -> None:
         self.plan = plan
-        self.batches = list(batches)
+        self.batches: list[Batch] = []
         self._chat = chat
         self._questions = corpus.prompts()
         self._prompts: list[tuple[str, ...]] = []
@@ -114,7 +116,7 @@ class Writer:
         is_all = len(self.batches) * _TOGETHER >= len(self._questions)
         return self.written >= self.plan.tokens or is_late or is_all
 
-    def write(self, author: Author, begun: Draft = NOTHING) -> Iterator[Draft]:
+    def add_batch(self, author: Author, begun: Draft = NOTHING) -> Iterator[Draft]:
         """Another batch, behind what was `begun` of it; says after each step what is written of it so far.
         Raises Unusable if most of the first answers are empty or go in circles, TemplateFailed as `rendered`
         does."""
@@ -140,10 +142,10 @@ class Writer:
 
 
 def answer_blocks(author: Author, chat: Chat, plan: AnswerPlan, report: Report) -> Iterator[Block]:
-    """All that the plan asks for. Raises what `Writer.write` raises."""
+    """All that the plan asks for. Raises what `Writer.add_batch` raises."""
     writer = Writer(chat, plan)
     while not writer.is_done:
-        for _ in writer.write(author):
+        for _ in writer.add_batch(author):
             pass
         yield from writer.batches[-1].blocks
         report(min(writer.written, plan.tokens), plan.tokens)
@@ -163,3 +165,44 @@ def _refuse_if_broken(asked: int, kept: int) -> None:
             f"{asked - kept} of {asked} answers of the reference are empty or go in circles",
             hint="its chat template may be wrong, or its file broken; --text scores a text of yours instead",
         )
+
+
+class Manuscript(Writer):
+    """As they are kept under `key`: a resumed run scores the same tokens, and goes on behind them."""
+
+    def __init__(self, chat: Chat, plan: AnswerPlan, evidence: Evidence, key: Key) -> None:
+        super().__init__(chat, plan)
+        self._evidence = evidence
+        self._key = key
+        for payload in evidence.pieces(key).values():
+            if not self.is_done:
+                self.batches.append(_batch(payload))
+
+    @property
+    def missing_tokens(self) -> int:
+        """That are still to be written."""
+        return 0 if self.is_done else self.plan.tokens - self.written
+
+    def write(self, scorer: Scorer, report: Report) -> None:
+        """Another batch by the first of the scorer's models. It is kept while it is written, a block's worth
+        at a time, and gone on with after a kill. Raises as `add_batch` does."""
+        number = len(self.batches)
+        key = replace(self._key, what=f"{self._key.what}, draft of batch {number}")
+        pieces = self._evidence.pieces(key)
+        begun = Draft(**json.loads(pieces[0])) if pieces else NOTHING
+        kept = begun.tokens
+        for draft in self.add_batch(scorer, begun):
+            if draft.tokens - kept >= self.plan.max_tokens:
+                kept = draft.tokens
+                self._evidence.keep_draft(key, json.dumps(asdict(draft)).encode())
+                report(min(self.written + kept, self.plan.tokens), self.plan.tokens)
+        self._evidence.keep_piece(self._key, number, json.dumps(asdict(self.batches[number])).encode())
+        self._evidence.forget(key)
+        # Another comparison may have been first, and scored what it wrote.
+        self.batches[number] = _batch(self._evidence.pieces(self._key)[number])
+
+
+def _batch(payload: bytes) -> Batch:
+    fields = json.loads(payload)
+    blocks = (Block(**{**block, "tokens": tuple(block["tokens"])}) for block in fields["blocks"])
+    return Batch(fields["seconds"], tuple(blocks))

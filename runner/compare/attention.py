@@ -12,6 +12,7 @@ from native.attention import (
     Record,
     conditions,
     is_open,
+    is_plain_first,
     plain_micro_batch_tokens,
 )
 from runner.compare.variant import Variant
@@ -21,9 +22,9 @@ Kind = tuple[str, str, int | None, int | None, int | None]
 
 
 def as_served(headers: Mapping[Variant, Header], folder: Path, processors: Sequence[str]) -> list[Variant]:
-    """The same, without flash attention where a worker measured that these `processors` are faster so; its
-    record is in `folder`. Files of one shape are run alike, as the first of them that was measured: else
-    their speeds could not be compared."""
+    """The same, without flash attention where these `processors` are faster so: a worker's record of that is in
+    `folder`; before it has one, it begins with a guess. Files of one shape are run alike, as the first of
+    them that was measured: else their speeds could not be compared."""
     kinds = {variant: _kind(variant, header, processors) for variant, header in headers.items()}
     is_plain: dict[Kind, bool] = {}
     for variant, kind in kinds.items():
@@ -31,7 +32,7 @@ def as_served(headers: Mapping[Variant, Header], folder: Path, processors: Seque
             is_plain.setdefault(kind, not verdict.flash_attention)
     return [
         replace(each, engine=replace(each.engine, flash_attention=False))
-        if is_plain.get(kinds[each]) and _may_be_plain(each, headers[each])
+        if is_plain.get(kinds[each], _begins_plain(headers[each])) and _may_be_plain(each, headers[each])
         else each
         for each in headers
     ]
@@ -41,6 +42,10 @@ def _kind(variant: Variant, header: Header, processors: Sequence[str]) -> Kind:
     engine = variant.engine
     run = conditions(processors, engine.threads, engine.kv_type_k, engine.kv_type_v)
     return run, header.architecture, header.block_count, header.head_count, header.key_length
+
+
+def _begins_plain(header: Header) -> bool:
+    return header.key_length is not None and is_plain_first(header.key_length)
 
 
 def _may_be_plain(variant: Variant, header: Header) -> bool:

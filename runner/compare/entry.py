@@ -20,52 +20,40 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
-    """To be fetched: `name` is what `nybble pull` takes."""
-
-    name: str
-    file: RemoteFile
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """`name` is unique in its comparison once that is selected. `label` is the quantization people know it
-    by, `size_bytes` an estimate for what has yet to be made."""
+    by, `size_bytes` an estimate for what has yet to be made. `origin` is a local model, what is to be
+    quantized, or what is to be fetched. `tag` tells files of one label apart, `content` is equal only for
+    what is the same file, and `vocabulary` for the same vocabulary (None if the file is not here)."""
 
     name: str
     label: str
     size_bytes: int
     bits: int
-    origin: Book | Made | Offered
+    origin: Book | Made | RemoteFile
+    tag: str
+    content: str
+    vocabulary: str | None = None
     way: Way | None = None
     """Where settings are compared instead of files."""
 
     @classmethod
     def of_book(cls, book: Book) -> Entry:
-        return cls(book.label, book.label, book.manifest.size_bytes, book.bits, book)
+        file, label = book.manifest, book.label
+        vocabulary = book.identity.vocabulary
+        return cls(label, label, file.size_bytes, book.bits, book, file.name, file.digest, vocabulary)
 
     @classmethod
     def of_made(cls, source: Book, label: str) -> Entry:
-        bits = nominal_bits(label)
-        return cls(label, label, source.header.parameter_count * bits // 8, bits, Made(source, label))
+        bits, vocabulary = nominal_bits(label), source.identity.vocabulary
+        size_bytes = source.header.parameter_count * bits // 8
+        tag, content = f"{source.manifest.name} {label}", f"{source.manifest.digest} {label}"
+        return cls(label, label, size_bytes, bits, Made(source, label), tag, content, vocabulary)
 
-    @property
-    def tag(self) -> str:
-        """What tells files of one label apart."""
-        origin = self.origin
-        if isinstance(origin, Book):
-            return origin.manifest.name
-        return origin.name if isinstance(origin, Offered) else f"{origin.source.manifest.name} {origin.label}"
-
-    @property
-    def content(self) -> str:
-        """Equal only for what is the same file."""
-        origin = self.origin
-        if isinstance(origin, Book):
-            return origin.manifest.digest
-        if isinstance(origin, Offered):
-            return str(origin.file.digest)
-        return f"{origin.source.manifest.digest} {origin.label}"
+    @classmethod
+    def of_file(cls, file: RemoteFile) -> Entry:
+        label = file.name.rpartition(":")[2]
+        return cls(label, label, file.size_bytes, nominal_bits(label), file, file.name, str(file.digest))
 
     @property
     def settings(self) -> dict[str, str]:
@@ -78,11 +66,3 @@ class Entry:
 
     def engine(self, usual: Engine) -> Engine:
         return self.way.applied(usual) if self.way else usual
-
-    @property
-    def vocabulary(self) -> str | None:
-        """Equal for equal vocabularies; None if the file is not here."""
-        if isinstance(self.origin, Offered):
-            return None
-        book = self.origin if isinstance(self.origin, Book) else self.origin.source
-        return book.identity.vocabulary

@@ -25,9 +25,9 @@ def header_of(variant: Variant) -> Header:
 
 def predicted(header: Header, engine: Engine) -> Memory:
     """Without anything measured. Other contexts are those that the model was trained for."""
-    need = _need(header, engine, engine.context_length)
+    need = memory_with(header, engine, engine.context_length)
     longest = header.context_length or engine.context_length
-    others = {tokens: _need(header, engine, tokens) for tokens in _CONTEXTS if tokens <= longest}
+    others = {tokens: memory_with(header, engine, tokens) for tokens in _CONTEXTS if tokens <= longest}
     return Memory(
         weights_bytes=need.weights_bytes,
         kv_bytes=need.kv_bytes,
@@ -59,7 +59,8 @@ def with_measured(memory: Memory, buffers: Sequence[Mapping[str, Any]], grown_by
     return memory.model_copy(update={"measured_bytes": measured, "reason": None})
 
 
-def _need(header: Header, engine: Engine, context_length: int) -> MemoryNeed:
+def memory_with(header: Header, engine: Engine, context_length: int) -> MemoryNeed:
+    """What the model takes that is run so, but for the context."""
     kv = KvTypes(engine.kv_type_k, engine.kv_type_v)
     flash_attention = engine.flash_attention is not False
     return memory_need(header, context_length, slots=1, kv=kv, flash_attention=flash_attention)

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 
 from modelstore.errors import Unusable
 from runner.compare import corpus, plan
-from runner.compare.answers import AnswerPlan, Batch, Report
+from runner.compare.answers import AnswerPlan, Batch, Manuscript, Report
 from runner.compare.blocks import EFFICIENT, Block, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence, Key
-from runner.compare.manuscript import Manuscript
 from runner.compare.questions import Prompt, in_chat, openings, questions
 from runner.compare.rendering import Chat, template_digest
 from runner.compare.scoring import Scorer

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from modelstore.fit import memory_need
 from modelstore.header import Header
-from modelstore.kv_types import KvTypes
+from runner.compare.memory import memory_with
 from runner.compare.variant import Engine, Variant
 from runner.wire.compare import CompareRequest, Effort
 
@@ -60,20 +59,10 @@ def answering(request: CompareRequest) -> Answering:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Models loaded together. Without the reference the one candidate is scored against its record.
-    `may_stop`: a settled ranking ends the scoring, for no other pass must score the same text."""
+    """Models loaded together. Without the reference the one candidate is scored against its record."""
 
-    candidates: tuple[str, ...]
+    candidates: tuple[Variant, ...]
     has_reference: bool
-    may_stop: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Passes:
-    """`too_large` are candidates that do not fit even alone, with the bytes each takes."""
-
-    passes: tuple[Pass, ...]
-    too_large: Mapping[str, int]
 
 
 def for_scoring(variant: Variant) -> Variant:
@@ -82,35 +71,29 @@ def for_scoring(variant: Variant) -> Variant:
 
 def scoring_bytes(header: Header, engine: Engine) -> int:
     """Memory of one model while blocks are scored."""
-    kv = KvTypes(engine.kv_type_k, engine.kv_type_v)
-    flash_attention = engine.flash_attention is not False
-    need = memory_need(header, SCORING_CONTEXT, slots=1, kv=kv, flash_attention=flash_attention)
-    return need.total_bytes + _LOGITS_TOKENS * (header.vocabulary_size or 0) * _FLOAT_BYTES
+    logits = _LOGITS_TOKENS * (header.vocabulary_size or 0) * _FLOAT_BYTES
+    return memory_with(header, engine, SCORING_CONTEXT).total_bytes + logits
 
 
-def passes(reference_bytes: int, candidates: Mapping[str, int], free_bytes: int) -> Passes:
+def passes(
+    reference_bytes: int, candidates: Mapping[Variant, int], free_bytes: int
+) -> tuple[list[Pass], list[Variant]]:
     """As few as memory allows: one pass of the reference serves all that fit beside it (first fit, in order).
-    Values are bytes by name."""
+    Then what does not fit even alone. Values are bytes."""
     beside = free_bytes - reference_bytes
-    together: list[list[str]] = []
+    together: list[list[Variant]] = []
     left: list[int] = []
-    alone, too_large = [], {}
-    for name, needed in candidates.items():
+    alone, too_large = [], []
+    for variant, needed in candidates.items():
         place = next((i for i, room in enumerate(left) if room >= needed), None)
         if place is not None:
-            together[place].append(name)
+            together[place].append(variant)
             left[place] -= needed
         elif needed <= beside:
-            together.append([name])
+            together.append([variant])
             left.append(beside - needed)
         elif needed <= free_bytes:
-            alone.append(name)
+            alone.append(Pass((variant,), has_reference=False))
         else:
-            too_large[name] = needed
-    lock_step = [Pass(tuple(names), True) for names in together]
-    return Passes((*lock_step, *(Pass((name,), False) for name in alone)), too_large)
-
-
-def split(failed: Pass) -> Sequence[Pass]:
-    """To find which of several broke a pass."""
-    return [Pass((name,), failed.has_reference) for name in failed.candidates]
+            too_large.append(variant)
+    return [*(Pass(tuple(each), has_reference=True) for each in together), *alone], too_large

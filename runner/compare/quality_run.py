@@ -34,6 +34,8 @@ class QualityRun:
         self._greedy = Greedy(task, reference)
         self._is_last = False
         self._is_settled = False
+        self._may_stop = False
+        """Whether a settled ranking ends the scoring."""
         self.scores = Scoreboard(reference.passages, reference.noise_floor.value or 0.0)
 
     def run(self, candidates: Mapping[Variant, Header], is_last: bool) -> None:
@@ -41,23 +43,25 @@ class QualityRun:
         `is_last`: no other group follows, so a settled ranking may end the scoring."""
         self._is_last = is_last
         self._note_templates(candidates)
-        ready = {each.name: plan.for_scoring(each) for each in candidates}
-        passes = self._passes(candidates)
-        self._recall([ready[name] for each in passes for name in each.candidates])
-        apart = [name for each in passes if not each.has_reference for name in each.candidates]
+        ready = {plan.for_scoring(each): header for each, header in candidates.items()}
+        passes = self._passes(ready)
+        self._recall([variant for each in passes for variant in each.candidates])
+        apart = [variant.name for each in passes if not each.has_reference for variant in each.candidates]
         if apart:
             self._task.notes.append(
                 f"memory does not hold {', '.join(apart)} beside the reference: scored against a compact"
                 " record of it, which gives KL divergence within 2 %"
             )
             self._reference.write_record()
-        may_stop = is_last and len(passes) == 1
-        for together in passes:
-            self._run_pass(replace(together, may_stop=may_stop), ready)
+        # Else another pass must score the same text.
+        self._may_stop = is_last and len(passes) == 1
+        for each in passes:
+            self._run_pass(each)
         first = self._passages.main[0]
-        for name, each in ready.items():
-            self._show(name, strip=self.scores.strip(name, first, self._reference.strip_pieces))
-            self._greedy.show(each)
+        for variant in ready:
+            strip = self.scores.strip(variant.name, first, self._reference.strip_pieces)
+            self._show(variant.name, strip=strip)
+            self._greedy.show(variant)
         self._greedy.show(self._reference.variant)
 
     def _note_templates(self, candidates: Mapping[Variant, Header]) -> None:
@@ -70,13 +74,12 @@ class QualityRun:
 
     def _passes(self, candidates: Mapping[Variant, Header]) -> Sequence[Pass]:
         free_bytes = self._task.hardware.free_bytes(self._reference.variant.engine.gpu_layers)
-        needed = {each.name: plan.scoring_bytes(header, each.engine) for each, header in candidates.items()}
-        found = plan.passes(self._reference.needed_bytes, needed, free_bytes)
-        for name, size_bytes in found.too_large.items():
-            self._task.board.problem(
-                name, f"needs {size_bytes / 1e9:.1f} GB to be scored, and {free_bytes / 1e9:.1f} GB are free"
-            )
-        return found.passes
+        needed = {each: plan.scoring_bytes(header, each.engine) for each, header in candidates.items()}
+        found, too_large = plan.passes(self._reference.needed_bytes, needed, free_bytes)
+        for each in too_large:
+            needs = f"needs {needed[each] / 1e9:.1f} GB to be scored, and {free_bytes / 1e9:.1f} GB are free"
+            self._task.board.problem(each.name, needs)
+        return found
 
     def _recall(self, candidates: Sequence[Variant]) -> None:
         """What was scored before."""
@@ -96,8 +99,8 @@ class QualityRun:
                 )
             )
 
-    def _run_pass(self, each: Pass, variants: Mapping[str, Variant]) -> None:
-        group = [one for name in each.candidates if not self._is_done(one := variants[name], each.may_stop)]
+    def _run_pass(self, each: Pass) -> None:
+        group = [variant for variant in each.candidates if not self._is_done(variant)]
         if not group:
             return
         reference = self._reference.variant if each.has_reference else None
@@ -106,32 +109,32 @@ class QualityRun:
         talk.progress("loading", ", ".join(one.name for one in group))
         try:
             with Scorer.running(reference, group, record, talk.cancelled) as scorer:
-                self._score(scorer, group, each.may_stop)
+                self._score(scorer, group)
                 self._greedy.ask(scorer, group, each.has_reference)
         except (Unusable, WorkerFailed) as error:
-            names = tuple(one.name for one in group)
-            self._isolate(replace(each, candidates=names), variants, error)
+            self._isolate(group, each.has_reference, error)
 
-    def _isolate(self, failed: Pass, variants: Mapping[str, Variant], error: NybbleError) -> None:
+    def _isolate(self, failed: Sequence[Variant], has_reference: bool, error: NybbleError) -> None:
         """One bad file must not spoil the others: each of a group is tried alone."""
-        if len(failed.candidates) > 1:
-            for each in plan.split(failed):
-                self._run_pass(each, variants)
+        if len(failed) > 1:
+            self._may_stop = False
+            for each in failed:
+                self._run_pass(Pass((each,), has_reference))
             return
-        (name,) = failed.candidates
-        self.scores.drop(name)
-        self._task.board.refuse(name, error)
+        (broken,) = failed
+        self.scores.drop(broken.name)
+        self._task.board.refuse(broken.name, error)
 
-    def _is_done(self, variant: Variant, may_stop: bool) -> bool:
+    def _is_done(self, variant: Variant) -> bool:
         is_complete = self.scores.is_complete(variant.name) and not self._passages.missing_tokens
-        is_scored = is_complete or (may_stop and self._is_settled)
+        is_scored = is_complete or (self._may_stop and self._is_settled)
         return is_scored and self._greedy.recalled(variant) is not None
 
     # Scoring
 
-    def _score(self, scorer: Scorer, group: Sequence[Variant], may_stop: bool) -> None:
+    def _score(self, scorer: Scorer, group: Sequence[Variant]) -> None:
         names, done = ", ".join(each.name for each in group), 0
-        for blocks in self._stretches(scorer, group, may_stop):
+        for blocks in self._stretches(scorer, group):
             started = time.perf_counter()
             for block, scored in zip(blocks, scorer.score_all(blocks), strict=True):
                 seconds, started = time.perf_counter() - started, time.perf_counter()
@@ -153,20 +156,18 @@ class QualityRun:
         total = done + len(left) + self._passages.missing_blocks
         self._task.talk.progress("scoring", names, done, total, remaining_s)
 
-    def _stretches(
-        self, scorer: Scorer, group: Sequence[Variant], may_stop: bool
-    ) -> Iterator[Sequence[Block]]:
+    def _stretches(self, scorer: Scorer, group: Sequence[Variant]) -> Iterator[Sequence[Block]]:
         """What is left to score, as much at once as is sure to be scored; the reference writes more whenever
         all that is there was, unless more would change nothing."""
         place = 0
-        while not (may_stop and self._is_enough(place)):
+        while not (self._may_stop and self._is_enough(place)):
             main = self._passages.main
             if place == len(main):
                 if not self._passages.missing_tokens:
                     break
                 self._reference.grow(scorer)
                 continue
-            end = self._sure(place) if may_stop else len(main)
+            end = self._sure(place) if self._may_stop else len(main)
             yield [block for block in main[place:end] if self._lacks(group, block)]
             place = end
         yield [block for block in self._passages.fixed if self._lacks(group, block)]

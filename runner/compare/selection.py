@@ -15,7 +15,7 @@ from modelstore.quantize import refuse_lossy
 from modelstore.sources.remote import RemoteFile
 from modelstore.store import Store
 from runner.compare import vary
-from runner.compare.entry import Entry, Offered
+from runner.compare.entry import Entry
 from runner.compare.order import Order, Talk
 from runner.compare.shelf import Book, Shelf
 from runner.compare.variant import Engine
@@ -46,8 +46,8 @@ class Selection:
     def groups(self) -> list[list[Entry]]:
         """What is measured together: all that is here or made here; files of a hub one at a time."""
         run = [entry for entry in self.candidates if not entry.is_served]
-        here = [entry for entry in run if not isinstance(entry.origin, Offered)]
-        fetched = [[entry] for entry in run if isinstance(entry.origin, Offered)]
+        here = [entry for entry in run if not isinstance(entry.origin, RemoteFile)]
+        fetched = [[entry] for entry in run if isinstance(entry.origin, RemoteFile)]
         return [*([here] if here else []), *fetched]
 
     @property
@@ -155,13 +155,13 @@ class _Finder:
 
 
 def _of_file(file: RemoteFile, here: Shelf) -> Entry:
-    label = file.name.rpartition(":")[2]
-    origin: Book | Offered = Offered(file.name, file)
+    entry = Entry.of_file(file)
     # A damaged one is fetched again.
     with suppress(Unusable):
-        if (found := here.find(file.name)) and found.manifest.digest == str(file.digest):
-            origin = found
-    return Entry(label, label, file.size_bytes, nominal_bits(label), origin)
+        if (found := here.find(file.name)) and found.manifest.digest == entry.content:
+            tag, vocabulary = found.manifest.name, found.identity.vocabulary
+            return replace(entry, origin=found, tag=tag, vocabulary=vocabulary)
+    return entry
 
 
 def _selection(

@@ -22,7 +22,7 @@ from modelstore.store import Store
 from runner import wire
 from runner.client import Client
 from runner.compare import fetched
-from runner.compare.entry import Entry, Made, Offered
+from runner.compare.entry import Entry, Made
 from runner.compare.order import Order, Talk
 from runner.compare.shelf import Book
 from runner.compare.variant import Engine, Variant
@@ -50,7 +50,7 @@ class Workshop:
         elif isinstance(entry.origin, Made):
             yield self._made(entry, entry.origin)
         else:
-            yield from self._fetched(entry, entry.origin)
+            yield from self._fetched(entry)
 
     def _local(self, entry: Entry, manifest: Manifest) -> Variant:
         """Its bytes are read again: figures are kept under their digest."""
@@ -78,12 +78,12 @@ class Workshop:
             partial.replace(path)
         return self._variant(entry, path, str(self._hash(path, entry)), None)
 
-    def _fetched(self, entry: Entry, offered: Offered) -> Iterator[Variant]:
+    def _fetched(self, entry: Entry) -> Iterator[Variant]:
         """Through the daemon, which shows what is fetched; under its own name only if it is to be kept."""
-        alias = None if self.order.request.keep_made else fetched.temporary_tag(self.folder, offered.name)
-        asyncio.run(self._pull(offered.name, alias))
+        alias = None if self.order.request.keep_made else fetched.temporary_tag(self.folder, entry.tag)
+        asyncio.run(self._pull(entry.tag, alias))
         try:
-            yield self._local(entry, self.store.get(alias or offered.name))
+            yield self._local(entry, self.store.get(alias or entry.tag))
         finally:
             if alias:
                 fetched.remove(self.order.daemon, alias)

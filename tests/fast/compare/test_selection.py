@@ -16,7 +16,7 @@ from modelstore.pull import PullOptions, pull
 from modelstore.quantize import Request, quantize
 from modelstore.sources.remote import RemoteFile
 from modelstore.store import Store
-from runner.compare.entry import Made, Offered
+from runner.compare.entry import Made
 from runner.compare.selection import Selection, hub_selection, local_selection
 from runner.compare.shelf import Shelf
 from runner.wire.compare import CompareRequest
@@ -138,7 +138,7 @@ def hub(store: Store, *labels: str, **fields: object) -> Selection:
 
 def test_files_of_a_repository(store: Store) -> None:
     found = hub(store, "Q4_K_M", "BF16", "Q8_0", quants=["q8_0", "Q8_0", "Q2_K"])
-    assert names(found) == ["BF16", "Q8_0"] and isinstance(found.reference.origin, Offered)
+    assert names(found) == ["BF16", "Q8_0"] and isinstance(found.reference.origin, RemoteFile)
     assert [(word, error.hint) for word, error in found.failed] == [("Q2_K", "There is: BF16, Q4_K_M, Q8_0.")]
     for word in ("q4_k_m", "hf.co/me/model:Q4_K_M"):
         assert hub(store, "Q4_K_M", "Q8_0", reference=word).reference.name == "Q4_K_M"
@@ -156,7 +156,7 @@ def test_of_a_repository_what_is_here_is_not_fetched_unless_it_is_damaged(
 
     def origins() -> list[bool]:
         found = hub_selection(CompareRequest(name="me/model"), files, Shelf(store))
-        return [isinstance(each.origin, Offered) for each in (found.reference, *found.candidates)]
+        return [isinstance(each.origin, RemoteFile) for each in (found.reference, *found.candidates)]
 
     assert origins() == [True, False]
     store.check(here).unlink()

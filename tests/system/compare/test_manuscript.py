@@ -9,9 +9,8 @@ from threading import Event
 import pytest
 
 from modelstore.progress import Cancelled
-from runner.compare.answers import AnswerPlan, answer_blocks
+from runner.compare.answers import AnswerPlan, Manuscript, answer_blocks
 from runner.compare.evidence import Evidence, Key
-from runner.compare.manuscript import Manuscript
 from runner.compare.passages import Passages
 from runner.compare.scoring import Scorer
 from runner.compare.variant import Engine, Variant
