@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from llguidance import LLMatcher
@@ -81,19 +82,9 @@ def _character(found: re.Match[str]) -> str:
 
 
 def _on_a_small_stack(work: Callable[[], str]) -> str:
-    results: list[str] = []
-    refusals: list[InvalidConstraint] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except InvalidConstraint as error:
-            refusals.append(error)
-
-    threading.stack_size(STACK_BYTES)
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if refusals:
-        raise refusals[0]
-    return results[0]
+    others_bytes = threading.stack_size(STACK_BYTES)
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(work).result()
+    finally:
+        threading.stack_size(others_bytes)

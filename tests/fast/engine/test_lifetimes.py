@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,8 @@ from native import state
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.sampler import SamplerChain
+from runner.errors import InvalidConstraint
+from runner.prep.constraints import compiled
 
 OPTIONS = ContextOptions(256, 2, 64, 1, 1)
 
@@ -94,3 +97,11 @@ def test_tokens_that_the_vocabulary_does_not_have(model: Model) -> None:
         with pytest.raises(LlamaError, match="is not one of the model's"):
             model.piece(token)
     assert model.piece(beyond - 1) or model.token_text(beyond - 1)
+
+
+def test_a_grammar_is_compiled_on_a_small_stack_and_other_threads_keep_theirs() -> None:
+    before = threading.stack_size()
+    compiled("regex", "a+")
+    with pytest.raises(InvalidConstraint):
+        compiled("regex", "a(")
+    assert threading.stack_size() == before
