@@ -53,7 +53,8 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
         gpu_memory_bytes=placement.memory_bytes if placement and placement.gpu_layers else None,
         context_length=placement.context_length if placement else 0,
         slots=placement.slots if placement else 0,
-        busy_slots=worker.busy_slots if worker else 0,
+        # A request that the worker has not yet said anything of is there all the same.
+        busy_slots=max(worker.busy_slots if worker else 0, min(len(model.active), model.slots)),
         waiting=model.queue_length,
         threads=worker.threads if worker else None,
         devices=ready.devices if ready else None,
