@@ -158,6 +158,8 @@ def _server(app: FastAPI) -> uvicorn.Server:
     """uvicorn without its signal handling and without its log configuration."""
     import uvicorn
 
+    from runner.api.connection import Connection
+
     class Server(uvicorn.Server):
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -165,6 +167,7 @@ def _server(app: FastAPI) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -15,7 +15,7 @@ from runner.claims import Ask, Claims
 from runner.errors import CannotShift, NoChatTemplate, PromptTooLong, WorkerFailed, WrongPurpose
 from runner.lookup import Lookup
 from runner.prep.pool import Prep
-from runner.process import Worker
+from runner.process import Ended, Worker
 from runner.prompts import RenderJob
 from runner.protocol import Constraint, Ready
 from runner.report import Event, Report
@@ -77,7 +77,13 @@ class Generations:
                 yield await self._count(job, request)
                 return
             report = Report(manifest.name, arrived_s, load_s)
-            async with aclosing(self._answer(job, request, report)) as events:
+
+            def ended(end: object) -> None:
+                """Nobody waits for a client that reads slowly. A prompt that was too long is asked again."""
+                if not isinstance(end, PromptTooLong):
+                    self._supervisor.release(lease)
+
+            async with aclosing(self._answer(job, request, report, ended)) as events:
                 async for event in events:
                     yield event
 
@@ -96,14 +102,14 @@ class Generations:
         return request.model_copy(update={"overflow": overflow, "messages": messages})
 
     async def _answer(
-        self, job: _Job, request: wire.GenerateRequest, report: Report
+        self, job: _Job, request: wire.GenerateRequest, report: Report, ended: Ended
     ) -> AsyncGenerator[Event]:
         """Ask the worker; while it counts too many tokens and turns may go, ask again without the oldest."""
         while True:
             prompt = await self._prompt(request, job)
             asked = command.generate(job.request_id, request, prompt, job.ready, job.constraint)
             try:
-                async with aclosing(job.worker.generate(asked)) as updates:
+                async with aclosing(job.worker.generate(asked, ended)) as updates:
                     async for update in updates:
                         yield report.event(update)
                 return

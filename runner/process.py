@@ -60,6 +60,18 @@ class Limits:
     unread: int = 2**17
 
 
+_End = Finished | Embedded | NybbleError
+Ended = Callable[[_End], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request in the worker: what came of it and was not read yet, and whom to tell that it has ended."""
+
+    updates: asyncio.Queue[Update | Embedded]
+    ended: Ended
+
+
 class Worker:
     """A child process with one loaded model. Made by `start`, ended by `stop` or by its own death."""
 
@@ -74,7 +86,7 @@ class Worker:
         self.has_answered = False
         self.exited = asyncio.Event()
         self._process = process
-        self._requests: dict[str, asyncio.Queue[Update | Embedded]] = {}
+        self._requests: dict[str, _Asked] = {}
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES_KEPT)
         self._stopping = False
         self._limits = limits
@@ -134,14 +146,17 @@ class Worker:
         """Why the process ended, if nobody asked it to."""
         return self._death() if self.exited.is_set() and not self._stopping else None
 
-    async def generate(self, request: Generate) -> AsyncGenerator[Delta | Finished]:
-        """Events of one request; Finished is the last. Closing early cancels it in the worker.
+    async def generate(
+        self, request: Generate, ended: Ended = lambda _: None
+    ) -> AsyncGenerator[Delta | Finished]:
+        """Events of one request; Finished is the last. Closing early cancels it in the worker. `ended` is
+        told the last event when it comes, maybe long before it is read, unless the process dies.
 
         Raises WorkerFailed if the process dies, AnswerUnread if more waits to be read than may, and what the
         worker refused.
         """
         numbers = 1 if request.top_logprobs is None else 2 + request.top_logprobs
-        with self._asking(request, self._limits.unread // numbers) as updates:
+        with self._asking(request, ended, self._limits.unread // numbers) as updates:
             while True:
                 arrived = [await updates.get()]
                 while not updates.empty() and len(arrived) < _TAKEN_AT_ONCE:
@@ -155,19 +170,22 @@ class Worker:
 
     async def embed(self, request: Embed) -> Embedded:
         """Vectors or scores; cancelling the call cancels the request in the worker. Raises as `generate`."""
-        with self._asking(request) as updates:
+        with self._asking(request, lambda _: None) as updates:
             answer: Embedded | NybbleError = await updates.get()
         if isinstance(answer, NybbleError):
             raise answer
         return answer
 
     @contextmanager
-    def _asking(self, request: Generate | Embed, most_unread: int = 1) -> Iterator[asyncio.Queue[Any]]:
+    def _asking(
+        self, request: Generate | Embed, ended: Ended, most_unread: int = 1
+    ) -> Iterator[asyncio.Queue[Any]]:
         """What the worker says of `request`; leaving before its end cancels it in the worker."""
         if self.exited.is_set():
             raise self._death()
         self._send(request)
-        updates = self._requests[request.request_id] = asyncio.Queue(most_unread + 1)
+        updates: asyncio.Queue[Any] = asyncio.Queue(most_unread + 1)
+        self._requests[request.request_id] = _Asked(updates, ended)
         try:
             yield updates
         finally:
@@ -187,8 +205,8 @@ class Worker:
     def fail_all(self, error: NybbleError) -> None:
         """End every request with `error`."""
         while self._requests:
-            _, updates = self._requests.popitem()
-            updates.put_nowait(error)
+            _, asked = self._requests.popitem()
+            asked.updates.put_nowait(error)
 
     def _send(self, message: Generate | Embed | Cancel | Shutdown | Load) -> None:
         """Raises UserError for more than the process would read: it would end, with everybody's requests."""
@@ -258,24 +276,28 @@ class Worker:
         self.busy_slots, self.waiting, self.threads = step.busy_slots, step.waiting, step.threads
         self.has_answered |= bool(step.finished or step.embedded)
         for delta in step.deltas:
-            if updates := self._requests.get(delta.request_id):
-                updates.put_nowait(delta)
-                if updates.qsize() == updates.maxsize - 1:  # the last place is for the end
-                    self._give_up(delta.request_id)
+            if asked := self._requests.get(delta.request_id):
+                asked.updates.put_nowait(delta)
+                if asked.updates.qsize() == asked.updates.maxsize - 1:  # the last place is for the end
+                    self._give_up(delta.request_id, asked.updates.qsize())
         ends: tuple[Finished | Embedded | Failed, ...] = (*step.finished, *step.embedded, *step.failed)
         for end in ends:
-            if updates := self._requests.pop(end.request_id, None):
-                updates.put_nowait(_refused(end) if isinstance(end, Failed) else end)
+            self._conclude(end.request_id, _refused(end) if isinstance(end, Failed) else end)
 
-    def _give_up(self, request_id: str) -> None:
+    def _conclude(self, request_id: str, end: _End) -> None:
+        if asked := self._requests.pop(request_id, None):
+            asked.updates.put_nowait(end)
+            asked.ended(end)
+
+    def _give_up(self, request_id: str, unread: int) -> None:
         """End a request whose reader does not read."""
         self._send(Cancel(request_id))
-        updates = self._requests.pop(request_id)
-        updates.put_nowait(
+        self._conclude(
+            request_id,
             AnswerUnread(
-                f"{updates.qsize():,} steps of the answer were not read, which is the limit",
+                f"{unread:,} steps of the answer were not read, which is the limit",
                 hint="read the answer while it is written, or bound it (`max_tokens`, `num_predict`)",
-            )
+            ),
         )
 
     async def _watch(self) -> None:

@@ -72,7 +72,7 @@ class Supervisor:
 
     @asynccontextmanager
     async def lease(self, request: Request, target: Target) -> AsyncIterator[Lease]:
-        """A claim on the model's worker for the length of the block, from queueing to the last token."""
+        """A claim on the model's worker for the length of the block, or until it is released."""
         await self._machine.ready()
         lease = Lease(request, target)
         self._leases[request.request_id] = lease
@@ -82,11 +82,17 @@ class Supervisor:
             self._apply(self.scheduler.on_request(request, time.monotonic()))
             yield lease
         finally:
-            del self._leases[request.request_id]
-            if not self._leases:
-                self.idle.set()
-            answered = lease.worker is not None and lease.worker.has_answered
-            self._apply(self.scheduler.on_done(request.request_id, time.monotonic(), answered=answered))
+            self.release(lease)
+
+    def release(self, lease: Lease) -> None:
+        """The worker has done its part, although its client may still have to read of it."""
+        request_id = lease.request.request_id
+        if self._leases.pop(request_id, None) is None:
+            return
+        if not self._leases:
+            self.idle.set()
+        answered = lease.worker is not None and lease.worker.has_answered
+        self._apply(self.scheduler.on_done(request_id, time.monotonic(), answered=answered))
 
     def unload(self, digest: str) -> None:
         """Unload all instances of the weights once their requests are done."""

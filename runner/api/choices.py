@@ -14,7 +14,8 @@ Numbered = AsyncGenerator[tuple[int, Event]]
 
 async def numbered(runs: Sequence[AsyncGenerator[Event]]) -> Numbered:
     """The events of all `runs` as they come, each with the index of its run, until all runs are done. Leaving
-    early closes all of them, and so does the first failure, which is raised."""
+    early closes all of them, and so does the first failure, which is raised. What is not read yet waits in
+    the runs, which bound it."""
     if len(runs) == 1:
         async with aclosing(until_done(runs[0])) as events:
             async for event in events:
@@ -33,6 +34,7 @@ async def numbered(runs: Sequence[AsyncGenerator[Event]]) -> Numbered:
                 running -= 1
             else:
                 yield item
+            arrived.task_done()
     finally:
         for task in tasks:
             task.cancel()
@@ -45,3 +47,4 @@ async def _follow(
     async with aclosing(until_done(run)) as events:
         async for event in events:
             arrived.put_nowait((index, event))
+            await arrived.join()

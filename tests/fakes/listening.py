@@ -7,13 +7,13 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.server import ServerState
 
 from runner import system
+from runner.api.connection import Connection
 
 
 def loopback(port: int = 0) -> socket.socket:
@@ -28,13 +28,13 @@ def loopback(port: int = 0) -> socket.socket:
 
 
 @asynccontextmanager
-async def listening(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]:
+async def listening(
+    app: FastAPI, listener: socket.socket, protocol: type[Connection] = Connection
+) -> AsyncIterator[None]:
     """Ends at once, also in the middle of an answer."""
     config = uvicorn.Config(app, log_config=None, log_level="critical", lifespan="off", ws="none")
     config.load()
     state = ServerState()
-    # `load` makes the name a class.
-    protocol: Any = config.http_protocol_class
     ending = asyncio.Event()
     accepting = asyncio.create_task(
         _accept(listener, lambda: protocol(config=config, server_state=state, app_state={}), ending)

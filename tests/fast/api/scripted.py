@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from runner import wire
 from runner.api.app import build_app
+from runner.api.connection import Connection
 from runner.settings import Settings
 from tests.fakes.listening import listening, loopback
 
@@ -86,14 +87,14 @@ def application(listen_host: str) -> FastAPI:
 
 
 @asynccontextmanager
-async def serving(service: Any) -> AsyncIterator[httpx.AsyncClient]:
+async def serving(service: Any, protocol: type[Connection] = Connection) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application on a free loopback port."""
     app = application(service.settings.host)
     app.state.service = service
     listener = loopback()
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     async with (
-        listening(app, listener),
+        listening(app, listener, protocol),
         httpx.AsyncClient(base_url=address, trust_env=False, timeout=60) as client,
     ):
         yield client

@@ -74,12 +74,14 @@ def text(events: list[Delta | Finished]) -> str:
 async def test_an_answer_that_nobody_reads_ends_once_and_nobody_else_notices(
     worker: Worker, top_logprobs: int | None, steps: int
 ) -> None:
-    stalled = worker.generate(msgspec.structs.replace(ENDLESS, top_logprobs=top_logprobs))
+    ends: list[object] = []
+    stalled = worker.generate(msgspec.structs.replace(ENDLESS, top_logprobs=top_logprobs), ends.append)
     await anext(stalled)
     other = await completion(worker, LONG)
     while worker.busy_slots:
         other = await completion(worker, LONG)
         assert isinstance(other[-1], Finished) and other[-1].reason == "length"
+    assert [type(end) for end in ends] == [AnswerUnread]
     with pytest.raises(AnswerUnread, match=rf"^{steps} steps of the answer were not read") as caught:
         async for event in stalled:
             assert isinstance(event, Delta)
