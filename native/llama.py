@@ -138,6 +138,13 @@ class Model(Owner):
         return int(api.llama_model_n_head(self.handle))
 
     @property
+    def head_length(self) -> int:
+        """Numbers in the key of a head."""
+        metadata = self.metadata()
+        stated = metadata.get(f"{metadata.get('general.architecture')}.attention.key_length")
+        return int(stated or api.llama_model_n_embd(self.handle) // max(1, self.head_count))
+
+    @property
     def size_bytes(self) -> int:
         return int(api.llama_model_size(self.handle))
 

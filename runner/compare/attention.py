@@ -22,8 +22,8 @@ Kind = tuple[str, str, int | None, int | None, int | None]
 
 
 def as_served(headers: Mapping[Variant, Header], folder: Path, processors: Sequence[str]) -> list[Variant]:
-    """The same, without flash attention where these `processors` are faster so: a worker's record of that is in
-    `folder`; before it has one, it begins with a guess. Files of one shape are run alike, as the first of
+    """The same, without flash attention where these `processors` are faster so: a worker's record of that is
+    in `folder`; before it has one, it begins with a guess. Files of one shape are run alike, as the first of
     them that was measured: else their speeds could not be compared."""
     kinds = {variant: _kind(variant, header, processors) for variant, header in headers.items()}
     is_plain: dict[Kind, bool] = {}

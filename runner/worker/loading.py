@@ -16,6 +16,7 @@ from native.attention import (
     Verdict,
     conditions,
     is_open,
+    is_plain_first,
     plain_micro_batch_tokens,
 )
 from native.llama import Context, ContextOptions, Model
@@ -159,7 +160,9 @@ def _attention(model: Model, command: Load) -> _Attention:
     record = Record(Path(command.measurements_path), Path(command.model_path), _conditions(command))
     verdict: Verdict | None = record.read()
     if verdict is None:
-        return _Attention(note="flash attention: will be measured when nobody waits", record=record)
+        is_plain = is_plain_first(model.head_length)
+        note = f"flash attention {'off' if is_plain else 'on'} until it is measured, when nobody waits"
+        return _Attention(False if is_plain else None, note, record)
     return _Attention(None if verdict.flash_attention else False, str(verdict))
 
 

@@ -16,6 +16,7 @@ from native.offload import Buffer, buffers, flash_attention
 from runner.protocol import Load, LoadProgressed, Ready
 from runner.worker.flash_trial import measure
 from runner.worker.loading import Loaded, load
+from tests.tiny_gguf import Shape, write_model
 
 OPTIONS = ContextOptions(512, 2, 256, 1, 1)
 
@@ -88,11 +89,18 @@ def loaded(tiny_model: Path, **settings: object) -> Loaded:
     return result
 
 
-def test_the_first_load_leaves_it_to_llama_cpp_and_later_ones_follow_the_record(
-    tiny_model: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("head_length", "is_on"), [(64, False), (128, True)])
+def test_the_first_load_goes_by_the_length_of_heads(tmp_path: Path, head_length: int, is_on: bool) -> None:
+    path = write_model(tmp_path / "model.gguf", Shape(width=2 * head_length, heads=2))
+    first = loaded(path, measurements_path=str(tmp_path))
+    assert first.ready.flash_attention is is_on and first.flash_record
+    word = "on" if is_on else "off"
+    assert first.ready.notes == (f"flash attention {word} until it is measured, when nobody waits",)
+
+
+def test_later_loads_follow_the_record(tiny_model: Path, tmp_path: Path) -> None:
     first = loaded(tiny_model, measurements_path=str(tmp_path))
-    assert first.ready.flash_attention is True and first.flash_record
+    assert first.flash_record
     first.flash_record.write(Verdict(2.0, 1.0))
     second = loaded(tiny_model, measurements_path=str(tmp_path))
     assert second.ready.flash_attention is False and second.flash_record is None

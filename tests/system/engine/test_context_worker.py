@@ -27,7 +27,7 @@ def test_flash_attention_is_measured_once_and_counts_from_the_next_load_on(
     tiny_model: Path, tmp_path: Path
 ) -> None:
     first = WorkerProcess(tiny_model, measurements=tmp_path / "measured")
-    assert ready(first).notes == ("flash attention: will be measured when nobody waits",)
+    assert ready(first).notes == ("flash attention off until it is measured, when nobody waits",)
     # A request in the middle of it is answered, and the measurement goes on.
     first.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=8)))
     assert first.finish("a")[1].completion_tokens == 8
