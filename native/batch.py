@@ -31,23 +31,22 @@ class Batch:
         self.capacity = capacity
         self.parts: list[Part] = []
         self._state_bytes = state_width * ctypes.sizeof(ctypes.c_float)
-        self._states = ctypes.create_string_buffer(capacity * self._state_bytes)
+        self._states = bytearray(capacity * self._state_bytes)
         self._tokens = (api.llama_token * capacity)()
         self._positions = (api.llama_pos * capacity)()
-        self._sequence_counts = (ctypes.c_int32 * capacity)(*[1] * capacity)
         self._sequence_ids = (ctypes.POINTER(api.llama_seq_id) * capacity)()
         self._outputs = (ctypes.c_int8 * capacity)()
-        # One single-element array per sequence, shared by all rows of that sequence.
-        self._id_cells = [(api.llama_seq_id * 1)(i) for i in range(sequences)]
-        self._ids = [ctypes.cast(cell, ctypes.POINTER(api.llama_seq_id)) for cell in self._id_cells]
+        # Each shared by all rows of a sequence.
+        self._ids = [ctypes.pointer(api.llama_seq_id(index)) for index in range(sequences)]
+        states = (ctypes.c_float * (capacity * state_width)).from_buffer(self._states)
         self.struct = api.llama_batch(
             n_tokens=0,
-            token=ctypes.cast(self._tokens, ctypes.POINTER(api.llama_token)),
-            embd=ctypes.cast(self._states, ctypes.POINTER(ctypes.c_float)) if state_width else None,
-            pos=ctypes.cast(self._positions, ctypes.POINTER(api.llama_pos)),
-            n_seq_id=ctypes.cast(self._sequence_counts, ctypes.POINTER(ctypes.c_int32)),
-            seq_id=ctypes.cast(self._sequence_ids, ctypes.POINTER(ctypes.POINTER(api.llama_seq_id))),
-            logits=ctypes.cast(self._outputs, ctypes.POINTER(ctypes.c_int8)),
+            token=self._tokens,
+            embd=states if state_width else None,
+            pos=self._positions,
+            n_seq_id=(ctypes.c_int32 * capacity)(*[1] * capacity),
+            seq_id=self._sequence_ids,
+            logits=self._outputs,
         )
 
     def clear(self) -> None:
@@ -73,5 +72,6 @@ class Batch:
         return end
 
     def set_states(self, row: int, states: bytes) -> None:
-        """The states of the tokens from row `row` on."""
-        ctypes.memmove(ctypes.byref(self._states, row * self._state_bytes), states, len(states))
+        """The states of the tokens from row `row` on. Raises BufferError beyond the last row."""
+        start = row * self._state_bytes
+        self._states[start : start + len(states)] = states

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from native import state
+from native.batch import Batch
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
 from native.sampler import SamplerChain
@@ -105,3 +106,11 @@ def test_a_grammar_is_compiled_on_a_small_stack_and_other_threads_keep_theirs() 
     with pytest.raises(InvalidConstraint):
         compiled("regex", "a(")
     assert threading.stack_size() == before
+
+
+def test_a_batch_takes_no_states_beyond_its_last_row() -> None:
+    batch = Batch(4, 1, state_width=2)
+    batch.set_states(3, bytes(8))
+    for row, states in ((3, bytes(16)), (4, bytes(8)), (0, bytes(40))):
+        with pytest.raises(BufferError):
+            batch.set_states(row, states)
