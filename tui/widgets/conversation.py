@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -58,7 +59,7 @@ class Conversation(Vertical):
     async def show_messages(self) -> None:
         """After another chat was opened."""
         now = self._desk.clock.now()
-        await self.transcript.replace([shown(message, now) for message in self._desk.state.messages])
+        await self.transcript.replace([partial(shown, message, now) for message in self._desk.state.messages])
 
     def stop(self) -> None:
         """Ends a running answer; what has arrived is saved soon after."""
@@ -157,11 +158,11 @@ class Conversation(Vertical):
         await self._desk.refresh_loaded()
         if heard.done is None:
             ended = STOPPED if is_kept else NOT_KEPT
-            answer.show_footer(ended if heard.text else "stopped before the first word")
+            answer.end(heard.text, ended if heard.text else "stopped before the first word")
             return
         self._desk.change(replace(self._desk.state, decode_tps=decode_tps(heard.done)))
         loaded = self._desk.state.current_loaded
-        answer.show_footer(usage(heard.done, None if loaded is None else loaded.context_length))
+        answer.end(heard.text, usage(heard.done, None if loaded is None else loaded.context_length))
 
     def _show_notice(self, state: State) -> None:
         said = notice(state)

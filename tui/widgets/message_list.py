@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.keys import first_key
+from tui.widgets.messages import Said
 
 AT_ONCE = 24
 
@@ -18,7 +18,7 @@ AT_ONCE = 24
 class MessageList(Vertical):
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
-        self._waiting: list[Widget] = []
+        self._earlier: list[Callable[[], Said]] = []
         self._note = Static(id="earlier", markup=False)
         self._note.display = False
 
@@ -28,34 +28,27 @@ class MessageList(Vertical):
     @property
     def earlier(self) -> int:
         """How many messages are not shown."""
-        return len(self._waiting) + len(self._hidden)
+        return len(self._earlier)
 
-    async def replace(self, messages: Sequence[Widget]) -> None:
+    async def replace(self, messages: Sequence[Callable[[], Said]]) -> None:
+        self._earlier = list(messages)
         async with self.batch():
             await self.remove_children(self.children[1:])
-            self._waiting = list(messages[:-AT_ONCE])
-            await self.mount_all(messages[-AT_ONCE:])
-        self._count()
+            await self.show_earlier()
 
-    async def append(self, message: Widget) -> None:
+    async def append(self, message: Said) -> None:
+        """What is not shown any more is removed: a widget that is only hidden keeps some megabytes."""
         await self.mount(message)
-        for old in self.children[1:-AT_ONCE]:
-            old.display = False
+        old = self.query_children(Said)[:-AT_ONCE]
+        self._earlier += [each.again for each in old]
+        await self.remove_children(old)
         self._count()
 
     async def show_earlier(self) -> None:
         """Shows as many again."""
-        if hidden := self._hidden:
-            for message in hidden[-AT_ONCE:]:
-                message.display = True
-        else:
-            batch, self._waiting = self._waiting[-AT_ONCE:], self._waiting[:-AT_ONCE]
-            await self.mount_all(batch, after=0)
+        batch, self._earlier = self._earlier[-AT_ONCE:], self._earlier[:-AT_ONCE]
+        await self.mount_all([again() for again in batch], after=0)
         self._count()
-
-    @property
-    def _hidden(self) -> list[Widget]:
-        return [message for message in self.children[1:] if not message.display]
 
     def _count(self) -> None:
         self._note.display = self.earlier > 0

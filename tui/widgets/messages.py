@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -18,9 +20,17 @@ STOPPED = "stopped · what had arrived is kept"
 NOT_KEPT = "stopped · what had arrived could not be saved"
 
 
-class UserMessage(Vertical):
-    def __init__(self, text: str, said_at: datetime | None) -> None:
+class Said(Vertical):
+    """`again` builds the same message anew: a widget that was removed cannot come back."""
+
+    def __init__(self, again: Callable[[], Said]) -> None:
         super().__init__(classes="message")
+        self.again = again
+
+
+class UserMessage(Said):
+    def __init__(self, text: str, said_at: datetime | None) -> None:
+        super().__init__(partial(UserMessage, text, said_at))
         self._text = clean(text)
         self._said_at = said_at
 
@@ -33,11 +43,11 @@ class UserMessage(Vertical):
         yield Static(Content(self._text), classes="text", markup=False)
 
 
-class Answer(Vertical):
+class Answer(Said):
     """`text` is what had been written when the answer was kept; a new answer begins empty."""
 
     def __init__(self, model: str | None, text: str = "", footer: str = "") -> None:
-        super().__init__(classes="message")
+        super().__init__(partial(Answer, model, text, footer))
         self._model = model
         self._text = clean(text)
         self.markdown = ModelMarkdown()
@@ -56,10 +66,15 @@ class Answer(Vertical):
     def show_footer(self, footer: str) -> None:
         self._footer.update(Content(footer))
 
+    def end(self, text: str, footer: str) -> None:
+        """Nothing comes any more; `text` is all of it."""
+        self.show_footer(footer)
+        self.again = partial(Answer, self._model, text, footer)
 
-class Failure(Vertical):
+
+class Failure(Said):
     def __init__(self, error: wire.ErrorBody) -> None:
-        super().__init__(classes="message")
+        super().__init__(partial(Failure, error))
         self._reason, self._hint = failure(error)
 
     def compose(self) -> ComposeResult:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import Markdown
 
 from runner import wire
@@ -19,6 +18,7 @@ from tui.keys import bindings
 from tui.state import State
 from tui.widgets.empty import EmptyState
 from tui.widgets.message_list import MessageList
+from tui.widgets.messages import Said
 
 _CODE_BLOCK = re.compile(r"^(```+|~~~+)[^\n]*\n(.*?)^\1", re.MULTILINE | re.DOTALL)
 
@@ -48,11 +48,11 @@ class Transcript(VerticalScroll, inherit_bindings=False):
         self.empty.show(state)
         self._messages.display = bool(state.messages)
 
-    async def replace(self, messages: Sequence[Widget]) -> None:
+    async def replace(self, messages: Sequence[Callable[[], Said]]) -> None:
         await self._messages.replace(messages)
         self.anchor()
 
-    async def append(self, message: Widget) -> None:
+    async def append(self, message: Said) -> None:
         await self._messages.append(message)
         self.anchor()
 

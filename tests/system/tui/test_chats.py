@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from textual.widgets import Input
+from textual.widgets import Input, Static, TextArea
 
 from runner import wire
-from tests.fakes.daemon import FakeDaemon, Gate, answer, done
+from tests.fakes.daemon import FakeDaemon, Gate, answer, done, error
 from tests.system.tui.screen import desk_of, say, shows, started, text, type_in, until
+from tui.widgets.message_list import AT_ONCE
+from tui.widgets.messages import Said
 
 
 def _chat(daemon: FakeDaemon, title: str, *said: str) -> int:
@@ -51,13 +53,32 @@ async def test_a_long_chat_shows_its_end_and_more_on_request(fake_daemon: FakeDa
         await shows(pilot, "↑ 38 earlier · e shows more")
         assert "said-38." in text(pilot)
         await pilot.press("e")
-        await shows(pilot, "said-36.")
-        assert "↑ 36 earlier" in text(pilot)
-        await pilot.press("e")
-        await shows(pilot, "said-12.")
+        await shows(pilot, "said-14.")
+        assert "↑ 14 earlier" in text(pilot)
         await pilot.press("e")
         await shows(pilot, "said-0.")
         assert "earlier ·" not in text(pilot)
+
+
+async def test_what_is_not_shown_takes_no_widgets_and_comes_back_as_it_was(fake_daemon: FakeDaemon) -> None:
+    broken = error("too many requests", "wait", 503)
+    fake_daemon.replies += [[broken], *(answer(f"Answer-{number}.") for number in range(14))]
+    async with started(fake_daemon, size=(100, 120)) as pilot:
+        await say(pilot, "first")
+        await shows(pilot, "too many requests")
+        pilot.app.screen.query_one("#prompt", TextArea).text = ""
+        for number in range(14):
+            await say(pilot, f"question-{number}")
+            await shows(pilot, f"Answer-{number}.")
+            await until(pilot, lambda: desk_of(pilot).state.turn is None)
+        assert len(pilot.app.screen.query(Said)) == AT_ONCE
+        assert len(pilot.app.screen.query(Static)) < 5 * AT_ONCE
+        await pilot.press("escape", "e", "g")
+        await shows(pilot, "too many requests")
+        assert len(pilot.app.screen.query(Said)) == 31
+        before, after = text(pilot).split("Answer-0.")
+        assert "hint: wait" in before
+        assert "128 tokens · first 0.31 s" in after.split("question-1")[0]
 
 
 async def test_naming_searching_and_deleting(fake_daemon: FakeDaemon) -> None:
