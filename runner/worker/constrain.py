@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from runner.worker.trigger import Tail, Trigger
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 # Free output that runs into a trigger with the wrong characters behind it is picked again so many times.
 _MOST_REPICKS = 32
+# One thread: masks take a fraction of a decode, and the processors are the model's.
+_beside = ThreadPoolExecutor(1, "mask")
 
 
 class Guide:
@@ -32,6 +35,7 @@ class Guide:
         except guidance.GrammarError as error:
             raise Refused(str(error), "invalid_constraint") from error
         self._trigger = Trigger(constraint.triggers) if constraint.triggers else None
+        self._mask: Future[bytes] | None = None
         self._ids = np.arange(model.vocabulary_size, dtype=np.int32)
         self._candidates = np.zeros(model.vocabulary_size, _CANDIDATE)
         for text in constraint.triggers:
@@ -45,12 +49,19 @@ class Guide:
         """The output matches, and nothing can follow."""
         return self._trigger is None and self._matcher.is_stopped() and self._matcher.is_accepting()
 
+    def begin(self) -> None:
+        """Compute what may come next beside the decode whose logits decide; both do without the GIL. From
+        here to `pick` the grammar belongs to that thread."""
+        if self._trigger is None:
+            self._mask = _beside.submit(self._matcher.compute_bitmask)
+
     def pick(self, chain: SamplerChain, context: Context, row: int) -> int | None:
         """The next token, accepted by the chain and the grammar. None if no token can follow: the output does
         not match and never will, or that would take too long to compute."""
         if self._trigger is not None:
             return self._pick_freely(chain, context, row, self._trigger)
-        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        mask, self._mask = self._mask, None
+        bits = np.frombuffer(mask.result() if mask else self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
             return None
         allowed = np.unpackbits(bits, count=len(self._ids), bitorder="little").view(np.bool_)

@@ -24,7 +24,7 @@ from runner.worker.pace import FLASH_TILE_TOKENS, PLAIN_TILE_TOKENS, Pace
 from runner.worker.picking import Picker
 from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.refused import Refused
-from runner.worker.sequence import Sequence
+from runner.worker.sequence import Prompt, Sequence
 from runner.worker.shifting import shift
 from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
@@ -65,18 +65,17 @@ class Engine:
     def is_idle(self) -> bool:
         return not (self._waiting or self._outcome.has_ends or self._busy())
 
-    def read(self, request: Generate) -> list[int]:
-        """Tokens of the prompt. Only looks at the vocabulary: any thread may call it. Raises LlamaError,
-        Refused."""
+    def read(self, request: Generate) -> Prompt:
+        """Only looks at the vocabulary: any thread may call it. Raises LlamaError, Refused."""
         self._check_size(request)
         return self._tokenize(request)
 
-    def submit(self, request: Generate, tokens: Callable[[], list[int]] | None = None) -> None:
+    def submit(self, request: Generate, tokens: Callable[[], Prompt] | None = None) -> None:
         """Queue a request; a bad one is reported as failed by the next step. `tokens` stands for `read`."""
         try:
             prompt = tokens() if tokens else self.read(request)
-            if len(prompt) + request.room_tokens > self._context_length:
-                raise self._too_long(len(prompt))
+            if len(prompt.tokens) + request.room_tokens > self._context_length:
+                raise self._too_long(len(prompt.tokens))
             self._waiting.append(self._sequence(request, prompt))
         except LlamaError as error:
             self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
@@ -128,22 +127,27 @@ class Engine:
             if least_tokens > self._context_length:
                 raise self._too_long(least_tokens, "at least ")
 
-    def _tokenize(self, request: Generate) -> list[int]:
+    def _tokenize(self, request: Generate) -> Prompt:
         tokens: list[int] = []
+        kept, characters = 0, request.kept_characters
         for index, segment in enumerate(request.prompt):
             add_special = request.add_bos and index == 0
+            if beginning := segment[:characters]:
+                kept = len(tokens) + len(self._model.tokenize(beginning, add_special=add_special))
+                characters -= len(beginning)
             tokens += self._model.tokenize(segment, add_special=add_special)
         if not tokens:
             # A model without BOS has nothing to continue from; its end token starts a fresh text.
             tokens = [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token]
-        return tokens
+        return Prompt(tokens, kept)
 
-    def _sequence(self, request: Generate, tokens: list[int]) -> Sequence:
+    def _sequence(self, request: Generate, prompt: Prompt) -> Sequence:
         return Sequence(
             request,
-            tokens=tokens,
-            prompt_length=len(tokens),
-            picker=Picker(self._model, request, tokens),
+            tokens=prompt.tokens,
+            prompt_length=len(prompt.tokens),
+            kept=prompt.kept,
+            picker=Picker(self._model, request, prompt.tokens),
             text=TextAssembler(request.sampling.stop),
             submitted_at=time.perf_counter(),
         )
@@ -213,6 +217,8 @@ class Engine:
                 generating += 1
             if row is not None:
                 rows.append((slot, sequence, row))
+        for _, sequence, _ in rows:
+            sequence.picker.begin()
         if batch.struct.n_tokens:
             started = time.perf_counter()
             self._context.decode()

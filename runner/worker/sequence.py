@@ -9,9 +9,18 @@ from runner.worker.detokenize import TextAssembler
 from runner.worker.picking import Picker
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What was read of a request. A shift must not forget the first `kept` tokens."""
+
+    tokens: list[int]
+    kept: int
+
+
 @dataclass(slots=True)
 class Sequence:
-    """`tokens` is the prompt, then what was generated; the first `computed` of them are in the KV cache.
+    """`tokens` is the prompt, then what was generated; the first `computed` of them are in the KV cache. A
+    shift must not forget the first `kept`.
 
     `draft` are guesses of what follows `tokens`, decoded along with them in the current step. The
     prompt is read up to `checkpoint_at` before the rest of it. Times are readings of one monotonic clock, in
@@ -21,6 +30,7 @@ class Sequence:
     request: Generate
     tokens: list[int]
     prompt_length: int
+    kept: int
     picker: Picker
     text: TextAssembler
     submitted_at: float

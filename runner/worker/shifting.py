@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from native.llama import Context, Model
-from runner.protocol import Generate
+from native.llama import Context
 from runner.worker.slots import Slot
 
 _KEPT_PART = 4
@@ -23,23 +22,11 @@ def shift(context: Context, slot: Slot) -> None:
     sequence = slot.sequence
     if sequence is None:
         return
-    kept = _kept_tokens(context.model, sequence.request, len(sequence.tokens) // _KEPT_PART)
+    # The first token stays in any case: attention rests on it.
+    kept = max(1, min(sequence.kept, len(sequence.tokens) // _KEPT_PART))
     count = (sequence.computed - kept) // 2
     context.forget(slot.index, kept, count)
     del sequence.tokens[kept : kept + count]
     sequence.computed -= count
     sequence.shifted += count
     slot.cached[kept:] = array("i", [FORGOTTEN]) * (sequence.computed - kept)
-
-
-def _kept_tokens(model: Model, request: Generate, most: int) -> int:
-    """Tokens of the prompt's first `kept_characters`; the first token stays in any case, because attention
-    rests on it."""
-    count, characters = 0, request.kept_characters
-    for index, segment in enumerate(request.prompt):
-        beginning = segment[:characters]
-        characters -= len(beginning)
-        if beginning:
-            add_special = request.add_bos and index == 0
-            count += len(model.tokenize(beginning, add_special=add_special))
-    return max(1, min(count, most))

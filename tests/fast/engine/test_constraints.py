@@ -18,6 +18,7 @@ from native.vocabulary import VocabularyReading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Failed, Generate, Reason, Sampling
 from runner.worker.engine import Engine
+from runner.worker.slots import Slot
 from tests.fast.engine.driving import Answer, run
 
 GREEDY = Sampling(temperature=0, max_tokens=100)
@@ -124,6 +125,29 @@ def test_grammars_hold_at_any_temperature(engine: Engine, kind: str, source: str
         assert reason == "length" or re.fullmatch(matching, text)
         complete += reason == "stop"
     assert complete
+
+
+def test_masks_are_computed_while_the_model_decodes(model: Model, vocabulary: VocabularyReading) -> None:
+    slots: list[Slot] = []
+    begun: list[bool] = []
+
+    class Watched(Context):
+        def decode(self) -> bool:
+            is_done = super().decode()
+            guides = [slot.sequence.picker.guide for slot in slots if slot.sequence]
+            begun.append(all(guide and guide._mask for guide in guides))
+            return is_done
+
+    context = Watched(model, ContextOptions(256, 2, 128, 1, 1))
+    bound = Engine(context, 0.0)
+    bound._vocabulary = vocabulary
+    slots += bound._slots
+    for name in "ab":
+        digits = constraint("regex", "[0-9]{12}")
+        bound.submit(Generate(name, ("It is",), GREEDY, constraint=digits))
+    assert [len(answer.text) for answer in run(bound).values()] == [12, 12]
+    assert len(begun) >= 2 and all(begun)
+    context.close()
 
 
 def test_forced_tokens_take_no_steps_of_their_own_and_change_no_text(engine: Engine) -> None:

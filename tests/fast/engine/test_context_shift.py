@@ -69,6 +69,13 @@ def test_the_cache_after_a_shift_holds_the_rest_at_the_positions_it_moved_to(con
     assert not slot.sequence.is_prefilling and slot.sequence.completion_length == 8
 
 
+def test_what_a_shift_keeps_is_counted_when_the_prompt_is_read(context: Context, model: Model) -> None:
+    first, second = "This is the manual", " of a program. It lists files."
+    request = Generate("a", (first, second), Sampling(), kept_characters=len(first) + len(" of a program."))
+    kept = model.tokenize(first, add_special=True) + model.tokenize(" of a program.", add_special=False)
+    assert Engine(context, 0.0).read(request).kept == len(kept)
+
+
 def test_what_was_shifted_is_never_taken_for_a_prompts_prefix(context: Context, model: Model) -> None:
     engine = Engine(context, 0.0)
     sampling = Sampling(temperature=0, max_tokens=400, ignore_eos=True)
