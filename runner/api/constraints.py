@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -41,6 +42,19 @@ class StructuredOutputs(Body):
     choice: list[str] | None = None
     grammar: str | None = None
 
+    def constraints(self, prefix: str) -> Iterator[tuple[str, wire.Constraint]]:
+        """Each with the name of its field. Raises BadField."""
+        sources: tuple[tuple[str, _Language, str | None], ...] = (
+            ("regex", "regex", self.regex),
+            ("choice", "lark", _one_of(self.choice)),
+            ("grammar", "lark", self.grammar),
+        )
+        for name, kind, source in sources:
+            if source:
+                yield prefix + name, wire.Constraint(kind=kind, source=source)
+        if self.json_schema is not None:
+            yield prefix + "json", schema(prefix + "json", self.json_schema)
+
 
 class Constrained(Body):
     """A request that may constrain its output, in one way."""
@@ -66,22 +80,13 @@ class Constrained(Body):
 
     def _constraints(self) -> dict[str, wire.Constraint]:
         """By the field that holds each."""
-        vllm = self.structured_outputs or StructuredOutputs()
-        sources: tuple[tuple[str, _Language, str | None], ...] = (
-            ("grammar", "gbnf", self.grammar),
-            ("guided_regex", "regex", self.guided_regex),
-            ("guided_choice", "lark", _one_of(self.guided_choice)),
-            ("guided_grammar", "lark", self.guided_grammar),
-            ("structured_outputs.regex", "regex", vllm.regex),
-            ("structured_outputs.choice", "lark", _one_of(vllm.choice)),
-            ("structured_outputs.grammar", "lark", vllm.grammar),
-        )
-        found = {
-            field: wire.Constraint(kind=kind, source=source) for field, kind, source in sources if source
-        }
-        for field, form in (("guided_json", self.guided_json), ("structured_outputs.json", vllm.json_schema)):
-            if form is not None:
-                found[field] = schema(field, form)
+        guided = {"json": self.guided_json, "regex": self.guided_regex}
+        guided |= {"choice": self.guided_choice, "grammar": self.guided_grammar}
+        found = dict(StructuredOutputs(**guided).constraints("guided_"))
+        if self.structured_outputs:
+            found |= self.structured_outputs.constraints("structured_outputs.")
+        if self.grammar:
+            found["grammar"] = wire.Constraint(kind="gbnf", source=self.grammar)
         if self.response_format and (constraint := self.response_format.constraint()):
             found["response_format"] = constraint
         return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from native.errors import NotFinite
@@ -13,13 +12,6 @@ from runner.worker.sampling import build_chain
 
 if TYPE_CHECKING:
     from runner.worker.constrain import Guide
-
-
-@dataclass(frozen=True, slots=True)
-class _Picked:
-    token: int
-    context: Context
-    row: int
 
 
 class Picker:
@@ -32,7 +24,7 @@ class Picker:
         self._chain = build_chain(model, request.sampling, prompt)
         self.guide: Guide | None = None
         self._top_logprobs = request.top_logprobs
-        self._last: _Picked | None = None
+        self._last: tuple[int, Context, int] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -54,7 +46,7 @@ class Picker:
         if token is not None and math.isnan(context.logit(row, token)):
             raise NotFinite
         if self._top_logprobs is not None and token is not None:
-            self._last = _Picked(token, context, row)
+            self._last = token, context, row
         return token
 
     def forced(self) -> list[int]:
@@ -73,8 +65,8 @@ class Picker:
             return None
         from runner.worker.logprobs import logprob
 
-        logits = self._last.context.logits(self._last.row)
-        return logprob(self._model, logits, self._last.token, self._top_logprobs)
+        token, context, row = self._last
+        return logprob(self._model, context.logits(row), token, self._top_logprobs)
 
     def close(self) -> None:
         self._chain.close()
