@@ -7,13 +7,14 @@ the cores that nobody else is using costs just that share.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
 import psutil
 
 # A neighbour that is busy for less than this part of a core is let be: threads are whole.
-_NOTICED_CORES = 0.35
+NOTICED_CORES = 0.35
 # A program that starts, or a pause of one that works, is over before the second look.
 _SAMPLES_TO_AGREE = 2
 
@@ -34,7 +35,7 @@ class Governor:
         """`most` threads on a free machine with `processors` processors.
 
         Between requests nobody takes samples, and what the machine did meanwhile is of no interest: those
-        further apart than `longest_window_s` say nothing."""
+        further apart than `longest_window_s` say nothing, unless there was no rest between them."""
         self.threads = most
         self._longest_window_s = longest_window_s
         self._most = most
@@ -42,10 +43,11 @@ class Governor:
         self._last: Sample | None = None
         self._wanted_before: list[int] = []
 
-    def observe(self, sample: Sample) -> int:
+    def observe(self, sample: Sample, *, may_have_rested: bool = True) -> int:
         """The thread count from now on."""
         last, self._last = self._last, sample
-        if last is None or not 0 < sample.at_s - last.at_s <= self._longest_window_s:
+        longest_s = self._longest_window_s if may_have_rested else math.inf
+        if last is None or not 0 < sample.at_s - last.at_s <= longest_s:
             self._wanted_before = []
             return self.threads
         self._wanted_before = [*self._wanted_before, self._wanted(last, sample)][-_SAMPLES_TO_AGREE:]
@@ -58,7 +60,7 @@ class Governor:
         busy_s = sample.machine_busy_s - last.machine_busy_s
         own_s = sample.own_busy_s - last.own_busy_s
         others = max(0.0, busy_s - own_s) / (sample.at_s - last.at_s)
-        taken = int(others) + (others % 1 >= _NOTICED_CORES)
+        taken = int(others) + (others % 1 >= NOTICED_CORES)
         return max(1, min(self._most, self._processors - taken))
 
 

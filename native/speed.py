@@ -2,9 +2,9 @@
 tokenized or sampled meanwhile.
 
 One JSON line on stdin: `path`, `gpu_layers` (-1: all), `context_length`, `threads`, `kv_type_k`, `kv_type_v`
-and `flash_attention` (null: llama.cpp decides), and, if the tokens shall not be random ones, `text` to take
-them from: random tokens send a mixture of experts to other experts than text does. When the model is loaded,
-one on stdout:
+and `flash_attention` (null: llama.cpp decides), and where wanted `text` to take tokens from instead of random
+ones, which send a mixture of experts to other experts than text does, and `follows_load`: fewer threads while
+other processes keep cores busy, as in a worker. When the model is loaded, one on stdout:
 
     {"devices": "CPU 94 MiB", "hardware": {…}, "load_s": 0.21, "buffers": [{"device": "CPU", …}, …],
      "flash_attention": true}
@@ -13,13 +13,14 @@ one on stdout:
 what llama.cpp says that it allocated, `flash_attention` is what it decided (null: it does not say). Then, for
 each line on stdin, one of
 
-    {"prompt_tokens": 512, "generate_tokens": 0, "depth": 2048}     → {"seconds": 0.84}
+    {"prompt_tokens": 512, "generate_tokens": 0, "depth": 2048}     → {"seconds": 0.84, "threads": [1, 2]}
     {"do": "unload"}                                                → {}
     {"do": "load"}                                                  → {"load_s": 0.19}
     {"do": "memory"}                                                → {"grown_bytes": 120000000}
 
-of which the first has one of its two counts 0, and the last says how much larger the process is than before
-anything was loaded. An {"error": "…"} is the last answer. End of file on stdin ends it.
+of which the first has one of its two counts 0 and is answered with all numbers of threads that were used, and
+the last says how much larger the process is than before anything was loaded. An {"error": "…"} is the last
+answer. End of file on stdin ends it.
 """
 
 from __future__ import annotations
@@ -41,12 +42,14 @@ from native.attention import plain_micro_batch_tokens
 from native.binding import api
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
+from native.load import Governor, sample
 from native.log import Log
 from native.offload import buffers, flash_attention, placed_on
 from native.probe import take_snapshot
 
 # llama-bench's micro-batch, and the worker's batch.
 _BATCH_TOKENS = 512
+_LOOK_S = 0.25
 
 
 class Tokens:
@@ -66,18 +69,42 @@ class Tokens:
         return taken
 
 
-class Stopwatch:
-    """Times decodes behind a prefix, which is computed again only if it must be."""
+class Threads:
+    """At most `most`, fewer while the machine is busy."""
 
-    def __init__(self, context: Context, tokens: Tokens) -> None:
+    def __init__(self, most: int) -> None:
+        self._governor = Governor(most, psutil.cpu_count() or most)
+        self._next_s = 0.0
+
+    def settle(self) -> None:
+        """Look for long enough to know before anything is computed."""
+        for _ in range(3):
+            self._governor.observe(sample())
+            time.sleep(_LOOK_S)
+
+    def adapt(self, context: Context) -> None:
+        if time.monotonic() >= self._next_s:
+            self._next_s = time.monotonic() + _LOOK_S
+            threads = self._governor.observe(sample(), may_have_rested=False)
+            context.set_threads(threads, threads)
+
+
+class Stopwatch:
+    """Times decodes behind a prefix, which is computed again only if it must be. `used` are all numbers of
+    threads since the clock was started."""
+
+    def __init__(self, context: Context, tokens: Tokens, threads: Threads | None = None) -> None:
         self._context = context
         self._tokens = tokens
+        self._threads = threads
         self._depth = 0
+        self.used: set[int] = set()
 
     def seconds(self, prompt_tokens: int, generate_tokens: int, depth: int) -> float:
         """Raises LlamaError."""
         self._go_to(depth)
         prompt, generated = self._tokens.take(prompt_tokens), self._tokens.take(generate_tokens)
+        self.used.clear()
         started = time.perf_counter()
         self._prefill(prompt, depth)
         for position, token in enumerate(generated, depth + prompt_tokens):
@@ -97,6 +124,9 @@ class Stopwatch:
     def _decode(self, tokens: list[int], position: int) -> None:
         self._context.batch.clear()
         self._context.batch.add(0, position, tokens, outputs=1)
+        if self._threads is not None:
+            self._threads.adapt(self._context)
+        self.used.add(self._context.threads)
         self._context.decode()
         # A GPU computes on while llama_decode returns.
         api.llama_synchronize(self._context.handle)
@@ -110,6 +140,7 @@ class Bench:
         self._gpu_layers: int = order.pop("gpu_layers")
         self._text: str | None = order.pop("text", None)
         threads = order.pop("threads")
+        self._threads = Threads(threads) if order.pop("follows_load", False) else None
         self._options = ContextOptions(
             sequences=1, batch_tokens=_BATCH_TOKENS, threads=threads, prefill_threads=threads, **order
         )
@@ -118,6 +149,8 @@ class Bench:
 
     def first_load(self) -> dict[str, Any]:
         load_s = self.load()
+        if self._threads is not None:
+            self._threads.settle()
         # Such a file has a speed, too: that of nothing.
         if not np.isfinite(self._context.logits(0)).all():
             raise LlamaError("its logits are not numbers (NaN or infinite): the file is damaged")
@@ -138,7 +171,7 @@ class Bench:
         first = Stopwatch(self._context, Tokens(self._model, None))
         first.seconds(0, 1, 0)
         load_s = time.perf_counter() - started
-        self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text))
+        self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text), self._threads)
         return load_s
 
     def _for(self, model: Model) -> ContextOptions:
@@ -164,7 +197,10 @@ class Bench:
                 return {}
             case "memory":
                 return {"grown_bytes": _size_bytes() - self._size_before_bytes}
-        return {"seconds": self._stopwatch.seconds(**request)}
+        return {
+            "seconds": self._stopwatch.seconds(**request),
+            "threads": sorted(self._stopwatch.used),
+        }
 
 
 def main() -> None:

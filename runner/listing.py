@@ -57,6 +57,7 @@ def loaded_model(model: Loaded, target: Target, worker: Worker | None) -> wire.L
         busy_slots=max(worker.busy_slots if worker else 0, min(len(model.active), model.slots)),
         waiting=model.queue_length,
         threads=worker.threads if worker else None,
+        most_threads=ready.threads if ready else None,
         devices=ready.devices if ready else None,
         flash_attention=ready.flash_attention if ready else None,
         reason=placement.reason if placement else "waiting for room",

@@ -26,13 +26,15 @@ class Change:
 
     @property
     def verdict(self) -> str | None:
-        """Better, worse, or within the spread: at most twice the standard deviation of such a difference,
-        √(a² + b²). None if that is unknown."""
+        """Better, worse, or within ±: at most twice the standard deviation of such a difference,
+        √(a² + b²). None if that is unknown. A machine that others used says nothing of what has changed."""
+        if self.before.disturbed or self.now.disturbed:
+            return "disturbed"
         if self.before.spread is None or self.now.spread is None:
             return None
         spread = math.hypot(self.before.spread, self.now.spread)
         if abs(self.now.value - self.before.value) <= _SPREADS * spread:
-            return "within the spread"
+            return "within ±"
         return "better" if (self.fraction > 0) == (self.now.unit == "tok/s") else "worse"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from modelstore.child import Child
@@ -27,6 +27,7 @@ class Order:
     kv_type_k: str
     kv_type_v: str
     flash_attention: bool | None
+    follows_load: bool = False
 
 
 class Engine:
@@ -49,7 +50,12 @@ class Engine:
             engine._child.kill()
 
     async def seconds(self, test: Test) -> float:
-        return float((await self._ask(asdict(test)))["seconds"])
+        return (await self.timed(test))[0]
+
+    async def timed(self, test: Test) -> tuple[float, list[int]]:
+        """Seconds, and all numbers of threads that were used."""
+        answer = await self._ask(asdict(test))
+        return float(answer["seconds"]), answer["threads"]
 
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
         self._child.send(message)
@@ -63,17 +69,22 @@ class Engine:
 
 async def measure(engine: Engine, plan: Plan, report: Report) -> list[Figure]:
     """Tokens a second of each test of the plan."""
-    figures = []
+    figures, unsteady = [], []
     for test in plan.tests:
         report.begin(test.name)
+        threads: set[int] = set()
 
-        async def repeat(test: Test = test) -> float:
-            taken_s = await engine.seconds(test)
+        async def repeat(test: Test = test, threads: set[int] = threads) -> float:
+            taken_s, used = await engine.timed(test)
+            threads.update(used)
             report.repeated(f"{test.tokens / taken_s:.1f} tok/s")
             return taken_s
 
         if not await warm_up(repeat):
-            report.warn(f"{test.name} did not get steady: its speed still varies by more than 5 %")
+            unsteady.append(test.name)
+        threads.clear()
         samples = [test.tokens / await repeat() for _ in range(plan.repetitions)]
-        figures.append(mean(test.name, "tok/s", samples))
+        figures.append(replace(mean(test.name, "tok/s", samples), threads=tuple(sorted(threads))))
+    if unsteady:
+        report.warn(f"not steady, speeds still vary by more than 5 %: {', '.join(unsteady)}")
     return figures

@@ -13,12 +13,15 @@ Unit = Literal["tok/s", "ms"]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """`spread` is the standard deviation over repetitions; None if there was one only."""
+    """`spread` is the standard deviation over repetitions; None if there was one only. `threads` are all
+    numbers of compute threads it was measured with, ascending; `disturbed` if others took cores it needed."""
 
     name: str
     unit: Unit
     value: float
     spread: float | None
+    threads: tuple[int, ...] = ()
+    disturbed: bool = False
 
 
 def mean(name: str, unit: Unit, samples: Sequence[float]) -> Figure:

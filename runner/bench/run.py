@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+import psutil
+
+from native.load import NOTICED_CORES
 from runner.bench import alone, served
 from runner.bench.figures import Figure
 from runner.bench.neighbours import Neighbour, Watch, families
@@ -16,6 +20,8 @@ from runner.bench.runs import Run
 from runner.client import Client
 from runner.settings import Settings
 from runner.wire import ModelDetail
+
+_NAMED = 3
 
 
 class Benchmark:
@@ -38,6 +44,8 @@ class Benchmark:
         figures, setup = await self._alone(plan)
         if plan.clients:
             figures += await self._served(plan, setup)
+        if any(figure.disturbed for figure in figures):
+            self._report.warn("others took cores that were needed: what is disturbed would be faster without")
         return Run(datetime.now(UTC), setup, tuple(figures), tuple(self._report.warnings))
 
     async def _alone(self, plan: Plan) -> tuple[list[Figure], dict[str, str]]:
@@ -46,7 +54,8 @@ class Benchmark:
         watch = Watch()
         async with alone.Engine.running(order) as engine:
             figures = await alone.measure(engine, plan, self._report)
-            self._warn_of(watch.busy(families([os.getpid()])), "the engine")
+            neighbours = watch.busy(families([os.getpid()]))
+        figures = self._marked(figures, order.threads, neighbours, "the engine")
         setup = self._setup(plan, order, engine.loaded)
         return figures, setup | {"also loaded": ", ".join(model.name for model in loaded) or "nothing"}
 
@@ -58,14 +67,27 @@ class Benchmark:
         for model in await self._client.loaded():
             if model.digest != self._model.digest and model.pid:
                 ours -= families([model.pid])
-            elif model.digest == self._model.digest:
-                setup["slots"] = f"{model.slots} of {model.context_length} tokens"
-        self._warn_of(watch.busy(ours), "the daemon")
-        return figures
+        threads = self._settings.compute_threads
+        if answering := await load.loaded():
+            threads = answering.most_threads or threads
+            setup["slots"] = f"{answering.slots} of {answering.context_length} tokens"
+            setup["threads of the daemon"] = str(threads)
+        return self._marked(figures, threads, watch.busy(ours), "the daemon")
 
-    def _warn_of(self, neighbours: list[Neighbour], measured: str) -> None:
+    def _marked(
+        self, figures: list[Figure], threads: int, neighbours: list[Neighbour], measured: str
+    ) -> list[Figure]:
+        """Disturbed is what had fewer than these threads, and everything if there was no room for them."""
         if neighbours:
-            self._report.warn(f"beside {measured} there was at work: {', '.join(map(str, neighbours))}")
+            busiest = ", ".join(map(str, neighbours[:_NAMED]))
+            self._report.warn(f"beside {measured} there was at work: {busiest}")
+        processors = psutil.cpu_count() or threads
+        wanted = min(threads, processors)
+        is_crowded = processors - sum(each.cores for each in neighbours) < wanted - NOTICED_CORES
+        return [
+            replace(figure, disturbed=is_crowded or min(figure.threads, default=wanted) < wanted)
+            for figure in figures
+        ]
 
     def _order(self, plan: Plan) -> alone.Order:
         own = self._settings.of(self._model.name)
@@ -77,6 +99,7 @@ class Benchmark:
             kv_type_k=own.kv_types.k,
             kv_type_v=own.kv_types.v,
             flash_attention=own.uses_flash_attention,
+            follows_load=True,
         )
 
     def _setup(self, plan: Plan, order: alone.Order, loaded: dict[str, Any]) -> dict[str, str]:

@@ -28,9 +28,13 @@ class Run:
     def model(self) -> str:
         return self.setup["model"]
 
+    @property
+    def disturbed(self) -> bool:
+        return any(figure.disturbed for figure in self.figures)
+
     def fields(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self) | {"at": self.at.isoformat(timespec="seconds")}
+        return asdict(self) | {"at": self.at.isoformat(timespec="seconds"), "disturbed": self.disturbed}
 
     @classmethod
     def of(cls, fields: Any) -> Run:
@@ -38,7 +42,10 @@ class Run:
         return cls(
             at=datetime.fromisoformat(fields["at"]),
             setup=dict(fields["setup"]),
-            figures=tuple(Figure(**figure) for figure in fields["figures"]),
+            figures=tuple(
+                Figure(**figure | {"threads": tuple(figure.get("threads", ()))})
+                for figure in fields["figures"]
+            ),
             warnings=tuple(fields["warnings"]),
             number=int(fields["number"]),
         )

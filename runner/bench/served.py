@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner import wire
 from runner.bench.figures import Figure, mean, pooled
@@ -62,6 +62,11 @@ class Load:
         """One request of each client, all at once."""
         return list(await asyncio.gather(*(self.request() for _ in range(clients))))
 
+    async def loaded(self) -> wire.LoadedModel | None:
+        """What answered, unless it has been unloaded meanwhile."""
+        mine = [each for each in await self._client.loaded() if each.name == self._model]
+        return next((each for each in mine if "embedding" not in (each.variant or "")), None)
+
     async def request(self) -> Trace:
         request = wire.GenerateRequest(
             model=self._model,
@@ -82,7 +87,7 @@ class Load:
 
 
 async def measure(load: Load, plan: Plan, report: Report) -> list[Figure]:
-    """Of each number of clients: time to first token, time between tokens, and tokens a second of all."""
+    """Of each number of clients: time to first token, inter-token latency, and tokens a second of all."""
 
     async def alone() -> float:
         (trace,) = await load.round(1)
@@ -94,12 +99,19 @@ async def measure(load: Load, plan: Plan, report: Report) -> list[Figure]:
     if not await warm_up(alone):
         report.warn("the daemon's answers did not get steady: they still vary by more than 5 %")
     rounds: dict[int, list[list[Trace]]] = {clients: [] for clients in plan.clients}
+    threads: dict[int, set[int]] = {clients: set() for clients in plan.clients}
     for number in range(1, plan.repetitions + 1):
         report.begin(f"served: round {number} of {plan.repetitions}")
         for clients, traces in rounds.items():
             traces.append(await load.round(clients))
+            if (loaded := await load.loaded()) and loaded.threads:
+                threads[clients].add(loaded.threads)
             report.repeated(f"{_clients(clients)}, {_throughput(traces[-1]):.1f} tok/s")
-    return [figure for clients, traces in rounds.items() for figure in _figures(clients, traces)]
+    return [
+        replace(figure, threads=tuple(sorted(threads[clients])))
+        for clients, traces in rounds.items()
+        for figure in _figures(clients, traces)
+    ]
 
 
 def _figures(clients: int, rounds: list[list[Trace]]) -> list[Figure]:
@@ -109,8 +121,8 @@ def _figures(clients: int, rounds: list[list[Trace]]) -> list[Figure]:
     return [
         pooled(f"TTFT p50, {of}", "ms", ttfts, 50),
         pooled(f"TTFT p99, {of}", "ms", ttfts, 99),
-        pooled(f"between tokens p50, {of}", "ms", gaps, 50),
-        pooled(f"between tokens p99, {of}", "ms", gaps, 99),
+        pooled(f"ITL p50, {of}", "ms", gaps, 50),
+        pooled(f"ITL p99, {of}", "ms", gaps, 99),
         mean(f"throughput, {of}", "tok/s", [_throughput(traces) for traces in rounds]),
     ]
 

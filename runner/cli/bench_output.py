@@ -53,26 +53,27 @@ def progress() -> Iterator[Report]:
 
 
 def write_run(run: Run) -> None:
-    """The engine's figures one a line, the daemon's in a table with a line for each number of clients."""
-    alone = [figure for figure in run.figures if "," not in figure.name]
-    output.write_table(("TEST", "SPEED"), [(figure.name, _amount(figure)) for figure in alone])
-    served: dict[str, dict[str, str]] = {}
-    for figure in run.figures:
-        kind, _, clients = figure.name.partition(", ")
-        if clients:
-            served.setdefault(clients, {})[kind.upper()] = _amount(figure)
-    if served:
-        output.write("")
-        rows = [(clients, *row.values()) for clients, row in served.items()]
-        output.write_table(("SERVED", *next(iter(served.values()))), rows)
+    """A figure a line."""
+    rows = [
+        (
+            figure.name,
+            _amount(figure),
+            " and ".join(map(str, figure.threads)) or "-",
+            "disturbed" if figure.disturbed else "",
+        )
+        for figure in run.figures
+    ]
+    output.write_table(("TEST", "RESULT", "THREADS", ""), rows)
 
 
 def write_comparison(before: Run, now: Run) -> None:
     """Differences of the setup to stderr, all figures of both runs to stdout."""
     for difference in differences(before, now):
         output.say(f"not the same as in run {before.number}: {difference}")
+    if before.disturbed:
+        output.say(f"run {before.number} was disturbed: `nybble bench --history --json` has its warnings")
     rows = [
-        (change.now.name, _amount(change.before), _amount(change.now), _verdict(change))
+        (change.now.name, _value(change.before), _amount(change.now), _verdict(change))
         for change in changes(before, now)
     ]
     output.write_table(("TEST", f"RUN {before.number}", "NOW", "CHANGE"), rows)
@@ -81,7 +82,7 @@ def write_comparison(before: Run, now: Run) -> None:
 def write_history(runs: list[Run]) -> None:
     rows = [
         (
-            str(run.number),
+            f"{run.number}{' *' if run.disturbed else ''}",
             human.ago(run.at),
             run.model,
             run.setup["threads"],
@@ -90,15 +91,22 @@ def write_history(runs: list[Run]) -> None:
         for run in runs
     ]
     output.write_table(("RUN", "WHEN", "MODEL", "THREADS", "TOK/S"), rows)
+    if any(run.disturbed for run in runs):
+        output.say("* disturbed: others took cores that were needed")
 
 
 def _verdict(change: Change) -> str:
+    if change.verdict == "disturbed":
+        return change.verdict
     return f"{change.fraction:+.1%}" + (f", {change.verdict}" if change.verdict else "")
 
 
 def _amount(figure: Figure) -> str:
-    spread = "" if figure.spread is None else f" ± {_number(figure.spread)}"
-    return f"{_number(figure.value)}{spread} {figure.unit}"
+    return f"{_value(figure)} {figure.unit}"
+
+
+def _value(figure: Figure) -> str:
+    return _number(figure.value) + ("" if figure.spread is None else f" ± {_number(figure.spread)}")
 
 
 def _number(value: float) -> str:

@@ -56,7 +56,7 @@ class TensorInfo(Wire):
 class LoadedModel(Wire):
     """One model with a worker. `devices` says where its layers are and `reason` why they are there; `notes`
     are what else was decided at the load. `variant` are the settings that set it apart from another load of
-    the same weights; `waiting` have no slot yet."""
+    the same weights; `waiting` have no slot yet. Of `most_threads`, the machine has room for `threads`."""
 
     name: str
     digest: str
@@ -71,6 +71,7 @@ class LoadedModel(Wire):
     busy_slots: int = 0
     waiting: int = 0
     threads: int | None = None
+    most_threads: int | None = None
     devices: str | None = None
     flash_attention: bool | None = None
     reason: str = ""

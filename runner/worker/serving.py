@@ -27,6 +27,7 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
     texts = Texts(engine, inbox)
     idle_work = _idle_work(engine, loaded, inbox)
     while True:
+        has_rested = engine.is_idle
         has_idle_work = engine.is_idle and not texts.is_reading and next(idle_work)
         waiting = inbox.take(wait=engine.is_idle and not has_idle_work)
         while waiting is not None:
@@ -41,8 +42,8 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
                 _obey(engine, texts, waiting)
             waiting = inbox.take(wait=False)
         if not engine.is_idle:
+            threads.adapt(has_rested=has_rested)
             outbox.put(engine.step())
-            threads.adapt()
 
 
 def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:

@@ -23,14 +23,16 @@ class Threads:
         self._governor = Governor(most, psutil.cpu_count() or most)
         self._next_s = 0.0
 
-    def adapt(self) -> None:
-        """Call between steps: looks at the machine a few times a second and sets the context's threads."""
+    def adapt(self, *, has_rested: bool = False) -> None:
+        """Call before each step: looks at the machine a few times a second and sets the context's threads.
+
+        A step may last for seconds, and tells as much, if nothing `has_rested` since the one before."""
         now_s = time.monotonic()
         if now_s < self._next_s:
             return
         self._next_s = now_s + _INTERVAL_S
         before = self._governor.threads
-        threads = self._governor.observe(sample())
+        threads = self._governor.observe(sample(), may_have_rested=has_rested)
         if threads != before:
             self._context.set_threads(threads, threads)
             sys.stderr.write(f"compute threads: {before} to {threads}\n")

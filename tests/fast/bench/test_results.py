@@ -14,6 +14,7 @@ from runner.bench.figures import Figure, mean, percentile, pooled
 from runner.bench.plan import Plan
 from runner.bench.runs import Run
 from runner.bench.steady import is_steady, warm_up
+from runner.cli import bench_output
 
 SETUP = {"model": "tiny:latest", "digest": "sha256:aa", "threads": "2"}
 
@@ -39,7 +40,7 @@ def test_steady_is_three_repetitions_within_5_percent(durations: list[float], ex
     assert is_steady(durations) is expected
 
 
-async def test_warming_up_ends_when_steady_or_after_ten() -> None:
+async def test_warming_up_ends_when_steady_after_ten_or_after_a_minute() -> None:
     taken: list[float] = []
 
     async def faster() -> float:
@@ -50,27 +51,47 @@ async def test_warming_up_ends_when_steady_or_after_ten() -> None:
         taken.append(1)
         return 1
 
+    async def slower() -> float:
+        taken.append(15 * (len(taken) - 12))
+        return taken[-1]
+
     assert not await warm_up(faster)
     assert len(taken) == 10
     assert await warm_up(steady)
     assert len(taken) == 13
+    assert not await warm_up(slower)
+    assert taken[13:] == [15, 30, 45], "a minute was over"
 
 
 @pytest.mark.parametrize(
     "before, now, verdict",
     [
-        (Figure("tg4", "tok/s", 100, 3), Figure("tg4", "tok/s", 109, 4), "within the spread"),
+        (Figure("tg4", "tok/s", 100, 3), Figure("tg4", "tok/s", 109, 4), "within ±"),
         (Figure("tg4", "tok/s", 100, 3), Figure("tg4", "tok/s", 111, 4), "better"),
         (Figure("tg4", "tok/s", 100, 3), Figure("tg4", "tok/s", 89, 4), "worse"),
         (Figure("TTFT", "ms", 100, 3), Figure("TTFT", "ms", 111, 4), "worse"),
         (Figure("TTFT", "ms", 100, 3), Figure("TTFT", "ms", 89, 4), "better"),
         (Figure("TTFT", "ms", 100, None), Figure("TTFT", "ms", 10, 4), None),
+        (Figure("tg4", "tok/s", 100, 3), Figure("tg4", "tok/s", 9, 1, (1,), True), "disturbed"),
+        (Figure("tg4", "tok/s", 9, 1, (1, 2), True), Figure("tg4", "tok/s", 100, 3), "disturbed"),
     ],
 )
 def test_a_change_counts_beyond_twice_its_spread(before: Figure, now: Figure, verdict: str | None) -> None:
     (change,) = against.changes(run(before, replace(before, name="only then")), run(now))
     assert change.verdict == verdict
     assert change.fraction == pytest.approx(now.value / before.value - 1)
+
+
+def test_a_comparison_claims_nothing_of_disturbed_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    calm, slow = Figure("tg4", "tok/s", 100, 3, (2,)), Figure("tg4", "tok/s", 9, 1, (1, 2), True)
+    bench_output.write_comparison(run(calm), run(replace(calm, value=120)))
+    bench_output.write_comparison(run(slow), run(calm))
+    bench_output.write_run(run(slow))
+    shown = capsys.readouterr()
+    assert "+20.0%, better" in shown.out
+    assert "9.00 ± 1.00    100.0 ± 3.00 tok/s    disturbed" in shown.out
+    assert "9.00 ± 1.00 tok/s    1 and 2    disturbed" in shown.out
+    assert shown.err == "run 0 was disturbed: `nybble bench --history --json` has its warnings\n"
 
 
 def test_what_differs_is_named() -> None:
@@ -82,7 +103,7 @@ def test_runs_are_kept_and_found(tmp_path: Path) -> None:
     file = tmp_path / "state" / "bench.jsonl"
     assert runs.load(file) == []
     first = runs.keep(file, run(mean("tg4", "tok/s", [10, 12])))
-    second = runs.keep(file, run(digest="sha256:bb"))
+    second = runs.keep(file, run(Figure("tg4", "tok/s", 9, None, (1, 2), True), digest="sha256:bb"))
     assert runs.load(file) == [first, second]
     assert (first.number, second.number) == (1, 2)
     assert runs.find([first, second], "last", "sha256:aa") == first
@@ -90,6 +111,7 @@ def test_runs_are_kept_and_found(tmp_path: Path) -> None:
     for wanted, digest in (("3", "sha256:aa"), ("last", "sha256:cc")):
         with pytest.raises(NotFound):
             runs.find([first, second], wanted, digest)
+    assert (first.disturbed, second.disturbed) == (False, True)
     file.write_text(file.read_text("utf-8") + '{"at": "today"}\n', "utf-8")
     with pytest.raises(NybbleError, match="line 3"):
         runs.load(file)

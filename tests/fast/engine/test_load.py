@@ -57,6 +57,13 @@ def test_what_happened_while_the_model_rested_decides_nothing() -> None:
     assert governor.observe(Sample(61.0, 101.2, 0.2)) == 1
 
 
+def test_steps_of_many_seconds_decide_if_there_was_no_rest_between() -> None:
+    governor = Governor(2, 2)
+    for number in range(2):
+        governor.observe(Sample(20.0 * number, 40.0 * number, 20.0 * number), may_have_rested=False)
+    assert governor.observe(Sample(40.0, 80.0, 40.0), may_have_rested=False) == 1
+
+
 def test_readings_of_the_same_moment_decide_nothing() -> None:
     governor = Governor(2, 2)
     governor.observe(Sample(1.0, 5.0, 1.0))

@@ -7,11 +7,12 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from runner.bench.neighbours import Watch, families
-from tests.commands import nybble_here
+from tests.commands import nybble, nybble_here
 from tests.daemons import Daemon
 
 SMALL = ("-p", "16", "-n", "8", "-d", "0,32", "-c", "1,2", "-r", "2")
@@ -24,7 +25,7 @@ def test_measures_keeps_and_compares(shared: Daemon) -> None:
     run = json.loads(first.stdout)
     figures = {figure["name"]: figure for figure in run["figures"]}
     alone = ["pp16", "tg8", "pp16 @ d32", "tg8 @ d32"]
-    kinds = ["TTFT p50", "TTFT p99", "between tokens p50", "between tokens p99", "throughput"]
+    kinds = ["TTFT p50", "TTFT p99", "ITL p50", "ITL p99", "throughput"]
     assert list(figures) == alone + [f"{kind}, {of}" for of in ("1 client", "2 clients") for kind in kinds]
     assert all(figure["value"] > 0 and figure["spread"] is not None for figure in figures.values())
     assert figures["TTFT p50, 2 clients"]["value"] <= figures["TTFT p99, 2 clients"]["value"]
@@ -36,7 +37,7 @@ def test_measures_keeps_and_compares(shared: Daemon) -> None:
     assert "not the same as in run 1: slots: " in second.stderr
     rows = [line.split() for line in second.stdout.splitlines()]
     assert ["TEST", "RUN", "1", "NOW", "CHANGE"] in rows
-    assert sum(row[:1] == ["pp16"] and "%" in "".join(row) for row in rows) == 1
+    assert sum(row[:1] == ["pp16"] and row.count("±") == 2 for row in rows) == 1
 
     listed = nybble_here("bench", "--history").stdout.splitlines()
     assert [line.split()[0] for line in listed] == ["RUN", "1", "2"]
@@ -59,6 +60,38 @@ def test_refuses_before_it_measures(shared: Daemon, arguments: tuple[str, ...], 
     assert refused.code != 0
     assert says in refused.stderr
     assert not refused.stdout
+
+
+@pytest.fixture
+def neighbours() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that keep all processors busy."""
+    spin = [sys.executable, "-c", "while True: pass"]
+    spinning = [subprocess.Popen(spin) for _ in range(os.cpu_count() or 1)]
+    yield spinning
+    for process in spinning:
+        process.kill()
+        process.wait()
+
+
+def test_beside_busy_processes_it_takes_fewer_threads_and_says_so(
+    shared: Daemon, neighbours: list[subprocess.Popen[bytes]]
+) -> None:
+    wanted = max(2, os.cpu_count() or 1)
+    environment = {"NYBBLE_THREADS": str(wanted)}
+    measured = nybble("bench", "tiny", *QUICKER, "--json", environment=environment)
+    assert measured.code == 0, measured.stderr
+    run = json.loads(measured.stdout)
+    assert run["setup"]["threads"] == str(wanted)
+    assert run["disturbed"] and all(figure["disturbed"] for figure in run["figures"])
+    assert {tuple(figure["threads"]) for figure in run["figures"]} == {(1,)}
+    assert "beside the engine there was at work: " in measured.stderr
+    assert "what is disturbed would be faster" in measured.stderr
+    again = nybble("bench", "tiny", *QUICKER, "--against", "last", environment=environment)
+    rows = [line.split() for line in again.stdout.splitlines()]
+    assert [row[-1] for row in rows if row[:1] == ["tg8"]] == ["disturbed", "disturbed"]
+    assert f"run {run['number']} was disturbed" in again.stderr
+    listed = nybble_here("bench", "--history")
+    assert f"{run['number']} *" in listed.stdout and "* disturbed" in listed.stderr
 
 
 def test_a_neighbour_at_work_is_named() -> None:
