@@ -83,7 +83,7 @@ class Store:
             "is missing" if size_bytes is None else f"has {size_bytes} bytes instead of {manifest.size_bytes}"
         )
         raise Unusable(
-            f"The weights of {manifest.name!r} are damaged: {path} {found}", hint=_repair(manifest)
+            f"The weights of {manifest.name!r} are damaged: their file {found}", hint=_repair(manifest)
         )
 
     def remove(self, name: str) -> int:
@@ -120,7 +120,7 @@ class Store:
         path = self.check(manifest)
         if self._hash(path, emit, cancelled) != Digest.parse(manifest.digest):
             raise DigestMismatch(
-                f"The weights of {manifest.name!r} are damaged: {path} does not match its digest",
+                f"The weights of {manifest.name!r} are damaged: their file does not match its digest",
                 hint=_repair(manifest),
             )
         return manifest

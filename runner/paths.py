@@ -44,6 +44,11 @@ class Paths:
         return self.state / "prompt-history"
 
     @property
+    def theme_file(self) -> Path:
+        """Name of the theme that was chosen in the terminal app."""
+        return self.state / "theme"
+
+    @property
     def bench_file(self) -> Path:
         """Results of `nybble bench`."""
         return self.state / "bench.jsonl"

@@ -7,10 +7,10 @@ import signal
 import sys
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App
-from textual.theme import Theme
 
 from runner import wire
 from runner.client import Client
@@ -22,25 +22,12 @@ from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
 from tui.terminal import survived
+from tui.theme import THEME, chosen, keep
 from tui.wording import failure
 
 _HEARTBEAT_S = 2.0
 _LAST_WORDS_S = 2.0
 """How long leaving waits for a daemon to save an unfinished answer."""
-
-THEME = Theme(
-    name="nybble",
-    primary="#7fa8d1",
-    secondary="#8b93a7",
-    accent="#e0b074",
-    success="#8fbf8a",
-    warning="#d9b36c",
-    error="#e07f7a",
-    foreground="#d5d9e0",
-    background="#12151a",
-    surface="#181c23",
-    panel="#222833",
-)
 
 
 class NybbleApp(App[None]):
@@ -49,7 +36,8 @@ class NybbleApp(App[None]):
     BINDINGS = bindings("Everywhere")
     COMMANDS: ClassVar = {NybbleCommands}
 
-    def __init__(self, client: Client, clock: Clock | None = None) -> None:
+    def __init__(self, client: Client, clock: Clock | None = None, theme_file: Path | None = None) -> None:
+        """The chosen theme is kept in `theme_file`, if there is one."""
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (96, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
@@ -59,13 +47,16 @@ class NybbleApp(App[None]):
         self.add_mode("chat", lambda: self._chat)
         self.add_mode("compare", partial(CompareScreen, self.desk))
         self.register_theme(THEME)
-        self.theme = THEME.name
+        self.theme = chosen(theme_file, self.available_themes)
+        self._theme_file = theme_file
 
     async def on_mount(self) -> None:
         await self.switch_mode("chat")
         self.run_worker(self.desk.refresh(), group="refresh")
         self.set_interval(_HEARTBEAT_S, self._beat)
         self._leave_on_signals()
+        if self._theme_file is not None:
+            self.theme_changed_signal.subscribe(self, partial(keep, self._theme_file))
         # Textual itself repaints only what changes after it was suspended.
         self.app_resume_signal.subscribe(self, lambda _: self.screen.refresh(layout=True))
 
@@ -108,7 +99,7 @@ class NybbleApp(App[None]):
         self.notify(text, severity="error", markup=False)
 
 
-def run(address: str) -> None:
+def run(address: str, theme_file: Path | None = None) -> None:
     """Opens the app on the daemon at `address` (`http://host:port`) and returns when the user leaves it."""
     with survived():
-        NybbleApp(Client(address)).run()
+        NybbleApp(Client(address), theme_file=theme_file).run()

@@ -88,7 +88,8 @@ def root(
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         typer.echo(context.get_help())
         return
+    from runner import paths
     from runner.cli.session import daemon_address
     from tui.app import run as run_terminal_app
 
-    run_terminal_app(daemon_address())
+    run_terminal_app(daemon_address(), paths.resolve().theme_file)

@@ -68,5 +68,5 @@ class Conversation:
         return next((found.id for found in await self.client.sessions() if found.title == title), None)
 
     async def _add(self, session_id: int, message: Message) -> None:
-        row = SessionMessage.model_validate({**message.model_dump(), "model": self.model.name})
+        row = SessionMessage.model_validate({**message, "model": self.model.name})
         await self.client.add_message(session_id, row)

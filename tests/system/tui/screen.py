@@ -20,7 +20,8 @@ _DEADLINE_S = 60.0
 
 
 def application(daemon: FakeDaemon) -> NybbleApp:
-    return NybbleApp(Client(daemon.address), Clock(now=lambda: START, elapsed_s=lambda: 0.0))
+    clock = Clock(now=lambda: START, elapsed_s=lambda: 0.0)
+    return NybbleApp(Client(daemon.address), clock, daemon.folder / "state" / "theme")
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
 from tui.screens.picker import ModelPicker
 from tui.screens.question import Ask, Confirm
+from tui.theme import THEME
 from tui.widgets.compare_setup import CompareSetup
 from tui.widgets.comparison import ComparisonView
 from tui.widgets.empty import EmptyState
@@ -118,3 +119,15 @@ def test_the_documentation_lists_every_key(request: pytest.FixtureRequest) -> No
     if request.config.getoption("update_snapshots"):
         page.write_text(expected, "utf-8")
     assert page.read_text("utf-8") == expected, "stale: run pytest with --snapshot-update"
+
+
+async def test_the_chosen_theme_is_there_at_the_next_start(fake_daemon: FakeDaemon) -> None:
+    async with started(fake_daemon) as pilot:
+        assert pilot.app.theme == THEME.name
+        pilot.app.theme = "textual-light"
+        await pilot.pause()
+    async with started(fake_daemon) as pilot:
+        assert pilot.app.theme == "textual-light"
+    (fake_daemon.folder / "state" / "theme").write_text("gone-in-a-later-version", "utf-8")
+    async with started(fake_daemon) as pilot:
+        assert pilot.app.theme == THEME.name
