@@ -56,21 +56,23 @@ def carry_out(work: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> Non
 def end_of(requests: BinaryIO) -> threading.Event:
     """Set at the end of `requests`: nobody waits for this process any more."""
     ended = threading.Event()
-
-    def read() -> None:
-        requests.read()
-        ended.set()
-
-    threading.Thread(target=read, daemon=True).start()
+    _at_end(requests, ended.set)
     return ended
 
 
 def end_with_parent(requests: BinaryIO) -> None:
-    """From now on the end of `requests` ends this process at once: nobody waits for it any more."""
+    """From now on the end of `requests` ends this process at once."""
 
-    def read() -> None:
-        requests.read()
+    def end() -> None:
         sys.stderr.flush()
         os._exit(1)
+
+    _at_end(requests, end)
+
+
+def _at_end(requests: BinaryIO, act: Callable[[], None]) -> None:
+    def read() -> None:
+        requests.read()
+        act()
 
     threading.Thread(target=read, daemon=True).start()

@@ -81,7 +81,7 @@ def _write(
             if len(tokens) < limits[at] and not (tokens and _ended(model, tokens))
         ]
 
-    with contextlib.closing(model.context(longest, len(prompts))) as context:
+    with contextlib.closing(Context(model, model.options(longest, len(prompts)))) as context:
         if threads is not None:
             context.set_threads(threads, threads)
         writing = open_ones()
@@ -123,4 +123,4 @@ def _choices(logits: NDArray[np.float32]) -> list[tuple[int, float]]:
 
 
 def _ended(model: ScoredModel, tokens: Sequence[int]) -> bool:
-    return model.model.is_end(tokens[-1])
+    return model.is_end(tokens[-1])

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,11 +47,9 @@ class Lockstep:
         self, workers: Workers, readers: Sequence[Reader], blocks: Sequence[Block]
     ) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
         """Of each block. Raises ModelFailed or ModelNotFinite."""
-        works: list[Work[ReferenceScores | rows.Candidate]] = [self._of_reference]
+        works: list[Work[Any]] = [self._of_reference]
         works += [partial(_of_candidate, model) for model in range(1, len(readers))]
-        for parts in workers.over(readers, blocks, works):
-            references = [part for part in parts[0] if isinstance(part, ReferenceScores)]
-            candidates = [[part for part in each if isinstance(part, rows.Candidate)] for each in parts[1:]]
+        for references, *candidates in workers.over(readers, blocks, works):
             yield _joined_reference(references), [rows.joined(each) for each in candidates]
 
     def _of_reference(self, at: Places) -> ReferenceScores:

@@ -73,73 +73,62 @@ def models_at_once(models: int, threads: int) -> int:
     return min(range(min(models, threads), 0, -1), key=time_taken)
 
 
-class ScoredModel:
+class ScoredModel(Model):
     """Raises LlamaError where llama.cpp refuses."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
+        super().__init__(Path(settings.path), settings.gpu_layers, log=log)
         self.settings = settings
-        self.model = Model(Path(settings.path), settings.gpu_layers, lambda _fraction: True, log)
-        self.most_outputs = most_outputs(self.model.vocabulary_size)
+        self.most_outputs = most_outputs(self.vocabulary_size)
         self._reader: Reader | None = None
 
     def reader(self, length: int) -> Reader:
         """A context for `length` tokens, the same one as long as it is long enough."""
-        if self._reader is None or self._reader.length < length:
+        if self._reader is None or self._reader.options.context_length < length:
             if self._reader:
                 self._reader.close()
             self._reader = Reader(self, -(-length // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS)
         return self._reader
 
-    def context(self, length: int, sequences: int, micro_batch_tokens: int | None = None) -> Context:
+    def options(self, length: int, sequences: int, micro_batch_tokens: int | None = None) -> ContextOptions:
+        """Of a context for `length` tokens of each of the sequences."""
         settings = self.settings
-        return Context(
-            self.model,
-            ContextOptions(
-                context_length=length,
-                sequences=sequences,
-                batch_tokens=_BATCH_TOKENS,
-                threads=settings.threads,
-                prefill_threads=settings.threads,
-                kv_type_k=settings.kv_type_k,
-                kv_type_v=settings.kv_type_v,
-                flash_attention=settings.flash_attention,
-                micro_batch_tokens=micro_batch_tokens,
-                output_tokens=max(self.most_outputs, sequences),
-            ),
+        return ContextOptions(
+            context_length=length,
+            sequences=sequences,
+            batch_tokens=_BATCH_TOKENS,
+            threads=settings.threads,
+            prefill_threads=settings.threads,
+            kv_type_k=settings.kv_type_k,
+            kv_type_v=settings.kv_type_v,
+            flash_attention=settings.flash_attention,
+            micro_batch_tokens=micro_batch_tokens,
+            output_tokens=max(self.most_outputs, sequences),
         )
 
     def vocabulary_digest(self) -> str:
         """sha256 over all tokens' texts and types."""
         digest = hashlib.sha256()
-        vocabulary = self.model.vocabulary
-        for token in range(self.model.vocabulary_size):
-            digest.update(api.llama_vocab_get_text(vocabulary, token))
-            digest.update(b"\0%d\0" % api.llama_vocab_get_attr(vocabulary, token))
+        for token in range(self.vocabulary_size):
+            digest.update(api.llama_vocab_get_text(self.vocabulary, token))
+            digest.update(b"\0%d\0" % api.llama_vocab_get_attr(self.vocabulary, token))
         return digest.hexdigest()
 
 
-class Reader:
-    """A context that reads one block after another."""
+class Reader(Context):
+    """Reads one block after another."""
 
-    def __init__(self, model: ScoredModel, length: int, micro_batch_tokens: int | None = None) -> None:
-        self.length = length
-        self.most_outputs = model.most_outputs
-        self.is_on_gpu = model.settings.gpu_layers != 0
-        self.context = model.context(length, 1, micro_batch_tokens)
-
-    def close(self) -> None:
-        self.context.close()
-
-    def use_threads(self, threads: int) -> None:
-        self.context.set_threads(threads, threads)
+    def __init__(self, of: ScoredModel, length: int, micro_batch_tokens: int | None = None) -> None:
+        super().__init__(of, of.options(length, 1, micro_batch_tokens))
+        self.most_outputs = of.most_outputs
+        self.is_on_gpu = of.settings.gpu_layers != 0
 
     def read(self, tokens: Sequence[int], piece: Piece) -> Rows:
         """Logits of the piece's last tokens, valid until the next one is read. The first piece of a block
         finds the cache empty."""
         if piece.start == 0:
-            self.context.clear(0)
-        batch = self.context.batch
-        batch.clear()
-        end = batch.add(0, piece.start, tokens[piece.start : piece.end], outputs=piece.outputs)
-        self.context.decode()
-        return self.context.logits_of(end - piece.outputs, piece.outputs)
+            self.clear(0)
+        self.batch.clear()
+        end = self.batch.add(0, piece.start, tokens[piece.start : piece.end], outputs=piece.outputs)
+        self.decode()
+        return self.logits_of(end - piece.outputs, piece.outputs)

@@ -50,15 +50,15 @@ class Session:
         log = Log()
         self._models: list[ScoredModel] = []
         digests = []
-        for number, settings in enumerate(order["models"]):
+        for number, each in enumerate(order["models"]):
             with _failing(number, "load"):
-                self._models.append(ScoredModel(Settings(**settings), log))
+                self._models.append(ScoredModel(Settings(**each), log))
             digests.append(self._models[-1].vocabulary_digest())
             say({"loaded": _loaded(self._models[-1], digests[-1])})
         self._temperatures = tuple(order["temperatures"])
         self._has_reference = order["has_reference"]
-        self._workers = Workers(self._models[0].settings.threads, self._models[0].model.vocabulary_size)
         settings = self._models[0].settings
+        self._workers = Workers(settings.threads, self._models[0].vocabulary_size)
         # Always shared out the same way: with another number of threads a model might answer otherwise.
         at_once = 1 if settings.gpu_layers else min(_ANSWERING_AT_ONCE, settings.threads)
         self._answer_threads = settings.threads // at_once
@@ -71,10 +71,10 @@ class Session:
 
     def tokenize(self, order: dict[str, Any]) -> Lines:
         with _failing(0, "load"):
-            yield {"tokens": self._models[0].model.tokenize(order.pop("text"), **order)}
+            yield {"tokens": self._models[0].tokenize(order.pop("text"), **order)}
 
     def pieces(self, tokens: list[int]) -> Lines:
-        model = self._models[0].model
+        model = self._models[0]
         yield {"pieces": [base64.b64encode(model.piece(token)).decode() for token in tokens]}
 
     def score(self, order: list[dict[str, Any]]) -> Lines:
@@ -84,7 +84,7 @@ class Session:
             yield {"reference": _arrays(reference), "candidates": [_arrays(each) for each in candidates]}
 
     def score_beside_file(self, order: dict[str, Any]) -> Lines:
-        blocks, model = [Block(**each) for each in order["blocks"]], self._models[0].model
+        blocks, model = [Block(**each) for each in order["blocks"]], self._models[0]
         beginning = model.tokenize("", add_special=True)
         with _failing(None, "record"):
             file = LogitsFile(Path(order["path"]), model.vocabulary_size, beginning)
@@ -185,14 +185,13 @@ def _failing(model: int | None, kind: str) -> Iterator[None]:
 
 def _loaded(model: ScoredModel, digest: str) -> dict[str, Any]:
     snapshot = take_snapshot()
-    vocabulary = model.model
     return {
-        "vocabulary_size": vocabulary.vocabulary_size,
+        "vocabulary_size": model.vocabulary_size,
         "vocabulary_digest": digest,
         "engine": f"llama-cpp-python {snapshot.llama_cpp_python}: {snapshot.system_info}",
-        "bos_text": vocabulary.token_text(vocabulary.bos_token),
-        "eos_text": vocabulary.token_text(vocabulary.eos_token),
-        "control_tokens": list(vocabulary.control_tokens()),
+        "bos_text": model.token_text(model.bos_token),
+        "eos_text": model.token_text(model.eos_token),
+        "control_tokens": list(model.control_tokens()),
     }
 
 

@@ -195,7 +195,7 @@ class Workers:
             wait(running)
 
     def _part(self, reading: _Reading, model: int, part: _Part, work: Work[T], share: _Share) -> list[T]:
-        reading.readers[model].use_threads(share.threads)
+        reading.readers[model].set_threads(share.threads, share.threads)
         started = time.perf_counter()
         logits = reading.read(model, part)
         self._seconds[model] = time.perf_counter() - started

@@ -56,40 +56,38 @@ def measure(
         return Verdict(*(side.turn_s for side in sides))
 
 
-class _Side:
-    """A context of one kind, and the shortest times of its decodes by their number of tokens."""
+class _Side(Context):
+    """Of one kind, and the shortest times of its decodes by their number of tokens."""
 
     def __init__(self, model: Model, options: ContextOptions, is_wanted: Callable[[], bool]) -> None:
-        self._context = Context(model, options)
-        self._context.stop_when(is_wanted)
+        super().__init__(model, options)
+        self.stop_when(is_wanted)
         self._best_s: dict[int, float] = {}
         self.depth = 0
-
-    def close(self) -> None:
-        self._context.close()
 
     @property
     def turn_s(self) -> float:
         return self._best_s[_CHUNK_TOKENS] / _CHUNK_TOKENS * PROMPT_TOKENS + self._best_s[1] * ANSWER_TOKENS
 
     def fill(self) -> Generator[bool, None, None]:
-        yield from self._decode(_CHUNK_TOKENS)
+        yield from self._repeat(_CHUNK_TOKENS)
         self.depth += _CHUNK_TOKENS
 
     def time(self, tokens: int) -> Generator[bool, None, None]:
-        seconds = yield from self._decode(tokens)
+        seconds = yield from self._repeat(tokens)
         self._best_s[tokens] = min(seconds, self._best_s.get(tokens, seconds))
 
-    def _decode(self, count: int) -> Generator[bool, None, float]:
-        vocabulary = self._context.model.vocabulary_size
+    def _repeat(self, count: int) -> Generator[bool, None, float]:
+        """Decode `count` tokens until nobody stops it; how many seconds they took."""
+        vocabulary = self.model.vocabulary_size
         tokens = [index * _TOKEN_STRIDE % vocabulary for index in range(self.depth, self.depth + count)]
         while True:
-            if not self._context.keep_prefix(0, self.depth):
+            if not self.keep_prefix(0, self.depth):
                 self.depth = 0
-            self._context.batch.clear()
-            self._context.batch.add(0, self.depth, tokens, outputs=1)
+            self.batch.clear()
+            self.batch.add(0, self.depth, tokens, outputs=1)
             started = time.perf_counter()
-            is_whole = self._context.decode()
+            is_whole = self.decode()
             seconds = time.perf_counter() - started
             yield True
             if is_whole:

@@ -42,7 +42,6 @@ class Loaded:
     flash_record: Record | None = None
 
     def close(self) -> None:
-        self.context.close()
         self.context.model.close()
 
 

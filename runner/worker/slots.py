@@ -15,10 +15,6 @@ _WORTH_PART = 8
 """What is lost must be at least one part in so many of what is copied to save it."""
 
 
-def _no_tokens() -> array[int]:
-    return array("i")
-
-
 @dataclass(slots=True)
 class Slot:
     """One llama.cpp sequence. `cached` are the tokens in its KV cache; a free slot keeps them for reuse.
@@ -28,7 +24,7 @@ class Slot:
     """
 
     index: int
-    cached: array[int] = field(default_factory=_no_tokens)
+    cached: array[int] = field(default_factory=lambda: array("i"))
     checkpoints: list[Checkpoint] = field(default_factory=list)
     sequence: Sequence | None = None
     used: int = 0

@@ -30,7 +30,6 @@ class DraftModel(Drafter):
         self._held = [_Held() for _ in range(context.options.sequences)]
 
     def close(self) -> None:
-        super().close()
         self.context.model.close()
 
     def unread(self, wish: Wish) -> int:
