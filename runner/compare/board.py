@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from modelstore.errors import NybbleError
@@ -52,16 +52,13 @@ class Board:
         self.problem(name, f"{error.message} ({error.hint})" if error.hint else error.message)
 
     def describe(self, variant: Variant, header: Header) -> None:
-        found = contents(header)
         self.update(
             variant.name,
             digest=variant.digest,
             tag=None if variant.tag and is_temporary(variant.tag) else variant.tag,
             size_bytes=variant.size_bytes,
             quantization=header.quantization,
-            bits_per_weight=found.bits_per_weight,
-            body_bits_per_weight=found.body_bits_per_weight,
-            types=found.types,
+            **contents(header),
         )
 
     def update(self, name: str, **fields: Any) -> None:
@@ -83,24 +80,21 @@ class Board:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """`bits_per_weight` counts all tensors, as llama.cpp does; `body_bits_per_weight` leaves out embeddings
-    and output. `types` are bytes by ggml type, most first."""
-
-    bits_per_weight: float | None
-    body_bits_per_weight: float | None
-    types: dict[str, int]
-
-
-def contents(header: Header) -> Contents:
+def contents(header: Header) -> dict[str, Any]:
+    """What a file really holds: labels alone say little. `bits_per_weight` counts all tensors, as llama.cpp
+    does; `body_bits_per_weight` leaves out embeddings and output. `types` are bytes by ggml type, most
+    first."""
     types: Counter[str] = Counter()
     for tensor in header.tensors:
         types[tensor.type] += tensor.size_bytes
     body = [tensor for tensor in header.tensors if not tensor.name.startswith(_OUTSIDE)]
-    return Contents(_bits(list(header.tensors)), _bits(body), dict(types.most_common()))
+    return {
+        "bits_per_weight": _bits(header.tensors),
+        "body_bits_per_weight": _bits(body),
+        "types": dict(types.most_common()),
+    }
 
 
-def _bits(tensors: list[Tensor]) -> float | None:
+def _bits(tensors: Sequence[Tensor]) -> float | None:
     weights = sum(tensor.weights for tensor in tensors)
     return 8 * sum(tensor.size_bytes for tensor in tensors) / weights if weights else None

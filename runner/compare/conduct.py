@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 
 from modelstore import progress
 from modelstore.errors import NybbleError, UserError
@@ -52,7 +52,7 @@ def conduct(order: Order, talk: Talk) -> None:
         task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
         _plan(task, selection, engine)
         workshop = Workshop(store, order, folder, engine, talk)
-        comparison = _Comparing(task, selection, workshop, folder).run()
+        comparison = _Comparing(task, selection, workshop).run()
     # After it nobody waits any more: all that was made is removed by now.
     talk.say(ComparisonDone(comparison=comparison))
 
@@ -81,35 +81,37 @@ def _plan(task: Task, selection: Selection, engine: Engine) -> None:
     )
 
 
+@dataclass(slots=True)
 class _Comparing:
     """The parts in order: files, quality, speed, decision."""
 
-    def __init__(self, task: Task, selection: Selection, workshop: Workshop, folder: Path) -> None:
-        self._task = task
-        self._selection = selection
-        self._workshop = workshop
-        self._folder = folder
-        self._measures = task.order.request.measure
-        self._reference: Reference | None = None
-        self._quality: QualityRun | None = None
+    task: Task
+    selection: Selection
+    workshop: Workshop
+    reference: Reference | None = None
+    quality: QualityRun | None = None
+
+    @property
+    def measures(self) -> str:
+        return self.task.order.request.measure
 
     def run(self) -> Comparison:
-        groups = self._selection.groups
+        groups = self.selection.groups
         with ExitStack() as stack:
-            variant = stack.enter_context(self._workshop.ready(self._selection.reference))
+            variant = stack.enter_context(self.workshop.ready(self.selection.reference))
             header = header_of(variant)
-            self._task.board.describe(variant, header)
-            if groups and self._measures != "speed":
-                record, has_foreign = self._folder / "reference.record", bool(self._selection.foreign)
-                self._reference = Reference(self._task, variant, header, record, has_foreign)
-                self._quality = QualityRun(self._task, self._reference)
+            self.task.board.describe(variant, header)
+            if groups and self.measures != "speed":
+                record, has_foreign = self.workshop.folder / "reference.record", bool(self.selection.foreign)
+                self.reference = Reference(self.task, variant, header, record, has_foreign)
+                self.quality = QualityRun(self.task, self.reference)
             for number, group in enumerate(groups):
                 with self._ready(group) as ready:
                     self._measure({variant: header} if number == 0 else {}, ready, number == len(groups) - 1)
-            if self._selection.served and self._measures != "quality":
-                self._measure_speculation(self._selection.served)
-            scores = self._quality.scores if self._quality else None
-            return outcome(self._task, variant, self._reference, scores)
+            if self.selection.served and self.measures != "quality":
+                self._measure_speculation(self.selection.served)
+            scores = self.quality.scores if self.quality else None
+            return outcome(self.task, variant, self.reference, scores)
 
     @contextmanager
     def _ready(self, entries: Sequence[Entry]) -> Iterator[dict[Variant, Header]]:
@@ -117,42 +119,42 @@ class _Comparing:
         ready: dict[Variant, Header] = {}
         with ExitStack() as stack:
             for entry in entries:
-                progress.check(self._task.talk.cancelled)
+                progress.check(self.task.talk.cancelled)
                 try:
-                    variant = stack.enter_context(self._workshop.ready(entry))
+                    variant = stack.enter_context(self.workshop.ready(entry))
                     ready[variant] = header_of(variant)
                 except NybbleError as error:
-                    self._task.board.refuse(entry.name, error)
+                    self.task.board.refuse(entry.name, error)
                     continue
-                self._task.board.describe(variant, ready[variant])
+                self.task.board.describe(variant, ready[variant])
             yield ready
 
     def _measure(self, first: dict[Variant, Header], ready: dict[Variant, Header], is_last: bool) -> None:
         measured = first | ready
-        self._task.outlook.later = self._later(measured) if is_last else None
-        if self._quality and self._reference and ready:
-            foreign = [each for each in ready if each.name in self._selection.foreign]
-            self._quality.run({each: ready[each] for each in ready if each not in foreign}, is_last)
+        self.task.outlook.later = self._later(measured) if is_last else None
+        if self.quality and self.reference and ready:
+            foreign = [each for each in ready if each.name in self.selection.foreign]
+            self.quality.run({each: ready[each] for each in ready if each not in foreign}, is_last)
             if foreign:
-                has_others = self._quality.scores.reference_quality() is not None
-                measure_foreign(self._task, self._reference, foreign, has_others)
-        if self._measures != "quality":
-            resources.measure(self._task, measured)
+                has_others = self.quality.scores.reference_quality() is not None
+                measure_foreign(self.task, self.reference, foreign, has_others)
+        if self.measures != "quality":
+            resources.measure(self.task, measured)
 
     def _later(self, measured: Collection[Variant]) -> Work | None:
         """Behind the scoring of the last group; what the daemon takes to speculate nobody knows."""
-        if self._selection.served:
+        if self.selection.served:
             return None
-        return Work() if self._measures == "quality" else resources.work(self._task, measured)
+        return Work() if self.measures == "quality" else resources.work(self.task, measured)
 
     def _measure_speculation(self, entries: Sequence[Entry]) -> None:
         """Of the model as the daemon serves it."""
         modes = [entry.settings[SPECULATION] == "on" for entry in entries]
-        order = self._task.order
-        served = measure_speculation(order.daemon, order.request.name, modes, self._task.talk)
+        order = self.task.order
+        served = measure_speculation(order.daemon, order.request.name, modes, self.task.talk)
         for entry, speed in zip(entries, served.speeds, strict=True):
-            self._task.board.update(entry.name, speed=speed)
+            self.task.board.update(entry.name, speed=speed)
         if len(entries) > 1:
-            self._task.notes.append(
+            self.task.notes.append(
                 f"with speculation {served.differing} of {served.prompts} answers were not the same"
             )

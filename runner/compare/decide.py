@@ -106,10 +106,10 @@ def _by_intent(
         return _least_loss(best, lineup), (
             f"These models have different vocabularies, so {rulers} decide: KL divergence cannot.",
         )
-    if wish.intent == "best":
-        return (_least_loss(best, lineup), ()) if best[0].loss else (None, ("Quality was not measured.",))
-    if wish.intent == "balanced":
-        return (_climbed(best, lineup, wish), ()) if best[0].loss else (None, ("Quality was not measured.",))
+    if wish.intent in ("balanced", "best"):
+        if not best[0].loss:
+            return None, ("Quality was not measured.",)
+        return _least_loss(best, lineup) if wish.intent == "best" else _climbed(best, lineup, wish), ()
     if wish.intent == "battery" and all(each.joules for each in best):
         return least(best, lineup, lambda each: each.joules), ()
     if not best[0].time_s:

@@ -6,14 +6,14 @@ The conductor writes, the daemon reads, at the same time.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from modelstore.errors import Unusable
-from runner.compare.variant import Engine
+from runner.compare.variant import Engine, Variant
 from runner.database import Database, Schema
 from runner.errors import ComparisonNotFound
 from runner.wire.compare import Comparison, ComparisonInfo
@@ -61,6 +61,11 @@ class Key:
         """The same for equal keys, and never for others."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    def beside(self, kind: Literal["scores", "answers"], what: str, candidate: Variant) -> Key:
+        """Of what `candidate` said beside this reference."""
+        settings = candidate.engine
+        return replace(self, kind=kind, what=what, candidate=candidate.digest, candidate_settings=settings)
+
 
 class Evidence:
     """Methods are synchronous, may be called from any thread, and raise what `Database` raises. What was kept
@@ -80,18 +85,17 @@ class Evidence:
 
     def keep_piece(self, key: Key, number: int, payload: bytes) -> None:
         """What was kept first stays: somebody may have built on it."""
-        with self._database.transaction() as db:
-            db.execute("INSERT OR IGNORE INTO key (text) VALUES (?)", (key.text,))
-            query = "INSERT OR IGNORE INTO piece SELECT id, ?, ? FROM key WHERE text = ?"
-            db.execute(query, (number, payload, key.text))
+        self._keep_piece("IGNORE", key, number, payload)
 
     def keep_draft(self, key: Key, payload: bytes) -> None:
         """Piece 0, in place of the one before."""
+        self._keep_piece("REPLACE", key, 0, payload)
+
+    def _keep_piece(self, otherwise: str, key: Key, number: int, payload: bytes) -> None:
         with self._database.transaction() as db:
             db.execute("INSERT OR IGNORE INTO key (text) VALUES (?)", (key.text,))
-            db.execute(
-                "INSERT OR REPLACE INTO piece SELECT id, 0, ? FROM key WHERE text = ?", (payload, key.text)
-            )
+            query = f"INSERT OR {otherwise} INTO piece SELECT id, ?, ? FROM key WHERE text = ?"
+            db.execute(query, (number, payload, key.text))
 
     def forget(self, key: Key) -> None:
         with self._database.transaction() as db:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from modelstore import progress
 from runner.compare.evidence import Key
@@ -98,10 +98,5 @@ class Greedy:
 
     def _key(self, candidate: Variant) -> Key:
         prompts = [(each.tokens, each.asked.max_tokens) for each in self._reference.prompts]
-        return replace(
-            self._reference.key,
-            kind="answers",
-            what=hashlib.sha256(repr((TOGETHER, prompts)).encode()).hexdigest(),
-            candidate=candidate.digest,
-            candidate_settings=candidate.engine,
-        )
+        what = hashlib.sha256(repr((TOGETHER, prompts)).encode()).hexdigest()
+        return self._reference.key.beside("answers", what, candidate)

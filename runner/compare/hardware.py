@@ -58,5 +58,6 @@ def look(budget_bytes: int | None) -> Hardware:
         "name": "llama.cpp",
         "llama_cpp_python": snapshot.llama_cpp_python,
         "build": snapshot.system_info,
+        "nybble": metadata.version("nybble"),
     }
-    return Hardware(snapshot, {**engine, "nybble": metadata.version("nybble")}, machine, memory)
+    return Hardware(snapshot, engine, machine, memory)

@@ -17,7 +17,8 @@ from runner.compare.survival import discordant, p_value
 from runner.compare.tiers import upper
 from runner.compare.vary import CONTEXT_LENGTH
 from runner.compare.wish import Wish
-from runner.wire.compare import ALL_TASKS, Estimate, Speed, SpeedAt, VariantResult
+from runner.readout.table import speed_of
+from runner.wire.compare import ALL_TASKS, Estimate, Speed, VariantResult
 
 Ruler = Literal["kld", "bits_per_byte"]
 
@@ -124,18 +125,17 @@ def _ruler(variants: Sequence[VariantResult]) -> Ruler:
 
 
 def _candidate(variant: VariantResult, wish: Wish, ruler: Ruler) -> Candidate:
-    speed = variant.speed
-    first = min(speed.depths, key=lambda at: at.depth, default=None) if speed else None
+    decode_tps = speed_of(variant, "decode_tps")
     return Candidate(
         name=variant.name,
         size_bytes=variant.size_bytes,
         memory=_memory(variant, wish.context),
         loss=_loss(variant, ruler),
         worst=_worst(variant, wish, ruler),
-        time_s=_time_s(speed, first),
+        time_s=_time_s(variant.speed, decode_tps),
         joules=_timing(variant.energy.answer_joules) if variant.energy else None,
-        decode_tps=first.decode_tps.value if first else None,
-        ttft_s=_ttft_s(speed) if speed else None,
+        decode_tps=decode_tps.value if decode_tps else None,
+        ttft_s=_ttft_s(variant.speed) if variant.speed else None,
         problem=_problem(variant),
         right=tuple(variant.tasks[ALL_TASKS].outcomes) if ALL_TASKS in variant.tasks else (),
         bits=tuple(variant.quality.text_bits) if variant.quality else (),
@@ -222,13 +222,13 @@ def _figure(estimate: Estimate) -> Figure | None:
     return Figure(estimate.value, estimate.error or 0.0, upper(estimate) or estimate.value)
 
 
-def _time_s(speed: Speed | None, first: SpeedAt | None) -> Figure | None:
+def _time_s(speed: Speed | None, decode_tps: Estimate | None) -> Figure | None:
     """To a whole answer; from the speed of writing where that was not measured."""
     if speed is None:
         return None
     if (measured := _timing(speed.time_to_answer_s)) is not None:
         return measured
-    tps = _timing(first.decode_tps) if first else None
+    tps = _timing(decode_tps) if decode_tps else None
     if tps is None or tps.value <= 0:
         return None
     return Figure(_ANSWER_TOKENS / tps.value, _ANSWER_TOKENS / tps.value * (tps.error / tps.value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
+from modelstore.gguf_types import nominal_bits
 from runner.wire.compare import VariantResult
 
 IMPLAUSIBLE = "implausible: "
@@ -35,7 +36,7 @@ def implausible(variants: Sequence[VariantResult], ties: Sequence[Sequence[str]]
                 f"{coarser}, which keeps fewer bits; {_BROKEN}"
             )
     for name, kld in measured.items():
-        most = _MOST_KLD.get(_bits(labels[name]))
+        most = _MOST_KLD.get(nominal_bits(labels[name] or ""))
         if most is not None and kld > most:
             found[name] = f"{IMPLAUSIBLE}KL divergence {kld:.2f} with {labels[name]}; {_BROKEN}"
     return found
@@ -58,9 +59,3 @@ def _by_label(one: str, other: str, labels: dict[str, str | None]) -> tuple[str,
     if len(places) < 2 or places[one] == places[other]:
         return "", ""
     return (one, other) if places[one] < places[other] else (other, one)
-
-
-def _bits(label: str | None) -> int:
-    """Of names like Q4_K_M and IQ4_XS; 0 if there are none."""
-    name = (label or "").removeprefix("I")
-    return int(name[1]) if name[:1] == "Q" and name[1:2].isdigit() else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from itertools import accumulate
 
 from modelstore.errors import NybbleError, Unusable
 from modelstore.header import Header
@@ -174,12 +174,10 @@ class QualityRun:
 
     def _sure(self, place: int) -> int:
         """The place behind the blocks of the main text that are scored whatever the first of them say."""
-        tokens = 0
-        for end, block in enumerate(self._passages.main, start=1):
-            tokens += block.scored_tokens
-            if end > place and tokens >= plan.LEAST_TOKENS:
-                return end
-        return len(self._passages.main)
+        main = self._passages.main
+        totals = enumerate(accumulate(block.scored_tokens for block in main), start=1)
+        sure = (end for end, tokens in totals if end > place and tokens >= plan.LEAST_TOKENS)
+        return next(sure, len(main))
 
     def _is_enough(self, place: int) -> bool:
         """Whether the ranking is settled by the main text's first blocks. A number of chunks that was asked
@@ -210,10 +208,4 @@ class QualityRun:
             self._task.board.update(name, quality=quality[0], domains=quality[1], **more)
 
     def _key(self, candidate: Variant) -> Key:
-        return replace(
-            self._reference.key,
-            kind="scores",
-            what=self._passages.stream,
-            candidate=candidate.digest,
-            candidate_settings=candidate.engine,
-        )
+        return self._reference.key.beside("scores", self._passages.stream, candidate)

@@ -124,16 +124,10 @@ def resampled_choices(lineup: Lineup, wish: Wish, resamples: int) -> Counter[str
     generator = np.random.default_rng(_SEED)
     draws = generator.standard_normal((resamples, 3 * len(lineup.candidates) + 1))
     texts = max((len(each.bits) for each in lineup.candidates), default=0)
+    times = resampled_weights(texts, resamples) if texts else np.zeros((resamples, 0))
     # All models are asked for the same ones.
-    asked = [np.repeat(np.arange(texts), times) for times in _times_drawn(texts, resamples)]
+    asked = [np.repeat(np.arange(texts), row) for row in times.astype(np.int64)]
     return Counter(_choice(lineup, wish, *each) for each in zip(draws, asked, strict=True))
-
-
-def _times_drawn(texts: int, resamples: int) -> NDArray[np.int64]:
-    """(resamples, texts)"""
-    if not texts:
-        return np.zeros((resamples, 0), np.int64)
-    return resampled_weights(texts, resamples).astype(np.int64)
 
 
 def _choice(lineup: Lineup, wish: Wish, draw: NDArray[np.float64], texts: NDArray[np.int64]) -> str | None:

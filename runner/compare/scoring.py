@@ -87,11 +87,6 @@ class Scorer:
             scorer._load(has_reference=reference is not None, record=record)
             yield scorer
 
-    @property
-    def pid(self) -> int:
-        """Of the child, to look at its memory."""
-        return self._child.process.pid
-
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         order = {"text": text, "add_special": add_special, "parse_special": parse_special}
         return list(self._ask({"tokenize": order})["tokens"])

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from modelstore import names
 from modelstore.errors import InvalidName, NotFound, NybbleError, Unusable, UserError
@@ -86,8 +87,7 @@ def local_selection(shelf: Shelf, request: CompareRequest) -> Selection:
     if others and request.quants is None:
         listed = ", ".join(others)
         notes.append(f"of the same shape, but perhaps trained otherwise: {listed} (--quants compares them)")
-    find = _Finder(shelf, same, best).find
-    return _selection(request, find, usual, Entry.of_book(best), notes)
+    return _selection(request, partial(_find, shelf, same, best), usual, Entry.of_book(best), notes)
 
 
 def hub_selection(request: CompareRequest, files: Sequence[RemoteFile], here: Shelf) -> Selection:
@@ -121,37 +121,28 @@ def varied_selection(shelf: Shelf, request: CompareRequest, usual: Engine) -> Se
     return Selection(reference, tuple(candidates))
 
 
-@dataclass(frozen=True, slots=True)
-class _Finder:
-    """`same` are the files of one model, `best` the one that others are made from."""
+def _find(shelf: Shelf, same: Sequence[Book], best: Book, word: str) -> Entry:
+    """A label of a file that is here, one that can be made, or a tag. `same` are the files of one model,
+    `best` the one that others are made from. Raises UserError, Unusable."""
+    label = word.upper()
+    # Its own label first: a file called Q4_K_M may hold nothing but Q5_0.
+    for book in sorted(same, key=lambda book: book.label != label):
+        if label in (book.label, book.header.quantization):
+            return Entry.of_book(book)
+    if label in _LABELS:
+        return _made(best, _LABELS[label])
+    with suppress(InvalidName):
+        if found := shelf.find(word):
+            return Entry.of_book(found)
+    raise UserError(f"{clean_name(word)} is neither a quantization nor a local model")
 
-    shelf: Shelf
-    same: Sequence[Book]
-    best: Book
 
-    def find(self, word: str) -> Entry:
-        """A label of a file that is here, one that can be made, or a tag. Raises UserError, Unusable."""
-        label = word.upper()
-        # Its own label first: a file called Q4_K_M may hold nothing but Q5_0.
-        for book in sorted(self.same, key=lambda book: book.label != label):
-            if label in (book.label, book.header.quantization):
-                return Entry.of_book(book)
-        if label in _LABELS:
-            return self._made(_LABELS[label])
-        try:
-            found = self.shelf.find(word)
-        except InvalidName:
-            found = None
-        if found is None:
-            raise UserError(f"{clean_name(word)} is neither a quantization nor a local model")
-        return Entry.of_book(found)
-
-    def _made(self, label: str) -> Entry:
-        name, holds = self.best.manifest.name, self.best.header.quantization or "unknown"
-        refuse_lossy(name, holds, label)
-        if nominal_bits(label) > self.best.bits:
-            raise Unusable(f"{label} would be no better than {name} ({holds})")
-        return Entry.of_made(self.best, label)
+def _made(source: Book, label: str) -> Entry:
+    name, holds = source.manifest.name, source.header.quantization or "unknown"
+    refuse_lossy(name, holds, label)
+    if nominal_bits(label) > source.bits:
+        raise Unusable(f"{label} would be no better than {name} ({holds})")
+    return Entry.of_made(source, label)
 
 
 def _of_file(file: RemoteFile, here: Shelf) -> Entry:

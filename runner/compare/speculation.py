@@ -21,12 +21,8 @@ _SEED = 1
 _ELSEWHERE = "not measured: only answers through the daemon were"
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    text: str
-    decode_tps: float | None
-    ttft_s: float | None
-    total_s: float
+_Answer = tuple[str, wire.Done]
+"""Its text, and its end with all that was timed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +38,9 @@ def measure_speculation(daemon: str, model: str, modes: Sequence[bool], talk: Ta
     """Greedily, every prompt in all modes before the next, so that what the machine does meanwhile hits all
     alike. Raises what the daemon reports, Unusable if it answers nothing, and progress.Cancelled."""
     rows = asyncio.run(_ask(daemon, model, modes, talk))
-    differing = sum(len({answer.text for answer in row}) > 1 for row in rows)
+    differing = sum(len({text for text, _ in row}) > 1 for row in rows)
     columns = zip(*rows, strict=True)
-    return Served(tuple(_speed(column) for column in columns), differing, len(rows))
+    return Served(tuple(_speed([done for _, done in each]) for each in columns), differing, len(rows))
 
 
 async def _ask(daemon: str, model: str, modes: Sequence[bool], talk: Talk) -> list[list[_Answer]]:
@@ -72,25 +68,25 @@ async def _answer(client: Client, request: wire.GenerateRequest) -> _Answer:
             if isinstance(event, wire.TextDelta):
                 text += event.text
             elif isinstance(event, wire.Done):
-                return _Answer(text, *_times(event))
+                return text, event
     raise Unusable(f"{request.model} answered nothing")
 
 
-def _times(done: wire.Done) -> tuple[float | None, float | None, float]:
+def _decode_tps(done: wire.Done) -> float | None:
     """A single token has no speed."""
-    timings, behind_first = done.timings, done.usage.completion_tokens - 1
-    decode_tps = behind_first / timings.decode_s if timings.decode_s and behind_first > 0 else None
-    return decode_tps, timings.ttft_s, timings.total_s
+    behind_first, decode_s = done.usage.completion_tokens - 1, done.timings.decode_s
+    return behind_first / decode_s if decode_s and behind_first > 0 else None
 
 
-def _speed(answers: Sequence[_Answer]) -> Speed:
-    decode_tps = spread.median([tps for each in answers if (tps := each.decode_tps) is not None])
+def _speed(answers: Sequence[wire.Done]) -> Speed:
+    decode_tps = spread.median([tps for each in answers if (tps := _decode_tps(each)) is not None])
+    first = [ttft_s for each in answers if (ttft_s := each.timings.ttft_s) is not None]
     return spread.blank(
         Speed,
         _ELSEWHERE,
         prompt_tokens=0,
         generate_tokens=_TOKENS,
         depths=[spread.blank(SpeedAt, _ELSEWHERE, depth=0, decode_tps=decode_tps)],
-        server_ttft_s=spread.median([ttft_s for each in answers if (ttft_s := each.ttft_s) is not None]),
-        time_to_answer_s=spread.median([answer.total_s for answer in answers]),
+        server_ttft_s=spread.median(first),
+        time_to_answer_s=spread.median([each.timings.total_s for each in answers]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from modelstore.errors import UserError
@@ -11,14 +11,36 @@ from runner.compare.variant import Engine
 from runner.text import clean_name
 
 CONTEXT_LENGTH, SPECULATION = "context_length", "speculation"
-_MOST = {CONTEXT_LENGTH: 2**24, "threads": 4096}
-_WORDS = {"kv_type": KV_TYPES, "flash_attention": ("on", "off"), SPECULATION: ("on", "off")}
-_TITLES = {
-    "kv_type": "KV {}",
-    "flash_attention": "flash attention {}",
-    CONTEXT_LENGTH: "context {}",
-    "threads": "threads {}",
-    SPECULATION: "speculation {}",
+_SWITCH = ("on", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class _Knob:
+    """`values` are words, or the largest number there may be; `turned` is how llama.cpp is run then."""
+
+    title: str
+    values: Sequence[str] | int
+    turned: Callable[[Engine, str], Engine]
+
+    def knows(self, value: str) -> bool:
+        if isinstance(self.values, int):
+            return value.isascii() and value.isdigit() and 1 <= int(value) <= self.values
+        return value in self.values
+
+    @property
+    def expected(self) -> str:
+        return f"a number up to {self.values:,}" if isinstance(self.values, int) else " or ".join(self.values)
+
+
+_KNOBS = {
+    "kv_type": _Knob("KV", KV_TYPES, lambda engine, to: replace(engine, kv_type_k=to, kv_type_v=to)),
+    "flash_attention": _Knob(
+        "flash attention", _SWITCH, lambda engine, to: replace(engine, flash_attention=to == "on")
+    ),
+    CONTEXT_LENGTH: _Knob("context", 2**24, lambda engine, to: replace(engine, context_length=int(to))),
+    "threads": _Knob("threads", 4096, lambda engine, to: replace(engine, threads=int(to))),
+    # The daemon's: llama.cpp is told nothing.
+    SPECULATION: _Knob("speculation", _SWITCH, lambda engine, _: engine),
 }
 
 
@@ -31,49 +53,24 @@ class Way:
 
     @property
     def title(self) -> str:
-        return _TITLES[self.setting].format(self.value)
+        return f"{_KNOBS[self.setting].title} {self.value}"
 
     def applied(self, engine: Engine) -> Engine:
-        """What llama.cpp is told; speculation is the daemon's and leaves it as it is."""
-        if self.setting == "kv_type":
-            return replace(engine, kv_type_k=self.value, kv_type_v=self.value)
-        if self.setting == "flash_attention":
-            return replace(engine, flash_attention=self.value == "on")
-        if self.setting == "threads":
-            return replace(engine, threads=int(self.value))
-        if self.setting == CONTEXT_LENGTH:
-            return replace(engine, context_length=int(self.value))
-        return engine
+        return _KNOBS[self.setting].turned(engine, self.value)
 
 
 def ways(vary: Mapping[str, Sequence[str]]) -> list[Way]:
     """In the order asked for. Raises UserError for settings and values that there are not."""
-    return list(_ways(vary))
-
-
-def _ways(vary: Mapping[str, Sequence[str]]) -> Iterator[Way]:
+    found = []
     for setting, values in vary.items():
-        if setting not in _TITLES:
-            raise UserError(
-                f"{clean_name(setting)} is nothing that can be varied",
-                hint=f"Known are {', '.join(_TITLES)}.",
-            )
+        if (knob := _KNOBS.get(setting)) is None:
+            known = f"Known are {', '.join(_KNOBS)}."
+            raise UserError(f"{clean_name(setting)} is nothing that can be varied", hint=known)
         for value in dict.fromkeys(each.strip().lower() for each in values):
-            if not _is_known(setting, value):
-                raise UserError(
-                    f"{setting} cannot be {clean_name(value)}", hint=f"It is {_expected(setting)}."
-                )
-            yield Way(setting, value)
-
-
-def _is_known(setting: str, value: str) -> bool:
-    if setting in _MOST:
-        return value.isascii() and value.isdigit() and 1 <= int(value) <= _MOST[setting]
-    return value in _WORDS[setting]
-
-
-def _expected(setting: str) -> str:
-    return f"a number up to {_MOST[setting]:,}" if setting in _MOST else " or ".join(_WORDS[setting])
+            if not knob.knows(value):
+                raise UserError(f"{setting} cannot be {clean_name(value)}", hint=f"It is {knob.expected}.")
+            found.append(Way(setting, value))
+    return found
 
 
 def baseline(engine: Engine, chosen: Sequence[Way]) -> Engine:

@@ -34,11 +34,15 @@ def figure_cell(estimate: Estimate | None, scale: float = 1.0) -> Markup:
 
 def main_table(comparison: Comparison) -> Markup:
     """What decides, one row a variant, in words at the end."""
-    return _figures(comparison, main_columns(comparison), with_verdict=True)
+    course, shown = Course.of(comparison), main_columns(comparison)
+    rows = [[*_row(course, each, shown), _verdict(course, each)] for each in comparison.variants]
+    return table(["variant", *(column.title for column in shown), "verdict"], rows, class_="main")
 
 
 def energy_table(comparison: Comparison) -> Markup:
-    return _figures(comparison, [each for each in columns(comparison) if "joules" in each.key])
+    course, shown = Course.of(comparison), [each for each in columns(comparison) if "joules" in each.key]
+    rows = [_row(course, each, shown) for each in comparison.variants]
+    return table(["variant", *(column.title for column in shown)], rows, class_="main")
 
 
 def full_table(comparison: Comparison) -> Markup:
@@ -83,15 +87,8 @@ def memory_table(comparison: Comparison) -> Markup:
     return table(["variant", "context", "weights", "KV cache", "compute", "spare"], rows)
 
 
-def _figures(comparison: Comparison, shown: Sequence[Column], *, with_verdict: bool = False) -> Markup:
-    course = Course.of(comparison)
-    rows = [[_name(course, each), *(_cell(column, each) for column in shown)] for each in comparison.variants]
-    heads = ["variant", *(column.title for column in shown)]
-    if with_verdict:
-        heads.append("verdict")
-        for row, each in zip(rows, comparison.variants, strict=True):
-            row.append(_verdict(course, each))
-    return table(heads, rows, class_="main")
+def _row(course: Course, variant: VariantResult, shown: Sequence[Column]) -> list[Markup]:
+    return [_name(course, variant), *(_cell(column, variant) for column in shown)]
 
 
 def _name(course: Course, variant: VariantResult) -> Markup:

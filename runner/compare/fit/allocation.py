@@ -13,7 +13,7 @@ from modelstore.errors import UserError
 from modelstore.gguf_types import FILE_TYPES, main_type
 from modelstore.header import Header
 from runner.compare.fit.knapsack import Option, allocate
-from runner.compare.fit.matrices import TYPES, Matrix
+from runner.compare.fit.matrices import TYPES, Matrix, size_bytes
 
 _ALIGNMENT = 32
 _METADATA_BYTES = 4096
@@ -68,11 +68,7 @@ def fixed_bytes(header: Header, matrices: Sequence[Matrix]) -> int:
 
 def file_bytes(header: Header, kinds: Mapping[str, str]) -> int:
     """Of a file with these tensor types, to a few kilobytes."""
-    data = sum(
-        _padded(each.weights // TYPES[kinds[each.name]].block_weights * TYPES[kinds[each.name]].block_bytes)
-        for each in header.tensors
-        if each.name in kinds
-    )
+    data = sum(_padded(size_bytes(each, kinds[each.name])) for each in header.tensors if each.name in kinds)
     return header.data_offset + _METADATA_BYTES + data
 
 

@@ -10,8 +10,9 @@ from modelstore.gguf_types import TENSOR_TYPES
 from modelstore.header import Header, Tensor
 
 TYPES = {kind.name: kind for kind in TENSOR_TYPES.values()}
-NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}
-"""ggml's, by name of the type."""
+NAMES = {number: kind.name for number, kind in TENSOR_TYPES.items()}
+NUMBERS = {name: number for number, name in NAMES.items()}
+"""ggml's, by name of the type, and the other way round."""
 
 # By rising size.
 CANDIDATES = (
@@ -48,11 +49,12 @@ class Matrix:
         return self.tensor.shape[0]
 
     def size_bytes(self, kind: str) -> int:
-        return self.tensor.weights // TYPES[kind].block_weights * TYPES[kind].block_bytes
+        return size_bytes(self.tensor, kind)
 
-    def numbers(self) -> list[int]:
-        """ggml's of the types."""
-        return [NUMBERS[kind] for kind in self.types]
+
+def size_bytes(tensor: Tensor, kind: str) -> int:
+    """Of a tensor, if it is of that type."""
+    return tensor.weights // TYPES[kind].block_weights * TYPES[kind].block_bytes
 
 
 def matrices(header: Header, stock: Mapping[str, str], allowed: Collection[str], parts: int) -> list[Matrix]:

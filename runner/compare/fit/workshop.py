@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -16,7 +16,7 @@ from modelstore.header import Header
 from modelstore.imatrix import Reading, collect
 from modelstore.progress import Progress, check
 from runner.compare.blocks import Block, CandidateScores
-from runner.compare.fit.matrices import IMPORTANT_ONLY, NUMBERS, Matrix
+from runner.compare.fit.matrices import IMPORTANT_ONLY, NAMES, NUMBERS, Matrix
 from runner.compare.fit.order import Order
 from runner.compare.fit.passages import Passages, gather
 from runner.compare.scoring import Scorer
@@ -125,7 +125,10 @@ class Workshop:
 
     def errors(self, matrices: Sequence[Matrix], imatrix: Path, rows: int) -> dict[str, dict[str, float]]:
         """Relative error by matrix and type, from `native.roundtrip`. Raises Unusable."""
-        wanted = {each.name: {"columns": each.columns, "types": each.numbers()} for each in matrices}
+        wanted = {
+            each.name: {"columns": each.columns, "types": [NUMBERS[kind] for kind in each.types]}
+            for each in matrices
+        }
         order = {
             "path": str(self.order.source),
             "imatrix": str(imatrix),
@@ -138,24 +141,12 @@ class Workshop:
             child.send(order)
             for message in child.messages():
                 if "tensor" in message:
-                    found[message["tensor"]] = message["errors"]
+                    by_number = message["errors"].items()
+                    found[message["tensor"]] = {NAMES[int(number)]: error for number, error in by_number}
                     self.say("trying types", message["tensor"], len(found), len(wanted))
                 elif "error" in message:
                     raise Unusable(f"Types cannot be tried on this model: {message['error']}")
                 else:
-                    return _by_name(matrices, found)
+                    return found
             check(self.cancelled)
             raise Unusable(f"Trying types failed: {child.last_words()}")
-
-
-def _by_name(
-    matrices: Sequence[Matrix], found: Mapping[str, Mapping[str, float]]
-) -> dict[str, dict[str, float]]:
-    return {
-        each.name: {
-            kind: found[each.name][str(number)]
-            for kind, number in zip(each.types, each.numbers(), strict=True)
-            if str(number) in found[each.name]
-        }
-        for each in matrices
-    }

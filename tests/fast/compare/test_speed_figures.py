@@ -104,8 +104,8 @@ def test_what_a_file_holds(tiny_model: Path) -> None:
         header = read_header(stream, tiny_model.stat().st_size)
     held = contents(header)
     by_hand = 8 * sum(t.size_bytes for t in header.tensors) / sum(t.weights for t in header.tensors)
-    assert held.bits_per_weight == pytest.approx(by_hand)
-    assert held.bits_per_weight == pytest.approx(16.0, abs=0.02)
-    assert held.body_bits_per_weight != held.bits_per_weight
-    assert sum(held.types.values()) == header.weights_bytes
-    assert list(held.types) == ["F16", "F32"]
+    assert held["bits_per_weight"] == pytest.approx(by_hand)
+    assert held["bits_per_weight"] == pytest.approx(16.0, abs=0.02)
+    assert held["body_bits_per_weight"] != held["bits_per_weight"]
+    assert sum(held["types"].values()) == header.weights_bytes
+    assert list(held["types"]) == ["F16", "F32"]

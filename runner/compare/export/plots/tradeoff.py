@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
@@ -132,19 +133,22 @@ def _tiers(axes: Axes) -> None:
 
 
 def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
-    front = sorted((p.memory, p.kld) for p in points if p.name in comparison.pareto)
-    if len(front) > 1:
-        x, y = zip(*front, strict=True)
-        axes.plot(x, y, color=color("ink"), linewidth=1.4, alpha=0.45, zorder=2)
+    _join(axes, points, comparison.pareto, color=color("ink"), linewidth=1.4, alpha=0.45, zorder=2)
 
 
 def _ties(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
     """A broad band through variants that the measurement cannot tell apart."""
     for group in comparison.ties:
-        tied = sorted((p.memory, p.kld) for p in points if p.name in group)
-        if len(tied) > 1:
-            x, y = zip(*tied, strict=True)
-            axes.plot(x, y, color=color("c1"), linewidth=30, alpha=0.22, solid_capstyle="round", zorder=1)
+        _join(
+            axes, points, group, color=color("c1"), linewidth=30, alpha=0.22, solid_capstyle="round", zorder=1
+        )
+
+
+def _join(axes: Axes, points: Sequence[_Point], names: Sequence[str], **style: Any) -> None:
+    """A line through those of the points, from left to right."""
+    joined = sorted((point.memory, point.kld) for point in points if point.name in names)
+    if len(joined) > 1:
+        axes.plot(*zip(*joined, strict=True), **style)
 
 
 def _mark(axes: Axes, points: Sequence[_Point]) -> None:
