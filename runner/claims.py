@@ -9,7 +9,7 @@ from modelstore.errors import NotFound
 from modelstore.kv_types import KvTypes
 from modelstore.manifests import Manifest
 from modelstore.store import Store
-from runner.instance import Instance, measurements_folder, prefix_folder
+from runner.instance import Instance, measurements_folder, prefix_path
 from runner.loaded import Request
 from runner.lookup import Lookup
 from runner.placement import Demand, Placement, Wish
@@ -30,7 +30,7 @@ class Target:
     path: Path
     size_bytes: int
     instance: Instance
-    prefix_folder: Path
+    prefix_path: Path
     measurements: Path
     draft_path: Path | None = None
     has_head: bool = False
@@ -85,7 +85,7 @@ class Claims:
             path=self._store.blob_path(manifest.digest),
             size_bytes=manifest.size_bytes,
             instance=instance,
-            prefix_folder=prefix_folder(self._cache, instance, header.chat_template),
+            prefix_path=prefix_path(self._cache, instance, header.chat_template),
             measurements=measurements_folder(self._cache),
             draft_path=self._store.blob_path(draft.digest) if draft else None,
             has_head=drafts_itself,
@@ -127,7 +127,7 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
         draft_path=str(target.draft_path) if target.draft_path else None,
         has_head=target.has_head,
         prefix_ram_bytes=0 if instance.is_embedding else prefix_ram_bytes,
-        prefix_disk_path=None if instance.is_embedding else str(target.prefix_folder),
+        prefix_disk_path=None if instance.is_embedding else str(target.prefix_path),
         prefix_disk_bytes=0 if instance.is_embedding else own.prefix_disk_bytes,
         measurements_path=str(target.measurements),
         is_embedding=instance.is_embedding,

@@ -47,9 +47,10 @@ def digest_of(key: str) -> str:
     return key.partition(_SEPARATOR)[0]
 
 
-def prefix_folder(cache: Path, instance: Instance, template: str | None) -> Path:
+def prefix_path(cache: Path, instance: Instance, template: str | None) -> Path:
     """Where computed prompts of this instance are kept between loads. Weights, engine build, KV types and
-    chat template are in its path, because what was computed with one is useless with another."""
+    chat template are in its path, because what was computed with one is useless with another. The last part,
+    of KV types and template, goes into the files and not into their place: they share the disk space."""
     settings = f"{instance.key}\0{template or ''}".encode()
     return _prefixes(cache, instance.digest) / _engine_build() / hashlib.sha256(settings).hexdigest()[:16]
 

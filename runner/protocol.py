@@ -46,9 +46,10 @@ class Load(_Message, frozen=True):
     `kv_type_k` and `kv_type_v` are ggml's names of types. `flash_attention` "auto" is decided by measurement.
     `draft_path` is a smaller model of the same vocabulary, for speculation; `has_head` says that the file has
     a head for multi-token prediction, which is to be used for it. `prefix_ram_bytes` and `prefix_disk_bytes`
-    bound the caches of evicted prefixes, 0 is off; `prefix_disk_path` is the folder that only this model,
-    template and engine build use. What is measured once for a file is kept in the folder
-    `measurements_path`, which is this engine build's. `is_embedding` loads it to embed and not to generate.
+    bound the caches of evicted prefixes, 0 is off; `prefix_disk_path` is the folder that only this model and
+    engine build use, and a name that only this template and these settings have. What is measured once for a
+    file is kept in the folder `measurements_path`, which is this engine build's. `is_embedding` loads it to
+    embed and not to generate.
     """
 
     model_path: str

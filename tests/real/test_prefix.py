@@ -22,7 +22,7 @@ SHORT = Sampling(temperature=0, max_tokens=8, ignore_eos=True)
 def engine(path: Path, folder: Path, batch_tokens: int = 512) -> Iterator[Engine]:
     model = Model(path, 0)
     context = Context(model, ContextOptions(4096, 1, batch_tokens, 1, 1))
-    limits = PrefixLimits(512 << 20, str(folder), 512 << 20)
+    limits = PrefixLimits(512 << 20, str(folder / "key"), 512 << 20)
     running = Engine(context, 0.0, limits)
     yield running
     running.close()

@@ -23,6 +23,8 @@ _CLOSE_S = 1.2
 @dataclass(frozen=True, slots=True)
 class PrefixLimits:
     """What the caches may take; 0 bytes is off. What is read from disk goes through memory: it needs both.
+    `disk_path` is a folder, which other loads of the model share, and the name of what only equal loads have
+    in common.
 
     While somebody generates, a copy may take `longest_save_s`: beyond, what a slot loses is lost.
     """
@@ -40,10 +42,11 @@ class PrefixCaches:
         self._context = context
         self._disk: DiskCache | None = None
         if limits.ram_bytes and limits.disk_path and limits.disk_bytes:
+            path = Path(limits.disk_path)
             self._disk = DiskCache(
-                Path(limits.disk_path),
+                path.parent,
                 limits.disk_bytes,
-                state.layout(context),
+                f"{path.name}: {state.layout(context)}",
                 history,
                 context.sequence_context_length,
             )

@@ -115,7 +115,7 @@ def test_while_a_stream_runs_only_quick_copies_are_made(
 
 
 def test_a_request_from_disk_lets_a_stream_run_on(model: Model, tmp_path: Path) -> None:
-    limits = PrefixLimits(64 << 20, str(tmp_path), 64 << 20)
+    limits = PrefixLimits(64 << 20, str(tmp_path / "key"), 64 << 20)
     with engine(model, slots=1, limits=limits) as chats:
         told = answer(chats, words("a"))
     with engine(model, slots=2, limits=limits) as chats:
@@ -132,8 +132,19 @@ def test_a_request_from_disk_lets_a_stream_run_on(model: Model, tmp_path: Path) 
     assert ended["disk"].cached >= told.end.prompt_tokens - 1
 
 
+def test_other_loads_of_a_model_share_its_disk_space_and_nothing_else(model: Model, tmp_path: Path) -> None:
+    most_bytes = 64 << 20
+    for files, key in enumerate(("f16", "q8_0", "small"), 1):
+        if key == "small":
+            most_bytes = max(file.stat().st_size for file in tmp_path.iterdir())
+            files = 1
+        with engine(model, limits=PrefixLimits(64 << 20, str(tmp_path / key), most_bytes)) as chats:
+            assert answer(chats, words("a")).cached == 0
+        assert len(list(tmp_path.iterdir())) == files
+
+
 def test_a_damaged_file_is_computed_again(model: Model, tmp_path: Path) -> None:
-    limits = PrefixLimits(64 << 20, str(tmp_path), 64 << 20)
+    limits = PrefixLimits(64 << 20, str(tmp_path / "key"), 64 << 20)
     with engine(model, limits=limits) as chats:
         told = answer(chats, words("a"))
     (file,) = tmp_path.iterdir()
@@ -148,7 +159,7 @@ def test_a_damaged_file_is_computed_again(model: Model, tmp_path: Path) -> None:
 def test_a_request_that_was_running_at_shutdown_is_saved_as_far_as_it_got(
     model: Model, tmp_path: Path
 ) -> None:
-    limits = PrefixLimits(64 << 20, str(tmp_path), 64 << 20)
+    limits = PrefixLimits(64 << 20, str(tmp_path / "key"), 64 << 20)
     with engine(model, limits=limits) as chats:
         submit(chats, "running", words("a"))
         while not any(delta.completion_tokens for delta in chats.step().deltas):

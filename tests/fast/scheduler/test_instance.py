@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from runner.instance import Instance, digest_of, prefix_folder, remove_prefixes, remove_stale_prefixes
+from runner.instance import Instance, digest_of, prefix_path, remove_prefixes, remove_stale_prefixes
 
 PLAIN = Instance("sha256:" + "a" * 64)
 VARIANTS = (
@@ -24,10 +24,10 @@ def test_each_variant_has_a_key_of_its_own_that_tells_the_weights() -> None:
 
 
 def test_prefixes_are_apart_by_instance_and_template_and_go_with_weights_and_engine(tmp_path: Path) -> None:
-    folders = {prefix_folder(tmp_path, each, "template") for each in (PLAIN, *VARIANTS)}
-    folders.add(prefix_folder(tmp_path, PLAIN, "another template"))
+    folders = {prefix_path(tmp_path, each, "template") for each in (PLAIN, *VARIANTS)}
+    folders.add(prefix_path(tmp_path, PLAIN, "another template"))
     assert len(folders) == len(VARIANTS) + 2
-    other = prefix_folder(tmp_path, replace(PLAIN, digest="sha256:" + "c" * 64), None)
+    other = prefix_path(tmp_path, replace(PLAIN, digest="sha256:" + "c" * 64), None)
     stale = other.parent.with_name("0.0.1") / other.name
     for folder in (*folders, other, stale):
         folder.mkdir(parents=True)

@@ -10,7 +10,7 @@ import pytest
 
 from runner import paths, wire
 from runner.errors import Overloaded
-from runner.instance import Instance, prefix_folder
+from runner.instance import Instance, prefix_path
 from runner.service import Service
 from runner.settings import Settings
 
@@ -43,7 +43,7 @@ async def test_a_model_is_unloaded_before_its_weights_and_all_made_with_them_go(
             pass
         (loaded,) = service.loaded()
         assert loaded.pid is not None
-        prefixes = prefix_folder(service.paths.cache, Instance(loaded.digest), None)
+        prefixes = prefix_path(service.paths.cache, Instance(loaded.digest), None)
         # The worker may have made it already: it writes what it computed while nobody waits.
         prefixes.mkdir(parents=True, exist_ok=True)
         assert (await service.remove("tiny")).freed_bytes == 0
