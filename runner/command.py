@@ -15,7 +15,7 @@ def conversation(request: wire.GenerateRequest, header: Header) -> list[wire.Mes
     if request.messages is None and (request.raw or header.chat_template is None):
         return None
     messages = request.messages or [wire.Message(role="user", content=request.prompt or "")]
-    if request.system and not any(message.role == "system" for message in messages):
+    if request.system and not any(message["role"] == "system" for message in messages):
         return [wire.Message(role="system", content=request.system), *messages]
     return messages
 
@@ -63,7 +63,7 @@ def sampling(options: wire.Options) -> Sampling:
 
 def _parts(request: wire.GenerateRequest) -> list[Part]:
     # One more than they have: an empty message takes tokens, too, those that the template puts around it.
-    return [Part(message.role, len(message.content) + 1) for message in request.messages or ()]
+    return [Part(message["role"], len(message["content"]) + 1) for message in request.messages or ()]
 
 
 def _room_tokens(request: wire.GenerateRequest, ready: Ready) -> int:
@@ -75,6 +75,6 @@ def _room_tokens(request: wire.GenerateRequest, ready: Ready) -> int:
 
 def _kept_characters(request: wire.GenerateRequest, prompt: tuple[str, ...]) -> int:
     messages = request.messages or ()
-    system = [message.content for message in messages if message.role == "system"]
-    turns = [message.content for message in messages if message.role != "system"]
+    system = [message["content"] for message in messages if message["role"] == "system"]
+    turns = [message["content"] for message in messages if message["role"] != "system"]
     return kept_characters("".join(prompt), system, turns)

@@ -135,9 +135,8 @@ class Generations:
         """Text segments: the conversation in the model's template, or the prompt as it is."""
         if request.messages is None:
             return (request.prompt or "",)
-        messages = [message.model_dump() for message in request.messages]
         ready, template = job.ready, job.header.chat_template or ""
-        render = RenderJob(template, messages, ready.bos_text, ready.eos_text, ready.control_tokens)
+        render = RenderJob(template, request.messages, ready.bos_text, ready.eos_text, ready.control_tokens)
         return await self._prep.render(render)
 
 

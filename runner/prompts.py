@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -27,10 +27,10 @@ OUTPUT_LIMIT_CHARACTERS = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RenderJob:
-    """A conversation and the template for it. Roles are `runner.wire.Role`, a closed set."""
+    """A conversation (`runner.wire.Message`, whose roles are a closed set) and the template for it."""
 
     template: str
-    messages: list[dict[str, str]]
+    messages: Sequence[Mapping[str, Any]]
     bos_text: str
     eos_text: str
     control_tokens: tuple[str, ...]

@@ -10,7 +10,7 @@ from pydantic import Field
 from runner import wire
 from runner.api.content import Content, text
 from runner.api.errors import BadField, Unsupported
-from runner.api.fields import Body, Sampling, refuse, schema
+from runner.api.fields import Body, Said, Sampling, refuse, schema
 
 ABSENT = {
     "tools": "tools",
@@ -21,7 +21,7 @@ ABSENT = {
 }
 
 
-class Message(Body):
+class Message(Said):
     role: Literal["user", "assistant", "system"]
     content: Content
 
@@ -48,7 +48,7 @@ class CountBody(Body):
     """What both routes share."""
 
     model: str
-    messages: list[Message]
+    messages: list[Message] = Field(max_length=wire.MOST_MESSAGES)
     system: Content | None = None
     tool_choice: ToolChoice | None = None
     thinking: Thinking | None = None
@@ -60,7 +60,7 @@ class CountBody(Body):
         self._check()
         said = [("system", text("system", self.system, self.model))] if self.system else []
         said += [
-            (message.role, text(f"messages[{index}].content", message.content, self.model))
+            (message["role"], text(f"messages[{index}].content", message["content"], self.model))
             for index, message in enumerate(self.messages)
         ]
         return [
@@ -82,23 +82,25 @@ class CountBody(Body):
 
 
 class MessagesBody(CountBody, Sampling):
-    """`overflow` and `draft` are our own."""
+    """`num_ctx`, `overflow` and `draft` are our own."""
 
     max_tokens: int
     stream: bool | None = None
     stop_sequences: list[str] | None = None
+    num_ctx: int | None = None
     overflow: wire.Overflow | None = None
     draft: str | None = None
 
     def asked(self) -> wire.GenerateRequest:
         """Raises BadField, Unsupported."""
         messages = self.conversation()
-        if self.messages[-1].role == "assistant":
+        if self.messages[-1]["role"] == "assistant":
             last = f"messages[{len(self.messages) - 1}].role"
             raise BadField(last, "an answer that has begun cannot be continued: the last turn is the user's")
         spelled = {
             "max_tokens": ("max_tokens", self.max_tokens),
             "stop": ("stop_sequences", self.stop_sequences or self.stop),
+            "context_length": ("num_ctx", self.num_ctx or None),
         }
         form = self.output_config.format if self.output_config else None
         return wire.GenerateRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import ValidatorFunctionWrapHandler, WrapValidator
 
 from runner.api.errors import BadField, Unsupported
 from runner.api.fields import Body
@@ -22,8 +22,8 @@ _ABSENT = {
 _IGNORED = ("thinking", "redacted_thinking")
 
 
-def _as_parts(content: Any) -> Any:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+def _text_or(content: Any, parts: ValidatorFunctionWrapHandler) -> Any:
+    return content if isinstance(content, str) else parts(content)
 
 
 class Part(Body):
@@ -33,12 +33,15 @@ class Part(Body):
     text: str | None = None
 
 
-Content = Annotated[list[Part], BeforeValidator(_as_parts, json_schema_input_type=str | list[dict[str, Any]])]
+Content = Annotated[list[Part], WrapValidator(_text_or, json_schema_input_type=str | list[dict[str, Any]])]
+"""Or a text: a union would name both in its errors."""
 
 
-def text(field: str, content: list[Part] | None, model: str) -> str:
-    """The texts of `content`, which came in `field`, joined by line ends. Raises BadField, and Unsupported
-    for what `model` would not see."""
+def text(field: str, content: str | list[Part] | None, model: str) -> str:
+    """`content`, which came in `field`, or the texts of its parts joined by line ends. Raises BadField,
+    and Unsupported for what `model` would not see."""
+    if isinstance(content, str):
+        return content
     texts = []
     for index, part in enumerate(content or ()):
         if part.type in _IGNORED:

@@ -53,7 +53,7 @@ async def chat(request: Request, body: requests.ChatBody) -> Response:
     for index, message in enumerate(messages):
         refuse(message, body.model, _ABSENT_IN_MESSAGE, f"messages[{index}].")
     asked = body.asked(
-        messages=[wire.Message(role=each.role, content=each.content or "") for each in messages]
+        messages=[wire.Message(role=each["role"], content=each.get("content") or "") for each in messages]
     )
     return await _answer(request, asked, body, records.chat_record)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
 
 from runner import wire
 from runner.api.errors import BadField
-from runner.api.fields import Body, KeepAlive, Sampling, limited, schema
+from runner.api.fields import Body, KeepAlive, Said, Sampling, limited, schema
 
 
 class Options(Sampling):
@@ -83,13 +85,13 @@ class GenerateBody(Generation):
     raw: bool | None = None
 
 
-class Message(Body):
-    role: Literal["system", "user", "assistant", "tool"]
-    content: str | None = None
+class Message(Said):
+    role: wire.Role
+    content: NotRequired[str | None]
 
 
 class ChatBody(Generation):
-    messages: list[Message] | None = None
+    messages: Annotated[list[Message], Field(max_length=wire.MOST_MESSAGES)] | None = None
 
 
 def _unless_negative(value: int | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, Field
 
@@ -11,7 +11,7 @@ from runner import wire
 from runner.api.constraints import Constrained
 from runner.api.content import Content, text
 from runner.api.errors import BadField
-from runner.api.fields import Body, Sampling, Texts, limited
+from runner.api.fields import Body, Said, Sampling, Texts, limited
 
 CHOICES_LIMIT = 16
 PROMPTS_LIMIT = 32
@@ -26,9 +26,9 @@ def _none_empty(prompts: list[str]) -> list[str]:
     return prompts
 
 
-class Message(Body):
+class Message(Said):
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Content | None = None
+    content: NotRequired[Content | None]
 
 
 class StreamOptions(Body):
@@ -45,6 +45,8 @@ class Generation(Constrained, Sampling, ABC):
     n: int | None = None
     truncation: Literal["auto", "disabled"] | None = None
     draft: str | None = None
+    num_ctx: int | None = None
+    overflow: wire.Overflow | None = None
 
     @property
     def includes_usage(self) -> bool:
@@ -67,7 +69,7 @@ class Generation(Constrained, Sampling, ABC):
             options=self._options(),
             constraint=self.constraint(),
             top_logprobs=self.alternatives(),
-            overflow=_OVERFLOWS.get(self.truncation),
+            overflow=self.overflow or _OVERFLOWS.get(self.truncation),
             draft=self.draft,
             **what,
         )
@@ -78,7 +80,10 @@ class Generation(Constrained, Sampling, ABC):
         seed = self.seed
         if seed is not None and -(2**63) <= seed < 2**64:
             seed %= SEEDS
-        return self.options({"seed": ("seed", seed), "max_tokens": self.limit()})
+        context_length = ("num_ctx", self.num_ctx or None)
+        return self.options(
+            {"seed": ("seed", seed), "max_tokens": self.limit(), "context_length": context_length}
+        )
 
 
 def _with_seed(request: wire.GenerateRequest, index: int) -> wire.GenerateRequest:
@@ -90,7 +95,7 @@ def _with_seed(request: wire.GenerateRequest, index: int) -> wire.GenerateReques
 
 
 class ChatBody(Generation):
-    messages: list[Message]
+    messages: list[Message] = Field(max_length=wire.MOST_MESSAGES)
     max_completion_tokens: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -101,8 +106,8 @@ class ChatBody(Generation):
         """`developer` is OpenAI's newer name for what models call system. Raises BadField, Unsupported."""
         return [
             wire.Message(
-                role="system" if message.role == "developer" else message.role,
-                content=text(f"messages[{index}].content", message.content, self.model),
+                role="system" if message["role"] == "developer" else message["role"],
+                content=text(f"messages[{index}].content", message.get("content"), self.model),
             )
             for index, message in enumerate(self.messages)
         ]

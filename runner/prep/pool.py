@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from typing import Any
 
+from modelstore.errors import UserError
 from runner import wire
 from runner.errors import InvalidConstraint, TemplateFailed, WorkerFailed
 from runner.prep.child import Child, WarmChild
-from runner.prompts import RenderJob
+from runner.prompts import OUTPUT_LIMIT_CHARACTERS, RenderJob
 from runner.protocol import Constraint
 
 DEADLINE_S = 2.0
@@ -36,8 +37,13 @@ class Prep:
             await self._templates.warm_up()
 
     async def render(self, job: RenderJob) -> tuple[str, ...]:
-        """As `runner.prompts.render`. Raises TemplateFailed also when the template takes more than 2 s, too
-        much memory, or its process down; WorkerFailed if no child can be started."""
+        """As `runner.prompts.render`. Raises UserError for more than can be rendered; TemplateFailed also when the
+        template takes more than 2 s, too much memory, or its process down; WorkerFailed if no child can be
+        started."""
+        size = sum(len(message["content"]) for message in job.messages)
+        if size > OUTPUT_LIMIT_CHARACTERS:
+            limit = f"{OUTPUT_LIMIT_CHARACTERS:,}"
+            raise UserError(f"the conversation has {size:,} characters, and the limit is {limit}")
         try:
             answer = await self._templates.ask(lambda child: _template_question(child, job))
         except TimeoutError as error:

@@ -35,6 +35,7 @@ from runner.wire.models import (
 from runner.wire.requests import (
     MOST_INPUTS,
     MOST_LOGPROBS,
+    MOST_MESSAGES,
     Constraint,
     CopyRequest,
     EmbedRequest,

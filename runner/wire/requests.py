@@ -6,13 +6,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+# The standard library's lacks what pydantic needs to describe it, before Python 3.12.
+from typing_extensions import TypedDict
+
 from runner.wire.base import Wire
 
 Role = Literal["system", "user", "assistant", "tool"]
 """A closed set: templates build control tokens out of roles, so a free one would be a way to forge them."""
 
 
-class Message(Wire):
+MOST_MESSAGES = 2**14
+"""In one conversation; each takes a few tokens at the least."""
+
+
+class Message(TypedDict):
+    """A dictionary: checking thousands of models would keep the daemon's loop from everything else."""
+
     role: Role
     content: str
 
@@ -88,7 +97,7 @@ class GenerateRequest(Wire):
     """
 
     model: str
-    messages: list[Message] | None = None
+    messages: Annotated[list[Message], Field(max_length=MOST_MESSAGES)] | None = None
     prompt: str | None = None
     system: str | None = None
     raw: bool = False

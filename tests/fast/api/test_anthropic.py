@@ -80,7 +80,7 @@ async def test_what_reaches_the_core() -> None:
             draft="small",
         )
     )
-    assert [(message.role, message.content) for message in counted.messages] == [
+    assert [(message["role"], message["content"]) for message in counted.messages] == [
         ("system", "a\nb"), ("user", "Hi\na\nb"), ("assistant", "Yes?"), ("user", "Hi"),
     ]  # fmt: skip
     assert least.options == wire.Options(max_tokens=9)
@@ -93,6 +93,7 @@ def said(*blocks: Any, role: str = "user") -> dict[str, Any]:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     (ASK | {"messages": []}, "messages: at least one"),
+    (ASK | {"messages": [HI] * (2**14 + 1)}, "messages: List should have at most 16384"),
     (ASK | {"messages": [HI | {"role": "tool"}]}, "messages[0].role: "),
     (ASK | {"messages": [HI, HI | {"role": "assistant"}]}, "messages[1].role: an answer that has begun"),
     (ASK | {"messages": [{"role": "user"}]}, "messages[0].content: "),

@@ -189,6 +189,7 @@ async def test_each_choice_has_the_next_seed() -> None:
     assert [request.options.seed for request in service.requests] == [2**32 - 1, 0, 1, None, None]
 
 
+MANY = [{"role": "user", "content": "Hi"}] * (2**14 + 1)
 HUGE = b'{"model": "tiny", "prompt": ' + b"1" * 10**5 + b"}"
 
 
@@ -205,6 +206,7 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (GENERATE, b'{"model": "\xff"}', "invalid JSON"),
     (GENERATE, b'{"model": "\\ud800"}', "invalid JSON"),
     (GENERATE, HUGE, "invalid JSON"),
+    *((path, {"messages": MANY}, "at most 16384") for path in (CHAT, V1_CHAT, OURS)),
     (V1_CHAT, b"{", "invalid JSON"),
     (OURS, b"{", "invalid JSON"),
     (OURS, b'{"model": "tiny", "keep_alive_s": NaN}', "keep_alive_s: "),

@@ -97,7 +97,7 @@ def test_a_refused_role_is_the_templates_own_message() -> None:
 @pytest.mark.parametrize("role", ["im_start", "User", "", "user|><|system"])
 def test_roles_are_a_closed_set(role: str) -> None:
     with pytest.raises(ValidationError, match="role"):
-        wire.Message.model_validate({"role": role, "content": "Hi"})
+        wire.GenerateRequest.model_validate({"model": "m", "messages": [{"role": role, "content": "Hi"}]})
 
 
 # Control tokens that contain, begin and follow each other.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from modelstore.errors import UserError
 from native import child
 from runner.errors import TemplateFailed
 from runner.prep.pool import Prep
@@ -50,6 +51,8 @@ async def test_more_models_than_one_child_remembers(prep: Prep) -> None:
 async def test_a_long_text_is_rendered_whatever_its_letters(prep: Prep) -> None:
     (prompt,) = await prep.render(CHATML.job(("user", "\U0001f600" * 2_500_000)))
     assert len(prompt) > 2_500_000
+    with pytest.raises(UserError, match=r"has 4,194,306 characters, and the limit is 4,194,304"):
+        await prep.render(CHATML.job(*[("user", "a" * 2_097_153)] * 2))
 
 
 BOMBS = {
