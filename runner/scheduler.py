@@ -53,8 +53,9 @@ class Scheduler:
         model = self.models.get(request.key)
         if model is None:
             model = self.models[request.key] = Loaded(request.key, Phase.WAITING_FOR_ROOM, now_s)
+        notice = self._reload_notice(model, request)
         model.waiting.append(request)
-        return self._reload_notice(model, request) + self._settle(now_s)
+        return self._settle(now_s) + notice
 
     def on_loaded(self, key: str, memory_bytes: int | None, load_s: float, now_s: float) -> list[Effect]:
         """`memory_bytes` is what the worker holds, as far as it can tell; on GPUs the arithmetic stands."""

@@ -144,6 +144,7 @@ class Supervisor:
             elif isinstance(effect, Enqueued):
                 self._tell(effect.request_id, wire.Queued(position=effect.position))
             elif isinstance(effect, AnnounceReload):
+                _log.info("loading %s again: %s", self._leases[effect.request_id].target.title, effect.reason)
                 self._tell(effect.request_id, wire.Reloading(reason=effect.reason))
         self._set_timer()
 

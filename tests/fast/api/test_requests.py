@@ -11,7 +11,7 @@ from tests.fast.api.scripted import ScriptedService, serving
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 GENERATE, CHAT = "/api/generate", "/api/chat"
-V1_CHAT, V1_TEXT = "/v1/chat/completions", "/v1/completions"
+V1_CHAT, V1_TEXT, V1_MESSAGES = "/v1/chat/completions", "/v1/completions", "/v1/messages"
 OURS = "/nybble/generate"
 
 
@@ -174,10 +174,24 @@ async def test_what_a_full_context_does() -> None:
             ({"truncate": True, "shift": True}, "shift"),
             ({"truncate": False, "options": {"overflow": "shift"}}, "shift"),
         ],
-        V1_CHAT: [({}, None), ({"truncation": "auto"}, "truncate"), ({"truncation": "disabled"}, "error")],
+        V1_CHAT: [
+            ({}, None),
+            ({"truncation": "auto"}, "truncate"),
+            ({"truncation": "disabled"}, "error"),
+            ({"truncation": "auto", "overflow": "shift"}, "shift"),
+        ],
+        V1_TEXT: [({}, None), ({"overflow": "truncate"}, "truncate")],
+        V1_MESSAGES: [({"max_tokens": 1}, None), ({"max_tokens": 1, "overflow": "shift"}, "shift")],
     }.items():
-        requests = await asked(path, *({"messages": MESSAGES} | body for body, _ in cases))
+        requests = await asked(path, *({"messages": MESSAGES, "prompt": "a"} | body for body, _ in cases))
         assert [request.overflow for request in requests] == [overflow for _, overflow in cases]
+
+
+async def test_every_dialect_may_ask_for_a_larger_context() -> None:
+    for path in (V1_CHAT, V1_TEXT, V1_MESSAGES):
+        body = {"messages": MESSAGES, "prompt": "a", "max_tokens": 1}
+        asks = await asked(path, body | {"num_ctx": 256}, body | {"num_ctx": 0}, body)
+        assert [ask.options.context_length for ask in asks] == [256, None, None]
 
 
 async def test_each_choice_has_the_next_seed() -> None:

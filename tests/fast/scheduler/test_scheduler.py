@@ -111,8 +111,8 @@ def test_a_larger_context_reloads_once_announced_after_the_requests_that_run() -
     desk.request("r1", "a", keep_alive_s=-1)
     desk.loaded("a")
     assert desk.request("r2", "a", least=1000) == [
-        AnnounceReload("r2", "the request needs a context of 1000 tokens, 256 are loaded"),
         Enqueued("r2", 1),
+        AnnounceReload("r2", "the request needs a context of 1000 tokens, 256 are loaded"),
     ]
     assert kinds(desk.request("r3", "a", least=500)) == []
     assert kinds(desk.request("r4", "a")) == []
