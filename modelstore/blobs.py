@@ -211,6 +211,13 @@ def storage_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_room(path: Path) -> None:
+    """Raises StorageFull or Unusable if the file `path` cannot grow. For what could not be written, and whose
+    writer, a child, does not say why: nobody keeps the file."""
+    with storage_errors(path), path.open("ab", buffering=0) as stream:
+        stream.write(bytes(CHUNK_BYTES))
+
+
 def megabytes(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.1f} MB"
 

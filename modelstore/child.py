@@ -39,9 +39,10 @@ class Child:
             self._requests.flush()
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """What the child says, until it ends."""
+        """What the child says, until it ends. What it was killed in the middle of, it has not said."""
         for line in self._answers:
-            yield json.loads(line)
+            if line.endswith(b"\n"):
+                yield json.loads(line)
 
     def last_words(self) -> str:
         """How the child ended, with the last line of its stderr. Waits for the end."""

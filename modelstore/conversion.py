@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 from modelstore import progress
+from modelstore.blobs import check_room
 from modelstore.child import Child, running
 from modelstore.errors import Unusable
 from modelstore.gguf_types import TENSOR_TYPES
@@ -52,7 +53,7 @@ class Conversion:
         return kept | {name: kind.upper() for name, kind in message["types"].items()}
 
     def run(self, emit: Emit, ensure_free: Callable[[int], None], cancelled: Event) -> None:
-        """Raises Unusable, Cancelled, and what `ensure_free` raises when it is told the bytes to come."""
+        """Raises Unusable, StorageFull, Cancelled, and what `ensure_free` raises of the bytes to come."""
         with running("native.quantize", cancelled) as child:
             child.send(self._job())
             if not self._follow(child, emit, ensure_free):
@@ -89,6 +90,7 @@ class Conversion:
                 report(message["tensor"])
                 done_bytes += sizes.get(message["tensor"], 0)
             elif "error" in message:
+                check_room(self.destination)
                 raise self._refusal(message)
             else:
                 done_bytes = self.header.weights_bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from modelstore import progress
-from modelstore.blobs import make_folder
+from modelstore.blobs import check_room, make_folder
 from modelstore.child import Child, running
 from modelstore.errors import Unusable
 from modelstore.progress import Emit, Progress
@@ -39,18 +39,18 @@ class Collected:
 
 
 def collect(model: Path, reading: Reading, file: Path, emit: Emit, cancelled: Event) -> Collected:
-    """Writes `file`, which appears when it is complete. Raises Unusable, Cancelled."""
+    """Writes `file`, which appears when it is complete. Raises Unusable, StorageFull, Cancelled."""
     make_folder(file.parent)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         partial = Path(folder) / file.name
         with running("native.imatrix", cancelled) as child:
             child.send({"path": str(model), "destination": str(partial), **asdict(reading)})
-            tensors, chunks = _follow(child, emit, cancelled)
+            tensors, chunks = _follow(child, partial, emit, cancelled)
         partial.replace(file)
     return Collected(file, tensors, chunks)
 
 
-def _follow(child: Child, emit: Emit, cancelled: Event) -> tuple[int, int]:
+def _follow(child: Child, partial: Path, emit: Emit, cancelled: Event) -> tuple[int, int]:
     for message in child.messages():
         if "chunk" in message:
             phase = "reading for the importance matrix"
@@ -60,4 +60,5 @@ def _follow(child: Child, emit: Emit, cancelled: Event) -> tuple[int, int]:
         else:
             return message["tensors"], message["chunks"]
     progress.check(cancelled)
+    check_room(partial)
     raise Unusable(f"Collecting an importance matrix failed: {child.last_words()}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -160,6 +161,40 @@ def test_the_child_does_not_outlive_its_parent(store: Store) -> None:
     while is_alive(child):
         assert computed_s(child) < before_s + 1
         Event().wait(0.02)
+
+
+_LIMITED = """
+import resource, sys
+from threading import Event
+from pathlib import Path
+from modelstore.imatrix import Reading, collect
+from modelstore.quantize import Request, quantize
+from modelstore.store import Store
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+store, ignore = Store(Path(sys.argv[1])), lambda progress: None
+for make in (
+    lambda: quantize(store, Request("tiny", "Q8_0"), ignore, Event()),
+    lambda: collect(store.check(store.get("tiny")), Reading(("a",), "abc " * 60, chunk_tokens=32),
+                    store.root / "i.gguf", ignore, Event()),
+):
+    try:
+        make()
+    except Exception as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="Windows has no limit on the size of files")
+def test_a_disk_that_fills_up_is_called_that(store: Store) -> None:
+    """The limit on file sizes stands for the full disk: the write really fails in the kernel, half-way."""
+    arguments = [sys.executable, "-c", _LIMITED, str(store.root)]
+    finished = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    said = finished.stdout.splitlines()
+    assert len(said) == 2 and all(line.startswith("StorageFull No space left to write") for line in said), (
+        finished
+    )
+    assert not partials(store) and len(store.models()) == 1 and not (store.root / "i.gguf").exists()
 
 
 def computed_s(process: psutil.Process) -> float:
