@@ -41,7 +41,9 @@ class Admission:
         # Copies of slots that several sequences may want in the same step.
         self._copies: dict[int, Snapshot] = {}
 
-    def admit(self, waiting: deque[Sequence]) -> None:
+    def admit(self, waiting: deque[Sequence]) -> list[Sequence]:
+        """Those that got a slot."""
+        admitted = []
         for sequence in list(waiting):
             if all(slot.sequence for slot in self._slots):
                 break
@@ -52,7 +54,9 @@ class Admission:
             if (found := self._find(wanted)) is not None:
                 waiting.remove(sequence)
                 self._start(sequence, found)
+                admitted.append(sequence)
         self._copies.clear()
+        return admitted
 
     def take_checkpoints(self) -> None:
         """After a decode: keep what the sequences that are reading their prompts may come back to."""

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # For each token of the context: few texts have tokens so long, and finding out how long they get takes time.
 _MANY_CHARACTERS = 16
 _GRAMMARS_S = 0.01
+# Reading fewer takes no time that is worth a word, also on a slow machine.
+_LONG_PROMPT_TOKENS = 128
 
 
 class Engine:
@@ -95,12 +97,18 @@ class Engine:
                 return
 
     def step(self) -> Stepped:
-        """Decode one batch and say what came of it. Raises LlamaError: then the context is lost."""
+        """Decode one batch and say what came of it. Where only prompts are there, and a long one, that they
+        are read is said first: the decode may take seconds. Raises LlamaError: then the context is lost."""
         if unready := [sequence for sequence in self._waiting if not sequence.is_ready]:
             self._prepare(unready)
-        self._admission.admit(self._waiting)
+        admitted = self._admission.admit(self._waiting)
         if self._waiting:
             self._outcome.queued(self._waiting)
+        is_long = any(each.pending >= _LONG_PROMPT_TOKENS for each in admitted)
+        if is_long and len(admitted) == len(self._busy()):
+            for sequence in admitted:
+                self._outcome.prefilled(sequence)
+            return self._outcome.take(len(admitted), len(self._waiting), self._context.threads)
         for slot, sequence, row in self._decode():
             try:
                 self._advance(slot, sequence, row)

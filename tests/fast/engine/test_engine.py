@@ -12,7 +12,7 @@ import pytest
 from native import state
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
-from runner.protocol import Finished, Generate, Sampling, Stepped
+from runner.protocol import Delta, Finished, Generate, Sampling, Stepped
 from runner.worker.engine import Engine
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
@@ -116,6 +116,15 @@ def test_a_prefix_in_the_slot_is_reused_and_changes_nothing(engine: Engine, mode
     assert first.cached_tokens == 0
     assert first.prompt_tokens - 2 <= second.cached_tokens < second.prompt_tokens
     assert text == expected
+
+
+def test_that_a_long_prompt_is_read_is_said_before_the_first_decode(engine: Engine) -> None:
+    engine.submit(Generate("a", (long_prompt(200),), GREEDY))
+    (said,) = engine.step().deltas
+    assert said == Delta("a", prompt_tokens_done=0, prompt_tokens_total=said.prompt_tokens_total)
+    (read,) = engine.step().deltas
+    assert read.prompt_tokens_done
+    run(engine)
 
 
 def test_a_long_prompt_leaves_room_for_a_running_stream(model: Model) -> None:
