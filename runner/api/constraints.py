@@ -82,11 +82,10 @@ class Constrained(Body):
         """By the field that holds each."""
         guided = {"json": self.guided_json, "regex": self.guided_regex}
         guided |= {"choice": self.guided_choice, "grammar": self.guided_grammar}
-        found = dict(StructuredOutputs(**guided).constraints("guided_"))
+        found = {"grammar": wire.Constraint(kind="gbnf", source=self.grammar)} if self.grammar else {}
+        found |= StructuredOutputs(**guided).constraints("guided_")
         if self.structured_outputs:
             found |= self.structured_outputs.constraints("structured_outputs.")
-        if self.grammar:
-            found["grammar"] = wire.Constraint(kind="gbnf", source=self.grammar)
         if self.response_format and (constraint := self.response_format.constraint()):
             found["response_format"] = constraint
         return found

@@ -13,7 +13,14 @@ from runner.api import openai_requests as requests
 from runner.api.choices import numbered
 from runner.api.errors import BadField, Unsupported, openai_answer
 from runner.api.fields import events_of, refuse, service_of
-from runner.api.openai_answers import Answers, ChatAnswers, ChatCompletion, Completion, TextAnswers
+from runner.api.openai_answers import (
+    Answers,
+    ChatAnswers,
+    ChatCompletion,
+    Completion,
+    OfPrompt,
+    TextAnswers,
+)
 from runner.api.stream import ALSO_STREAMS, ServerSentEvents, whole
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -71,8 +78,6 @@ async def chat_completions(request: Request, body: requests.ChatBody) -> Respons
 @router.post("/completions", response_model=Completion, responses=ALSO_STREAMS)
 async def completions(request: Request, body: requests.CompletionBody) -> Response:
     refuse(body, body.model, ABSENT_IN_COMPLETIONS)
-    if body.best_of not in (None, body.n or 1):
-        raise Unsupported("best_of", body.model, "a choice of the best")
     asked = [each for prompt in body.prompt for each in body.asked(prompt=prompt, raw=True)]
     return await _answer(request, body, asked, TextAnswers)
 
@@ -93,7 +98,8 @@ def _check_chat(body: requests.ChatBody) -> None:
 async def _answer(
     request: Request, body: requests.Generation, asked: list[wire.GenerateRequest], kind: type[Answers]
 ) -> Response:
-    answers = kind(body.model, len(asked), body.n or 1, body.includes_usage)
+    of_prompt = OfPrompt(body.written(), body.n or 1, body.alternatives() is not None)
+    answers = kind(body.model, len(asked), of_prompt, body.includes_usage)
     events = numbered([events_of(request, each, body.constrained_by()) for each in asked])
     if body.stream:
         return OpenAIStream(answers.chunks(events))

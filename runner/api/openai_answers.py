@@ -5,11 +5,13 @@ Chunks are mappings, since one is built for each token; their fields are those o
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import ClassVar, Literal, NotRequired
 
 # The standard library's lacks what pydantic needs to describe it, before Python 3.12.
@@ -79,8 +81,19 @@ class Completion(_Answer):
 Fields = Mapping[str, object]
 
 
+@dataclass(frozen=True, slots=True)
+class OfPrompt:
+    """Of `written` texts, the `answered` most likely are the choices, with log probabilities only if it
+    `has_logprobs`."""
+
+    written: int
+    answered: int
+    has_logprobs: bool
+
+
 class Answers(ABC):
-    """The answer to one request, `whole` or in `chunks`, from what `count` generations say."""
+    """The answer to one request, `whole` or in `chunks`, from what `count` generations say: all those of the
+    first prompt, then those of the next."""
 
     id_prefix: ClassVar[str]
     kind: ClassVar[str]
@@ -88,14 +101,14 @@ class Answers(ABC):
     opening: ClassVar[Fields | None]
     """Fields of a choice's first chunk, before its text."""
 
-    def __init__(self, model: str, count: int, count_per_prompt: int, includes_usage: bool) -> None:
+    def __init__(self, model: str, count: int, of_prompt: OfPrompt, includes_usage: bool) -> None:
         self._head = {
             "id": f"{self.id_prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
             "model": model,
         }
         self._count = count
-        self._count_per_prompt = count_per_prompt
+        self._of_prompt = of_prompt
         self._includes_usage = includes_usage
         self._positions = [TextPosition() for _ in range(count)]
 
@@ -123,8 +136,13 @@ class Answers(ABC):
                 elif isinstance(event, wire.Done):
                     ends[index] = event
         choices = [
-            self._choice(index, self.message("".join(texts[index])), tokens[index], ends[index])
-            for index in range(self._count)
+            self._choice(
+                index,
+                self.message("".join(texts[best])),
+                tokens[best] if self._of_prompt.has_logprobs else None,
+                ends[best],
+            )
+            for index, best in enumerate(self._best(tokens))
         ]
         return {**self._head, "object": self.kind, "choices": choices, "usage": self._usage(ends)}
 
@@ -148,6 +166,14 @@ class Answers(ABC):
                     yield {**chunk, **self._confession(ends)}
         if self._includes_usage:
             yield {**self._chunk(), "usage": self._usage(ends)}
+
+    def _best(self, tokens: Sequence[Sequence[wire.TokenLogprob]]) -> Iterator[int]:
+        """Indexes of the texts to answer with: of each prompt's, those of the highest log probability a
+        token."""
+        for first in range(0, self._count, self._of_prompt.written):
+            written = range(first, first + self._of_prompt.written)
+            by_likelihood = sorted(written, key=lambda index: _likelihood(tokens[index]), reverse=True)
+            yield from sorted(by_likelihood[: self._of_prompt.answered])
 
     def _choice(
         self,
@@ -177,7 +203,7 @@ class Answers(ABC):
         """Of all generations, by index."""
         every = [ends[index].usage for index in range(self._count)]
         # The choices of one prompt come one after the other, and it counts once.
-        prompts = every[:: self._count_per_prompt]
+        prompts = every[:: self._of_prompt.written]
         prompt = sum(each.prompt_tokens for each in prompts)
         completion = sum(each.completion_tokens for each in every)
         accepted = sum(each.accepted_tokens for each in every)
@@ -227,6 +253,11 @@ class TextAnswers(Answers):
 
     def logprobs(self, index: int, tokens: Iterable[wire.TokenLogprob]) -> TextLogprobs:
         return self._positions[index].logprobs(tokens)
+
+
+def _likelihood(tokens: Sequence[wire.TokenLogprob]) -> float:
+    """An empty text is not a likely one."""
+    return sum(token.logprob for token in tokens) / len(tokens) if tokens else -math.inf
 
 
 def finish_reason(done: wire.Done) -> str:

@@ -60,15 +60,21 @@ class Generation(Constrained, Sampling, ABC):
     def alternatives(self) -> int | None:
         """How many alternatives to report with each token; None reports no probabilities. Raises BadField."""
 
+    def written(self) -> int:
+        """How many texts to write for one prompt, to answer with `n` of them. Raises BadField."""
+        return limited("n", 1 if self.n is None else self.n, CHOICES_LIMIT, least=1)
+
     def asked(self, **what: Any) -> list[wire.GenerateRequest]:
-        """One request for each choice, for `what`: a prompt or messages. With a seed, each choice has the one
+        """One request for each text to write, for `what`: a prompt or messages. With a seed, each has the one
         after the one before. Raises BadField."""
-        count = limited("n", 1 if self.n is None else self.n, CHOICES_LIMIT, least=1)
+        count, alternatives = self.written(), self.alternatives()
+        if alternatives is None and count > (self.n or 1):
+            alternatives = 0  # the best is told by it
         request = wire.GenerateRequest(
             model=self.model,
             options=self._options(),
             constraint=self.constraint(),
-            top_logprobs=self.alternatives(),
+            top_logprobs=alternatives,
             overflow=self.overflow or _OVERFLOWS.get(self.truncation),
             draft=self.draft,
             **what,
@@ -129,6 +135,14 @@ class CompletionBody(Generation):
     max_tokens: int | None = 16
     logprobs: int | None = None
     best_of: int | None = None
+
+    def written(self) -> int:
+        count = super().written()
+        if self.best_of is None:
+            return count
+        if self.stream and self.best_of > count:
+            raise BadField("best_of", "which text is the best is known at the end: it cannot be streamed")
+        return limited("best_of", self.best_of, CHOICES_LIMIT, least=count)
 
     def alternatives(self) -> int | None:
         return None if self.logprobs is None else limited("logprobs", self.logprobs, wire.MOST_LOGPROBS)

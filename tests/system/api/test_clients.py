@@ -270,6 +270,23 @@ def test_openai_asks_for_several_choices(by_openai: openai.OpenAI) -> None:
     assert last.usage.completion_tokens == 36
 
 
+def test_openai_asks_for_the_best_of_several(by_openai: openai.OpenAI) -> None:
+    def ask(**more: object) -> object:
+        return by_openai.completions.create(
+            model="tiny", prompt="The list of", max_tokens=12, temperature=1, seed=5, **more
+        )
+
+    written = ask(n=4, logprobs=0).choices
+    likeliest = sorted(written, key=lambda choice: -sum(choice.logprobs.token_logprobs))
+    best = ask(best_of=4)
+    assert [(choice.index, choice.text) for choice in best.choices] == [(0, likeliest[0].text)]
+    assert best.choices[0].logprobs is None
+    assert best.usage.completion_tokens == 48
+    two = ask(n=2, best_of=4, logprobs=0).choices
+    assert {choice.text for choice in two} == {choice.text for choice in likeliest[:2]}
+    assert [len(choice.logprobs.tokens) for choice in two] == [12, 12]
+
+
 def test_logit_bias_and_ignore_eos(by_openai: openai.OpenAI, by_ollama: ollama.Client) -> None:
     whole = by_ollama.generate("tiny", "The list of", options=SAME, logprobs=True, top_logprobs=1)
     chosen = by_openai.completions.create(
