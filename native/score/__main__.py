@@ -41,7 +41,8 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 def main() -> None:
     answer, orders = stdio.answers(), _orders(stdio.take_stdin())
-    from native.score.session import Failed, Session
+    from native.score.failed import Failed
+    from native.score.session import Session
 
     try:
         session = Session(next(orders), answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from native.score import record, rows
-from native.score.lockstep import naming
+from native.score.failed import failing
 from native.score.models import Reader
 from native.score.workers import Block, Places, Workers
 
@@ -26,10 +26,10 @@ class AgainstRecord:
         block: Block,
         kept: record.Kept,
     ) -> rows.Candidate:
-        """Raises ModelFailed or ModelNotFinite."""
+        """Raises Failed."""
 
         def some(at: Places) -> record.Compared:
-            with naming(0):
+            with failing(0):
                 there = kept[at.first : at.first + len(at.following)]
                 return record.compare(at.logits, at.following, there, at.scratch)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,16 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from native.score import record, rows
+from native.score.failed import failing
 from native.score.models import Reader
 from native.score.workers import Block, Places, Work, Workers
-
-
-class ModelNotFinite(Exception):
-    """Logits of model `model`, counted from 0, are no numbers."""
-
-    def __init__(self, model: int) -> None:
-        super().__init__(model)
-        self.model = model
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +38,14 @@ class Lockstep:
     def score(
         self, workers: Workers, readers: Sequence[Reader], blocks: Sequence[Block]
     ) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
-        """Of each block. Raises ModelFailed or ModelNotFinite."""
+        """Of each block. Raises Failed."""
         works: list[Work[Any]] = [self._of_reference]
         works += [partial(_of_candidate, model) for model in range(1, len(readers))]
         for references, *candidates in workers.over(readers, blocks, works):
             yield _joined_reference(references), [rows.joined(each) for each in candidates]
 
     def _of_reference(self, at: Places) -> ReferenceScores:
-        with naming(0):
+        with failing(0):
             found = rows.reference(at.reference, at.following, at.scratch)
         seed = at.block.index * 2**20 + at.first
         kept = record.keep(found, at.scratch, seed) if self.keeps else None
@@ -62,19 +54,10 @@ class Lockstep:
 
 
 def _of_candidate(model: int, at: Places) -> rows.Candidate:
-    with naming(0):
+    with failing(0):
         against = rows.reference(at.reference, at.following, at.scratch)
-    with naming(model):
+    with failing(model):
         return rows.candidate(at.logits, at.following, against, at.scratch)
-
-
-@contextlib.contextmanager
-def naming(model: int) -> Iterator[None]:
-    """NotFinite becomes ModelNotFinite."""
-    try:
-        yield
-    except rows.NotFinite as error:
-        raise ModelNotFinite(model) from error
 
 
 def _joined_reference(parts: Sequence[ReferenceScores]) -> ReferenceScores:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from native.errors import NotFinite
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -24,10 +26,6 @@ Rows = NDArray[np.float32]
 
 # 4 MB a buffer: small enough for a processor's cache, large enough that Python's own time does not count.
 _ELEMENTS = 2**20
-
-
-class NotFinite(Exception):
-    """Logits that are no numbers."""
 
 
 def rows_at_once(vocabulary_size: int) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -13,16 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from native.errors import LlamaError
 from native.log import Log
 from native.probe import take_snapshot
 from native.score import generate, rows
 from native.score.against_record import AgainstRecord
-from native.score.lockstep import Lockstep, ModelNotFinite, ReferenceScores, naming
+from native.score.failed import Failed, failing
+from native.score.lockstep import Lockstep, ReferenceScores
 from native.score.logits_file import LogitsFile
 from native.score.models import Reader, ScoredModel, Settings
-from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
-from native.score.workers import Block, ModelFailed, Places, Workers
+from native.score.record_file import KeptBlock, RecordFile
+from native.score.workers import Block, Places, Workers
 
 # Far from the usual 256: other kernels, other sums. On GPUs, a single token has still others.
 _NOISE_MICRO_BATCH_TOKENS = 64
@@ -31,15 +30,6 @@ _ANSWERING_AT_ONCE = 2
 
 Lines = Iterator[dict[str, Any]]
 """What is answered to an order, as it comes."""
-
-
-class Failed(Exception):
-    """`model` counts from 0; `kind` is "load", "memory", "numbers" or "record"."""
-
-    def __init__(self, message: str, model: int | None, kind: str) -> None:
-        super().__init__(message)
-        self.model = model
-        self.kind = kind
 
 
 class Session:
@@ -51,7 +41,7 @@ class Session:
         self._models: list[ScoredModel] = []
         digests = []
         for number, each in enumerate(order["models"]):
-            with _failing(number, "load"):
+            with failing(number, "load"):
                 self._models.append(ScoredModel(Settings(**each), log))
             digests.append(self._models[-1].vocabulary_digest())
             say({"loaded": _loaded(self._models[-1], digests[-1])})
@@ -65,12 +55,12 @@ class Session:
         self._answering = ThreadPoolExecutor(at_once)
         self._record: RecordFile | None = None
         if order["record"]:
-            with _failing(None, "record"):
+            with failing(None, "record"):
                 self._record = RecordFile(Path(order["record"]), self._temperatures, digests[0])
         self._against = AgainstRecord()
 
     def tokenize(self, order: dict[str, Any]) -> Lines:
-        with _failing(0, "load"):
+        with failing(0, "load"):
             yield {"tokens": self._models[0].tokenize(order.pop("text"), **order)}
 
     def pieces(self, tokens: list[int]) -> Lines:
@@ -86,37 +76,37 @@ class Session:
     def score_beside_file(self, order: dict[str, Any]) -> Lines:
         blocks, model = [Block(**each) for each in order["blocks"]], self._models[0]
         beginning = model.tokenize("", add_special=True)
-        with _failing(None, "record"):
+        with failing(None, "record"):
             file = LogitsFile(Path(order["path"]), model.vocabulary_size, beginning)
             for block in blocks:
                 file.check(block)
 
         def work(number: int, at: Places) -> rows.Candidate:
-            with naming(number):
+            with failing(number):
                 return file.candidate(at)
 
         works = [partial(work, number) for number in range(len(self._models))]
         readers = self._readers(blocks)
-        with _failing(None, "memory"):
+        with failing(None):
             for parts in self._workers.over(readers, blocks, works):
                 yield {"candidates": [_arrays(rows.joined(each)) for each in parts]}
 
     def noise_floor(self, order: dict[str, Any]) -> Lines:
         block = Block(**order)
-        with _failing(0, "memory"):
+        with failing(0):
             sizes = [_NOISE_MICRO_BATCH_TOKENS, *([1] if self._models[0].settings.gpu_layers else [])]
             noise = [self._noise(block, size) for size in sizes]
         yield {"candidate": _arrays(max(noise, key=lambda each: float(each.kld.mean())))}
 
     def sample(self, order: dict[str, Any]) -> Lines:
-        with _failing(0, "memory"):
+        with failing(0):
             for tokens in generate.sample(self._models[0], **order):
                 yield {"sampled": tokens}
         yield {"sampled": None}
 
     def answer(self, order: dict[str, Any]) -> Lines:
         def one(number: int) -> list[dict[str, Any]]:
-            with _failing(number, "memory"):
+            with failing(number):
                 answers = generate.answer(self._models[number], threads=self._answer_threads, **order)
                 return [asdict(each) for each in answers]
 
@@ -133,7 +123,7 @@ class Session:
     def _together(self, blocks: Sequence[Block]) -> Iterator[tuple[ReferenceScores, list[rows.Candidate]]]:
         lockstep = Lockstep(self._temperatures, keeps=self._record is not None)
         readers = self._readers(blocks)
-        with _failing(None, "memory"):
+        with failing(None):
             scored = lockstep.score(self._workers, readers, blocks)
             for block, (reference, candidates) in zip(blocks, scored, strict=True):
                 if self._record and reference.kept is not None:
@@ -147,7 +137,7 @@ class Session:
         if self._record is None:
             raise Failed("there is neither a reference nor its record", None, "record")
         (reader,) = self._readers(blocks)
-        with _failing(0, "memory"):
+        with failing(0):
             for block in blocks:
                 kept = self._record.read(block.index, block.tokens, block.first_scored)
                 candidate = self._against.score(self._workers, reader, block, kept.rows)
@@ -158,29 +148,9 @@ class Session:
     def _readers(self, blocks: Sequence[Block]) -> list[Reader]:
         longest, readers = max(len(block.tokens) for block in blocks), []
         for number, model in enumerate(self._models):
-            with _failing(number, "memory"):
+            with failing(number):
                 readers.append(model.reader(longest))
         return readers
-
-
-@contextlib.contextmanager
-def _failing(model: int | None, kind: str) -> Iterator[None]:
-    """What goes wrong in the block becomes Failed: `kind` where llama.cpp refuses, of `model`."""
-    not_finite = "its logits are not numbers (NaN or infinite): the file is damaged"
-    try:
-        yield
-    except ModelFailed as error:
-        raise Failed(str(error), error.model, "memory") from error
-    except LlamaError as error:
-        raise Failed(str(error), model, kind) from error
-    except ModelNotFinite as error:
-        raise Failed(not_finite, error.model, "numbers") from error
-    except rows.NotFinite as error:
-        raise Failed(not_finite, model, "numbers") from error
-    except RecordUnusable as error:
-        raise Failed(str(error), None, "record") from error
-    except OSError as error:
-        raise Failed(f"the reference's record: {error.strerror}", None, "record") from error
 
 
 def _loaded(model: ScoredModel, digest: str) -> dict[str, Any]:

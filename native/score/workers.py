@@ -18,9 +18,9 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from native.errors import LlamaError
 from native.load import Governor, sample
 from native.score import rows
+from native.score.failed import failing
 from native.score.models import Piece, Reader, models_at_once, pieces
 
 T = TypeVar("T")
@@ -52,14 +52,6 @@ class Places:
 
 
 Work = Callable[[Places], T]
-
-
-class ModelFailed(LlamaError):
-    """llama.cpp could not decode with model `model`, counted from 0."""
-
-    def __init__(self, model: int, message: str) -> None:
-        super().__init__(message)
-        self.model = model
 
 
 def next_model(
@@ -117,10 +109,11 @@ class _Reading:
         self.references = [Future() for _ in self.parts]
 
     def read(self, model: int, part: _Part) -> rows.Rows:
-        """Logits of the part, until the model reads the next. Raises ModelFailed."""
+        """Logits of the part, until the model reads the next. Raises Failed."""
         known = self.references[part.number]
         try:
-            logits = self._logits(model, part)
+            with failing(model):
+                logits = self.readers[model].read(part.block.tokens, part.piece)
             if model == 0:
                 copy = self.copies[part.number % 2][: len(logits)]
                 np.copyto(copy, logits)
@@ -130,12 +123,6 @@ class _Reading:
             if model == 0:
                 known.set_exception(error)
             raise
-
-    def _logits(self, model: int, part: _Part) -> rows.Rows:
-        try:
-            return self.readers[model].read(part.block.tokens, part.piece)
-        except LlamaError as error:
-            raise ModelFailed(model, str(error)) from error
 
 
 def _parts(blocks: Sequence[Block], most_outputs: int) -> list[_Part]:
@@ -163,7 +150,7 @@ class Workers:
         self, readers: Sequence[Reader], blocks: Sequence[Block], works: Sequence[Work[T]]
     ) -> Iterator[list[list[T]]]:
         """What each reader's work makes of all scored tokens of each block, a few at a time. Raises
-        ModelFailed."""
+        Failed."""
         most = readers[0].most_outputs
         if not self._copies:
             self._copies = [np.empty((most, self._vocabulary_size), np.float32) for _ in range(2)]

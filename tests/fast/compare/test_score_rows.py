@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from native.errors import NotFinite
 from native.score import record, rows
 from native.score.models import TILE_TOKENS, models_at_once, pieces
 from native.score.record_file import KeptBlock, RecordFile, RecordUnusable
@@ -95,9 +96,9 @@ def test_what_is_no_number_is_refused(bad: float) -> None:
     against = rows.reference(p, FOLLOWING, SCRATCH)
     # A place that the record keeps: minus infinity elsewhere makes the tail's probability no worse.
     q[5, kept["ids"][5, 3]] = bad
-    with pytest.raises(rows.NotFinite):
+    with pytest.raises(NotFinite):
         rows.candidate(q, FOLLOWING, against, SCRATCH)
-    with pytest.raises(rows.NotFinite):
+    with pytest.raises(NotFinite):
         record.compare(q, FOLLOWING, kept, SCRATCH)
 
 
