@@ -37,8 +37,9 @@ class Prep:
             await self._templates.warm_up()
 
     async def render(self, job: RenderJob) -> tuple[str, ...]:
-        """As `runner.prompts.render`. Raises UserError for more than can be rendered; TemplateFailed also when
-        the template takes over 2 s, too much memory, or its process down; WorkerFailed if none can be started.
+        """As `runner.prompts.render`. Raises UserError for more than can be rendered; TemplateFailed also
+        when the template takes more than 2 s, too much memory, or its process down;
+        WorkerFailed if there is none.
         """
         size = sum(len(message["content"]) for message in job.messages)
         if size > OUTPUT_LIMIT_CHARACTERS:
