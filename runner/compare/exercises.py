@@ -10,11 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from random import Random
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 Marks = dict[str, bool]
 """What about an answer is right; the last is the strictest."""
@@ -68,62 +65,49 @@ def last_number(answer: str) -> Decimal | None:
     return Decimal(found[-1].replace(",", "")) if found else None
 
 
-class _Form(BaseModel):
-    """What is asked for: `sentence` says the same in words."""
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """JSON that is asked for; `sentence` says the same in words."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Person(_Form):
     name: str
-    age: int
-    city: str
+    fields: tuple[str, ...]
+    sentence: str
+
+    def drawn(self, chance: Random) -> dict[str, Any]:
+        return {field: chance.choice(_VALUES[field]) for field in self.fields}
+
+    def said(self, known: dict[str, Any]) -> str:
+        return self.sentence.format(**known)
+
+    def fits(self, value: object) -> bool:
+        """Whether it has just these fields, each of the kind of value that belongs there."""
+        if not isinstance(value, dict) or value.keys() != set(self.fields):
+            return False
+        return all(_is_like(field, value[field]) for field in self.fields)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        types = {field: {"type": _JSON_TYPES[type(_VALUES[field][0])]} for field in self.fields}
+        required = {"required": list(self.fields), "additionalProperties": False}
+        return {"type": "object", "properties": types, **required}
 
 
-class Purchase(_Form):
-    item: str
-    quantity: int
-    price: float
-
-
-class Appointment(_Form):
-    occasion: str
-    weekday: Literal["Monday", "Tuesday", "Wednesday", "Thursday", "Friday"]
-    hour: int
-
-
-class SetTimer(_Form):
-    minutes: int
-    label: str
-
-
-class GetWeather(_Form):
-    city: str
-    days: int
-
-
-class SendMessage(_Form):
-    to: str
-    text: str
-
-
-class ConvertCurrency(_Form):
-    amount: int
-    source: str
-    target: str
-
-
-_FORMS: dict[type[_Form], str] = {
-    Person: "{name}, who is {age} years old, lives in {city}.",
-    Purchase: "We bought {quantity} {item} at a price of {price:g} each.",
-    Appointment: "The {occasion} is on {weekday} at {hour} o'clock.",
-}
-_TOOLS: dict[type[_Form], str] = {
-    SetTimer: 'Set a timer of {minutes} minutes with the label "{label}".',
-    GetWeather: "What will the weather be in {city} in the next {days} days?",
-    SendMessage: 'Send {to} the message "{text}".',
-    ConvertCurrency: "How much is {amount} {source} in {target}?",
-}
+_JSON_TYPES = {str: "string", int: "integer", float: "number"}
+_FORMS = (
+    _Form("person", ("name", "age", "city"), "{name}, who is {age} years old, lives in {city}."),
+    _Form(
+        "purchase", ("item", "quantity", "price"), "We bought {quantity} {item} at a price of {price:g} each."
+    ),
+    _Form(
+        "appointment", ("occasion", "weekday", "hour"), "The {occasion} is on {weekday} at {hour} o'clock."
+    ),
+)
+_TOOLS = (
+    _Form("set_timer", ("minutes", "label"), 'Set a timer of {minutes} minutes with the label "{label}".'),
+    _Form("get_weather", ("city", "days"), "What will the weather be in {city} in the next {days} days?"),
+    _Form("send_message", ("to", "text"), 'Send {to} the message "{text}".'),
+    _Form("convert_currency", ("amount", "source", "target"), "How much is {amount} {source} in {target}?"),
+)
 _VALUES: dict[str, tuple[Any, ...]] = {
     "name": ("Marta", "Idris", "Yuki", "Clara", "Tomas", "Anjali", "Leo", "Femi"),
     "age": tuple(range(18, 91)),
@@ -158,39 +142,37 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 
 def extraction(chance: Random) -> tuple[str, Reading]:
     """A prompt, and what reads its answer. Two examples instead of a schema: small models copy schemas."""
-    form, sentence = chance.choice(list(_FORMS.items()))
-    *shown, known = (_drawn(chance, form) for _ in range(3))
-    examples = [f"Text: {_said(sentence, each)}\nJSON: {json.dumps(each.model_dump())}" for each in shown]
+    form = chance.choice(_FORMS)
+    *shown, known = (form.drawn(chance) for _ in range(3))
+    examples = [f"Text: {form.said(each)}\nJSON: {json.dumps(each)}" for each in shown]
 
     def read(answer: str) -> Marks:
         value = first_object(answer)
-        filled = _filled(form, value)
         return {
             "valid JSON": value is not None,
-            "JSON fits schema": filled is not None,
-            "JSON right": filled == known,
+            "JSON fits schema": form.fits(value),
+            "JSON right": form.fits(value) and value == known,
         }
 
-    return "\n\n".join([*examples, f"Text: {_said(sentence, known)}\nJSON:"]), read
+    return "\n\n".join([*examples, f"Text: {form.said(known)}\nJSON:"]), read
 
 
 def call(chance: Random) -> tuple[str, Reading]:
     """As `extraction`; the example calls another tool."""
-    (other, other_sentence), (form, sentence) = chance.sample(list(_TOOLS.items()), 2)
-    shown, known = _drawn(chance, other), _drawn(chance, form)
-    tools = "\n".join(json.dumps({"name": _tool(each), "parameters": _schema(each)}) for each in _TOOLS)
+    other, form = chance.sample(_TOOLS, 2)
+    shown, known = other.drawn(chance), form.drawn(chance)
+    tools = "\n".join(json.dumps({"name": each.name, "parameters": each.schema}) for each in _TOOLS)
 
     def read(answer: str) -> Marks:
         value = first_object(answer)
         called = value or {}
-        is_named = called.get("name") == _tool(form)
-        is_same = is_named and _filled(form, called.get("arguments")) == known
+        is_named = called.get("name") == form.name
+        arguments = called.get("arguments")
+        is_same = is_named and form.fits(arguments) and arguments == known
         return {"valid JSON": value is not None, "tool name": is_named, "tool call right": is_same}
 
-    example = json.dumps({"name": _tool(other), "arguments": shown.model_dump()})
-    request = (
-        f"User: {_said(other_sentence, shown)}\nCall: {example}\n\nUser: {_said(sentence, known)}\nCall:"
-    )
+    example = json.dumps({"name": other.name, "arguments": shown})
+    request = f"User: {other.said(shown)}\nCall: {example}\n\nUser: {form.said(known)}\nCall:"
     return f"Tools:\n{tools}\n\nAnswer with one call.\n\n{request}", read
 
 
@@ -211,36 +193,12 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _drawn(chance: Random, form: type[_Form]) -> _Form:
-    return form(**{name: chance.choice(_VALUES[name]) for name in form.model_fields})
-
-
-def _said(sentence: str, known: _Form) -> str:
-    return sentence.format(**known.model_dump())
-
-
-def _filled(form: type[_Form], value: object) -> _Form | None:
-    try:
-        return form.model_validate(value)
-    except ValidationError:
-        return None
-
-
-@cache
-def _schema(form: type[_Form]) -> dict[str, Any]:
-    """Without the titles that pydantic adds."""
-    whole = form.model_json_schema()
-    properties = {
-        name: {key: value for key, value in each.items() if key != "title"}
-        for name, each in whole["properties"].items()
-    }
-    required = {"required": whole["required"], "additionalProperties": False}
-    return {"type": "object", "properties": properties, **required}
-
-
-def _tool(form: type[_Form]) -> str:
-    """SetTimer is the tool set_timer."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in form.__name__)[1:]
+def _is_like(field: str, value: object) -> bool:
+    """Whole numbers may stand for others, and of days of the week there are only these."""
+    if field == "weekday":
+        return value in _VALUES[field]
+    kind = type(_VALUES[field][0])
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 _KINDS = (("math", _sum), ("JSON", extraction), ("tool call", call))

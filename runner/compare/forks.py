@@ -41,11 +41,12 @@ class GreedyAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A prompt as people read it, its kind of text, and where its answers are cut."""
+    """A prompt as people read it, its kind of text, where its answers are cut, and as a model reads it."""
 
     prompt: str
     domain: str
     max_tokens: int
+    tokens: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

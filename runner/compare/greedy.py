@@ -6,14 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from modelstore import progress
 from runner.compare.evidence import Key
-from runner.compare.forks import GreedyAnswer, summarize_answers, tokens_in
+from runner.compare.forks import Asked, GreedyAnswer, summarize_answers, tokens_in
 from runner.compare.marking import marked
 from runner.compare.outlook import Work
-from runner.compare.questions import TOGETHER, Prompt, answer, in_groups
+from runner.compare.questions import TOGETHER, answer, in_groups
 from runner.compare.reference import Reference
 from runner.compare.scoring import Scorer
 from runner.compare.task import Task
@@ -25,64 +25,63 @@ _SUMMARY, _ALONE = -1, -2
 reference's, and the reference's by themselves."""
 
 
+@dataclass(frozen=True, slots=True)
 class Greedy:
-    def __init__(self, task: Task, reference: Reference) -> None:
-        self._task = task
-        self._reference = reference
+    task: Task
+    reference: Reference
 
     def recalled(self, variant: Variant, number: int = _SUMMARY) -> Answers | None:
         """What was kept of all prompts together."""
-        kept = self._task.evidence.pieces(self._key(variant)).get(number)
+        kept = self.task.evidence.pieces(self._key(variant)).get(number)
         return None if kept is None else Answers.model_validate_json(kept)
 
     def show(self, variant: Variant) -> None:
         """What was kept of the reference or a candidate."""
-        is_reference = variant is self._reference.variant
+        is_reference = variant is self.reference.variant
         answers = self.recalled(variant)
         marks = self.recalled(variant, _ALONE) if is_reference else answers
         if answers and marks:
-            self._task.board.update(variant.name, answers=answers, tasks=marked(marks.forks))
+            self.task.board.update(variant.name, answers=answers, tasks=marked(marks.forks))
 
     def work(self, models: int, prompts: int | None = None) -> Work:
         """Of so many prompts, or all, as long as the reference's answers were."""
-        control = self._reference.control
+        control = self.reference.control
         mean_tokens = sum(len(each.tokens) for each in control) / max(1, len(control))
-        count = len(self._reference.prompts) if prompts is None else prompts
+        count = len(self.reference.prompts) if prompts is None else prompts
         return Work({"answering": round(models * count * mean_tokens)})
 
     def ask(self, scorer: Scorer, group: Sequence[Variant], has_reference: bool) -> None:
         """`group` are the scorer's candidates."""
-        models = [*([self._reference.variant] if has_reference else []), *group]
-        prompts = self._reference.prompts
+        models = [*([self.reference.variant] if has_reference else []), *group]
+        prompts = self.reference.prompts
         rows: list[Sequence[GreedyAnswer]] = []
         for group_of_prompts in in_groups(prompts):
-            progress.check(self._task.talk.cancelled)
-            remaining_s = self._task.outlook.remaining_s(self.work(len(models), len(prompts) - len(rows)))
-            domains = ", ".join(dict.fromkeys(prompt.asked.domain for prompt in group_of_prompts))
-            self._task.talk.progress("answering", domains, len(rows), len(prompts), remaining_s)
+            progress.check(self.task.talk.cancelled)
+            remaining_s = self.task.outlook.remaining_s(self.work(len(models), len(prompts) - len(rows)))
+            domains = ", ".join(dict.fromkeys(prompt.domain for prompt in group_of_prompts))
+            self.task.talk.progress("answering", domains, len(rows), len(prompts), remaining_s)
             rows += self._rows(scorer, models, len(rows), group_of_prompts)
         columns = [list(column) for column in zip(*rows, strict=True)]
-        control = self._reference.control
+        control = self.reference.control
         reference = columns.pop(0) if has_reference else control
         spelled = tokens_in(answer for column in (reference, *columns, control) for answer in column)
         pieces = dict(zip(spelled, scorer.pieces(spelled), strict=True))
-        asked = [prompt.asked for prompt in prompts]
         for each, answers in zip(group, columns, strict=True):
-            self._keep(each, _SUMMARY, summarize_answers(asked, reference, answers, pieces))
-        itself = summarize_answers(asked[: len(control)], reference[: len(control)], control, pieces)
-        alone = summarize_answers(asked, reference, reference, pieces)
+            self._keep(each, _SUMMARY, summarize_answers(prompts, reference, answers, pieces))
+        itself = summarize_answers(prompts[: len(control)], reference[: len(control)], control, pieces)
+        alone = summarize_answers(prompts, reference, reference, pieces)
         itself = itself.model_copy(update={"capped": alone.capped, "looped": alone.looped})
-        self._keep(self._reference.variant, _SUMMARY, itself)
-        self._keep(self._reference.variant, _ALONE, alone)
+        self._keep(self.reference.variant, _SUMMARY, itself)
+        self._keep(self.reference.variant, _ALONE, alone)
 
     def _keep(self, variant: Variant, number: int, answers: Answers) -> None:
-        self._task.evidence.keep_piece(self._key(variant), number, answers.model_dump_json().encode())
+        self.task.evidence.keep_piece(self._key(variant), number, answers.model_dump_json().encode())
 
     def _rows(
-        self, scorer: Scorer, models: Sequence[Variant], first: int, prompts: Sequence[Prompt]
+        self, scorer: Scorer, models: Sequence[Variant], first: int, prompts: Sequence[Asked]
     ) -> list[Sequence[GreedyAnswer]]:
         """To each prompt, of every model; they are numbered from `first`."""
-        evidence, keys = self._task.evidence, [self._key(each) for each in models]
+        evidence, keys = self.task.evidence, [self._key(each) for each in models]
         kept = [evidence.pieces(key) for key in keys]
         numbers = range(first, first + len(prompts))
         if all(number in pieces for number in numbers for pieces in kept):
@@ -90,13 +89,13 @@ class Greedy:
         started = time.perf_counter()
         rows: list[Sequence[GreedyAnswer]] = [*answer(scorer, prompts)]
         written = sum(len(each.tokens) for row in rows for each in row)
-        self._task.outlook.took("answering", written, time.perf_counter() - started)
+        self.task.outlook.took("answering", written, time.perf_counter() - started)
         for number, row in zip(numbers, rows, strict=True):
             for key, each in zip(keys, row, strict=True):
                 evidence.keep_piece(key, number, json.dumps(asdict(each)).encode())
         return rows
 
     def _key(self, candidate: Variant) -> Key:
-        prompts = [(each.tokens, each.asked.max_tokens) for each in self._reference.prompts]
+        prompts = [(each.tokens, each.max_tokens) for each in self.reference.prompts]
         what = hashlib.sha256(repr((TOGETHER, prompts)).encode()).hexdigest()
-        return self._reference.key.beside("answers", what, candidate)
+        return self.reference.key.beside("answers", what, candidate)

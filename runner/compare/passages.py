@@ -12,7 +12,8 @@ from runner.compare import corpus, plan
 from runner.compare.answers import AnswerPlan, Batch, Manuscript, Report
 from runner.compare.blocks import EFFICIENT, Block, compatible, stream_digest, text_blocks
 from runner.compare.evidence import Evidence, Key
-from runner.compare.questions import Prompt, in_chat, openings, questions
+from runner.compare.forks import Asked
+from runner.compare.questions import in_chat, openings, questions
 from runner.compare.rendering import Chat, template_digest
 from runner.compare.scoring import Scorer
 from runner.errors import TemplateFailed
@@ -127,7 +128,7 @@ class Source:
         template = template_digest(chat.template)
         return Passages("the reference's own answers", manuscript, self.excerpts(scorer), template)
 
-    def prompts(self, scorer: Scorer, blocks: Sequence[Block]) -> list[Prompt]:
+    def prompts(self, scorer: Scorer, blocks: Sequence[Block]) -> list[Asked]:
         """What is answered greedily: beginnings of texts where there is nobody to talk to."""
         wanted = plan.answering(self.request)
         if self.chat is not None and self.request.text is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 
 from runner.compare import corpus
@@ -21,23 +21,15 @@ TOGETHER = 3
 _OPENING_TOKENS = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """To be answered greedily."""
-
-    asked: Asked
-    tokens: tuple[int, ...]
-
-
-def in_groups(prompts: Sequence[Prompt]) -> Iterator[Sequence[Prompt]]:
+def in_groups(prompts: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
     """What is answered side by side."""
     for start in range(0, len(prompts), TOGETHER):
         yield prompts[start : start + TOGETHER]
 
 
-def answer(scorer: Scorer, group: Sequence[Prompt]) -> list[tuple[GreedyAnswer, ...]]:
+def answer(scorer: Scorer, group: Sequence[Asked]) -> list[tuple[GreedyAnswer, ...]]:
     """To each prompt, of every model."""
-    return scorer.answer([each.tokens for each in group], [each.asked.max_tokens for each in group])
+    return scorer.answer([each.tokens for each in group], [each.max_tokens for each in group])
 
 
 def questions(wanted: Answering) -> list[Asked]:
@@ -50,21 +42,21 @@ def exercise_questions(wanted: Answering) -> list[Asked]:
     return [Asked(each.prompt, each.domain, EXERCISE_TOKENS) for each in exercises(wanted.exercises)]
 
 
-def in_chat(tokenizer: Tokenizer, chat: Chat, asked: Sequence[Asked]) -> list[Prompt]:
+def in_chat(tokenizer: Tokenizer, chat: Chat, asked: Sequence[Asked]) -> list[Asked]:
     """Raises TemplateFailed and WorkerFailed as `rendered` does."""
     segments = rendered(chat, [each.prompt for each in asked])
     return [
-        Prompt(each, tuple(prompt_tokens(tokenizer, chat, rendering)))
+        replace(each, tokens=tuple(prompt_tokens(tokenizer, chat, rendering)))
         for each, rendering in zip(asked, segments, strict=True)
     ]
 
 
-def openings(tokenizer: Tokenizer, blocks: Sequence[Block], wanted: Answering) -> list[Prompt]:
+def openings(tokenizer: Tokenizer, blocks: Sequence[Block], wanted: Answering) -> list[Asked]:
     """For a model without one, or a text of the user's."""
     return [_opening(tokenizer, block, wanted.max_tokens) for block in blocks[: wanted.prompts]]
 
 
-def _opening(tokenizer: Tokenizer, block: Block, max_tokens: int) -> Prompt:
+def _opening(tokenizer: Tokenizer, block: Block, max_tokens: int) -> Asked:
     tokens = block.tokens[:_OPENING_TOKENS]
     text = b"".join(tokenizer.pieces(tokens)).decode("utf-8", "replace")
-    return Prompt(Asked(text, block.domain, max_tokens), tokens)
+    return Asked(text, block.domain, max_tokens, tokens)

@@ -59,46 +59,39 @@ class Timings:
         return spread.median(samples) if samples else spread.unknown(self.not_cold or "not measured")
 
 
+@dataclass(frozen=True, slots=True)
 class Rounds:
     """Measures every variant's loads, prefill and decode. `step` is told what is done next."""
 
-    def __init__(
-        self,
-        timings: Sequence[Timings],
-        meter: Meter,
-        disturbances: Disturbances,
-        step: Callable[[str, str], None],
-        cancelled: Event,
-    ) -> None:
-        self._timings = timings
-        self._meter = meter
-        self._disturbances = disturbances
-        self._step = step
-        self._cancelled = cancelled
-        self._started_s = time.monotonic()
+    timings: Sequence[Timings]
+    meter: Meter
+    disturbances: Disturbances
+    step: Callable[[str, str], None]
+    cancelled: Event
+    _started_s: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Raises progress.Cancelled."""
         self._rest()
-        for depth in sorted({depth for timings in self._timings for depth in timings.plan.depths}):
+        for depth in sorted({depth for timings in self.timings for depth in timings.plan.depths}):
             able = self._able(depth)
             for kind in (0, 1):
                 self._measure([(each, each.plan.tests(depth)[kind]) for each in able])
-                self._disturbances.look()
+                self.disturbances.look()
         for timings in self._whole():
             with timings.running():
                 timings.grown_bytes = timings.engine.grown_bytes()
                 self._measure_loads(timings)
         self._rest()
-        for timings in self._timings:
+        for timings in self.timings:
             timings.warnings += [*_unsteady(timings), *_slowed_down(timings)]
 
     def _whole(self) -> list[Timings]:
-        return [timings for timings in self._timings if timings.failure is None]
+        return [timings for timings in self.timings if timings.failure is None]
 
     def _able(self, depth: int) -> list[Timings]:
         """Whose tests at this depth fit in the context and in the time; of others the reason is kept."""
-        budget_s = sum(timings.plan.budget_s for timings in self._timings)
+        budget_s = sum(timings.plan.budget_s for timings in self.timings)
         is_late = time.monotonic() - self._started_s > budget_s
         able = []
         for timings in self._whole():
@@ -115,7 +108,7 @@ class Rounds:
         """Cold and warm in turn, as long as there is time."""
         started_s = time.monotonic()
         for _ in range(timings.plan.loads):
-            self._step(timings.engine.variant.name, "loading")
+            self.step(timings.engine.variant.name, "loading")
             timings.engine.unload()
             timings.not_cold = timings.not_cold or why_not_cold(timings.engine.variant.path)
             if timings.not_cold is None:
@@ -126,15 +119,15 @@ class Rounds:
                 break
 
     def _rest(self) -> None:
-        watts = self._meter.idle_watts(self._cancelled)
+        watts = self.meter.idle_watts(self.cancelled)
         if watts is not None:
-            for timings in self._timings:
+            for timings in self.timings:
                 timings.metered.idle_watts.append(watts)
 
     def _measure(self, tests: Sequence[tuple[Timings, Test]]) -> None:
         """Every variant's test: warmed up, and then in turn."""
         for timings, test in tests:
-            self._step(timings.engine.variant.name, f"{test.name}: warming up")
+            self.step(timings.engine.variant.name, f"{test.name}: warming up")
             with timings.running():
                 _warm_up(timings, test)
         most = max((timings.plan.repetitions for timings, _ in tests), default=0)
@@ -144,23 +137,23 @@ class Rounds:
                 taken_s = timings.repetitions.setdefault(test, [])
                 if timings.failure or (len(taken_s) >= 2 and sum(taken_s) >= timings.plan.most_s):
                     continue
-                self._step(timings.engine.variant.name, test.name)
+                self.step(timings.engine.variant.name, test.name)
                 with timings.running():
                     self._repeat(timings, test, number)
 
     def _repeat(self, timings: Timings, test: Test, number: int) -> None:
         """Once, or as long as the sensor wants."""
-        window_s = self._meter.window_s if test.depth == 0 else None
+        window_s = self.meter.window_s if test.depth == 0 else None
         if window_s is None or (number > 0 and (number + 1) * window_s > timings.plan.energy_s):
             timings.repetitions[test].append(timings.engine.seconds(test))
             return
-        before, started_s, tokens, elapsed_s = self._meter.joules(), time.monotonic(), 0, 0.0
+        before, started_s, tokens, elapsed_s = self.meter.joules(), time.monotonic(), 0, 0.0
         while elapsed_s < window_s:
             timings.repetitions[test].append(timings.engine.seconds(test))
             tokens += test.tokens
             elapsed_s = time.monotonic() - started_s
-            self._meter.joules()
-        window = self._meter.since(before, time.monotonic() - started_s, tokens)
+            self.meter.joules()
+        window = self.meter.since(before, time.monotonic() - started_s, tokens)
         if window is not None:
             metered = timings.metered.prompt if test.prompt_tokens else timings.metered.generated
             metered.append(window)

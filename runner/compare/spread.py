@@ -59,7 +59,7 @@ def blank(kind: type[W], why: str, /, **known: Any) -> W:
 
 def plus(a: Estimate, b: Estimate) -> Estimate:
     """Sum of two figures measured apart from each other; their reasons go with it."""
-    reason = "; ".join(dict.fromkeys(each.reason for each in (a, b) if each.reason)) or None
+    reason = _reasons(a, b)
     if a.value is None or b.value is None:
         return unknown(reason or "a part of it was not measured")
     total = a.value + b.value
@@ -69,6 +69,10 @@ def plus(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(
         value=total, error=math.hypot(a.error, b.error), low=total - low, high=total + high, reason=reason
     )
+
+
+def _reasons(a: Estimate, b: Estimate) -> str | None:
+    return "; ".join(dict.fromkeys(each.reason for each in (a, b) if each.reason)) or None
 
 
 def _half(a: Estimate, end: Literal["low", "high"], b: Estimate) -> float:
@@ -88,20 +92,16 @@ def times(factor: float, figure: Estimate) -> Estimate:
 
 def quotient(above: Estimate, below: Estimate) -> Estimate:
     """Of two positive figures measured apart from each other; relative errors add up in squares."""
-    reason = "; ".join(dict.fromkeys(each.reason for each in (above, below) if each.reason)) or None
+    reason = _reasons(above, below)
     if above.value is None or not below.value:
         return unknown(reason or "a part of it was not measured")
     value = above.value / below.value
     if not (above.error and above.low and above.high and below.error and below.low and below.high):
         return Estimate(value=value, reason=reason or "a part of it has no error")
-    return Estimate(
-        value=value,
-        error=value * math.hypot(above.error / above.value, below.error / below.value),
-        low=value
-        / math.exp(math.hypot(math.log(above.value / above.low), math.log(below.high / below.value))),
-        high=value
-        * math.exp(math.hypot(math.log(above.high / above.value), math.log(below.value / below.low))),
-    )
+    error = value * math.hypot(above.error / above.value, below.error / below.value)
+    lower = math.hypot(math.log(above.value / above.low), math.log(below.high / below.value))
+    upper = math.hypot(math.log(above.high / above.value), math.log(below.value / below.low))
+    return Estimate(value=value, error=error, low=value / math.exp(lower), high=value * math.exp(upper))
 
 
 def duration(count: float, rate: Estimate) -> Estimate:

@@ -40,13 +40,7 @@ class Course:
 
     def after(self, event: CompareEvent) -> Course:
         if isinstance(event, ComparePlanned):
-            return replace(
-                self,
-                reference=event.reference,
-                variants=tuple(event.variants),
-                notes=tuple(event.notes),
-                resumed_blocks=event.resumed_blocks,
-            )
+            return replace(self._showing(event), resumed_blocks=event.resumed_blocks)
         if isinstance(event, CompareProgress):
             return replace(self, progress=event)
         if isinstance(event, VariantMeasured):
@@ -55,15 +49,12 @@ class Course:
             return replace(self, settled_s=event.seconds, ties=_groups(event.ties))
         if isinstance(event, ComparisonDone):
             done = event.comparison
-            return replace(
-                self,
-                reference=done.reference,
-                variants=tuple(done.variants),
-                notes=tuple(done.notes),
-                ties=_groups(done.ties),
-                comparison=done,
-            )
+            return replace(self._showing(done), ties=_groups(done.ties), comparison=done)
         return self
+
+    def _showing(self, known: ComparePlanned | Comparison) -> Course:
+        variants, notes = tuple(known.variants), tuple(known.notes)
+        return replace(self, reference=known.reference, variants=variants, notes=notes)
 
     @property
     def choice(self) -> str | None:
