@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ class _Printer:
 
     def __init__(self) -> None:
         self.done: Done | None = None
-        self._status = _Status()
+        self._status = StatusLine()
         self._cleaner = StreamCleaner()
         self._is_line_open = False
 
@@ -81,7 +82,7 @@ def describe(event: Queued | Loading | Reloading | Prefilling) -> str:
             return f"reading the prompt{share} {total:,} tokens"
 
 
-class _Status:
+class StatusLine:
     """One line on stderr that replaces itself; nothing where stderr is no terminal."""
 
     def __init__(self) -> None:
@@ -90,9 +91,11 @@ class _Status:
     def show(self, text: str) -> None:
         if output.has_live_terminal():
             self.clear()
-            sys.stderr.write(text)
+            # What goes on in a second line could not be cleared.
+            shown = text[: os.get_terminal_size(sys.stderr.fileno()).columns - 1]
+            sys.stderr.write(shown)
             sys.stderr.flush()
-            self._width = len(text)
+            self._width = len(shown)
 
     def clear(self) -> None:
         if self._width:

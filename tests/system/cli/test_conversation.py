@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_answers_follow_each_other(terminal: Terminal) -> None:
     first = answer(terminal, "Once upon a time")
     assert first and answer(terminal, "Once upon a time") == first
     assert answer(terminal, "The compiler") != first
+
+
+def test_what_is_waited_for_stays_in_one_line_that_can_be_cleared() -> None:
+    program = "from runner.cli.answer import StatusLine as S; s = S(); s.show('w' * 300); s.clear(); print(0)"
+    with Terminal([sys.executable, "-c", program]) as running:
+        shown, cleared, _ = running.expect("\r0").split("\r")
+    assert shown == "w" * 99
+    assert cleared == " " * 99
 
 
 def test_several_lines_between_quotes_are_one_prompt(terminal: Terminal, shared: Daemon) -> None:
