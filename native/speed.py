@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -211,9 +210,10 @@ def main() -> None:
 
 def _answers() -> Iterator[dict[str, Any]]:
     try:
-        bench = Bench(json.loads(sys.stdin.readline()))
+        requests = stdio.take_stdin()
+        bench = Bench(json.loads(requests.readline()))
         yield bench.first_load()
-        for line in sys.stdin:
+        for line in requests:
             yield bench.answer(json.loads(line))
     except LlamaError as error:
         yield {"error": str(error)}

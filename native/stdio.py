@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -17,7 +18,9 @@ Answer = Callable[[dict[str, Any]], None]
 
 def take_stdin() -> BinaryIO:
     """Our own reader: the interpreter locks `sys.stdin` when it exits, and would find a thread still reading
-    from it."""
+    from it. Its end is what ends a child; Ctrl+C in a terminal reaches all that was started there, and it is
+    for the parent to say what becomes of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     return os.fdopen(os.dup(0), "rb")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstore.errors import NybbleError
+from native.stdio import take_stdin
 from runner.prompts import RenderJob, render
 from runner.system import limit_resources
 
@@ -30,11 +31,11 @@ _NOTHING = RenderJob(template=" ", messages=[], bos_text="", eos_text="", contro
 def main() -> None:
     # No limit on processor time: it counts over the life of a process, and this one lives on.
     limit_resources(MEMORY_LIMIT_BYTES)
-    models: dict[int, RenderJob] = {}
+    requests, models = take_stdin(), dict[int, RenderJob]()
     with Path(os.devnull).open("w") as nowhere:
         render(_NOTHING)  # imports jinja2 before the first job's time starts to count
         _say({"ready": True})
-        for line in sys.stdin.buffer:
+        for line in requests:
             faulthandler.dump_traceback_later(OVERRUN_S, exit=True, file=nowhere)
             answer = _answer(json.loads(line), models)
             faulthandler.cancel_dump_traceback_later()

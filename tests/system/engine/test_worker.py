@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -113,6 +114,17 @@ def test_it_loads_generates_and_ends_when_told(worker: WorkerProcess) -> None:
     worker.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=8)))
     text, finished = worker.finish("a")
     assert text and finished.completion_tokens == 8
+    worker.send(Shutdown())
+    assert worker.process.wait(60) == 0
+
+
+def test_ctrl_c_in_the_daemons_terminal_is_the_daemons_affair(worker: WorkerProcess) -> None:
+    worker.wait_for(Ready)
+    worker.process.send_signal(signal.SIGINT)
+    worker.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=64, ignore_eos=True)))
+    worker.wait_for(Stepped)
+    worker.process.send_signal(signal.SIGINT)
+    assert worker.finish("a")[1].completion_tokens == 64
     worker.send(Shutdown())
     assert worker.process.wait(60) == 0
 
