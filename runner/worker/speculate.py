@@ -7,6 +7,7 @@ computed, never which one.
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 
@@ -57,7 +58,7 @@ class Speculation:
         self._costs = StepCosts()
         self._measurement = CostMeasurement(context, self._costs)
         self._pool = NgramPool()
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: defaultdict[str, _Track] = defaultdict(self._new_track)
         # In the drafter, of all sequences.
         self._trust = Trust()
         self._trials = Trials()
@@ -74,7 +75,7 @@ class Speculation:
         wanted = [(slot, sequence) for slot, sequence in busy if sequence.request.speculation]
         for _, sequence in wanted:
             limit = _LEARNED_READING if sequence.is_prefilling else _LEARNED_GENERATING
-            self._track(sequence).lookup.learn(sequence.tokens, limit)
+            self._tracks[sequence.request_id].lookup.learn(sequence.tokens, limit)
         if not self._costs.is_known:
             return
         self._step = Step(len(busy), len(busy))
@@ -82,7 +83,7 @@ class Speculation:
         generating = [(slot, sequence) for slot, sequence in wanted if not sequence.is_prefilling]
         for _, sequence in generating:
             most = min(self._longest, self._left(sequence))
-            self._choose(sequence, *self._track(sequence).lookup.guess(sequence.tokens, most))
+            self._choose(sequence, *self._tracks[sequence.request_id].lookup.guess(sequence.tokens, most))
         if self._drafter is not None:
             self._ask(
                 self._drafter, [(slot, sequence) for slot, sequence in generating if not sequence.draft]
@@ -131,7 +132,7 @@ class Speculation:
         drafts = model.draft(wishes, a_guess_s / main_s)
         for slot, sequence in candidates:
             if drafted := drafts.get(slot):
-                track = self._track(sequence)
+                track = self._tracks[sequence.request_id]
                 track.is_on_trial = False
                 track.trust.guessed(len(sequence.tokens), drafted.tokens, drafted.confidences)
                 self._choose(sequence, drafted.tokens, track.trust.chances(drafted.confidences))
@@ -141,7 +142,7 @@ class Speculation:
         self._turn = (self._turn + 1) % len(candidates)
         wishes = []
         for index, (slot, sequence) in enumerate(candidates):
-            track = self._track(sequence)
+            track = self._tracks[sequence.request_id]
             track.trust.learn(sequence.tokens)
             most = min(_LONGEST_DECODED_DRAFT, self._longest, self._left(sequence))
             wish = Wish(slot, sequence.request_id, sequence.tokens, most)
@@ -160,12 +161,8 @@ class Speculation:
                 wishes.append(replace(wish, most=max(1, length)))
         return wishes
 
-    def _track(self, sequence: Sequence) -> _Track:
-        track = self._tracks.get(sequence.request_id)
-        if track is None:
-            track = _Track(Lookup(self._pool, secrets.randbits(62)), Trust(self._trust))
-            self._tracks[sequence.request_id] = track
-        return track
+    def _new_track(self) -> _Track:
+        return _Track(Lookup(self._pool, secrets.randbits(62)), Trust(self._trust))
 
     def _left(self, sequence: Sequence) -> int:
         """Guesses that there is room for: in the step, and in the sequence, which gets one token anyway."""
