@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from modelstore import progress
 from modelstore.errors import InvalidName, NotFound, StorageFull, Unusable
+from modelstore.replacing import replace_file
 
 CHUNK_BYTES = 1024 * 1024
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
@@ -88,9 +89,11 @@ class Blobs:
             if _is_ours_alone(source):
                 sync_file(source)
             _set_mode(target, 0o600)
-            source.replace(target)
-            sync_folder(self._blobs)
-            _set_mode(target, 0o400)
+            try:
+                replace_file(source, target)
+                sync_folder(self._blobs)
+            finally:
+                _set_mode(target, 0o400)
 
     def delete(self, digest: Digest) -> int:
         """Removes the blob; returns the bytes freed, 0 if it was not there or has other hard links. What
@@ -207,7 +210,8 @@ def storage_errors(path: Path) -> Iterator[None]:
                 hint="Free some space and repeat the command: what is already downloaded is kept.",
             ) from error
         raise Unusable(
-            f"Cannot write {path}: {error.strerror}", hint="Check the owner and mode of the store's folder."
+            f"Cannot write {path}: {error.strerror}",
+            hint="Check the owner and mode of the store's folder. On Windows, unload a model that is replaced.",
         ) from error
 
 

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
 from modelstore import blobs, names
 from modelstore.errors import NybbleError, Unusable
+from modelstore.replacing import remove_file, replace_file
 
 _SUFFIX = ".json"
 _MAX_BYTES = 64 * 1024
@@ -85,13 +86,13 @@ class Manifests:
             temporary.touch(mode=0o600, exist_ok=False)
             temporary.write_bytes(_JSON.dump_json(manifest, indent=2) + b"\n")
             blobs.sync_file(temporary)
-            temporary.replace(target)
+            replace_file(temporary, target)
             blobs.sync_folder(self._folder)
 
     def delete(self, name: str) -> None:
         target = self.path(name)
         with blobs.storage_errors(target):
-            target.unlink(missing_ok=True)
+            remove_file(target)
             blobs.sync_folder(self._folder)
 
     def _paths(self) -> Iterator[Path]:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runner.system import replace_file
+from modelstore.replacing import replace_file
 
 
 @dataclass(frozen=True, slots=True)

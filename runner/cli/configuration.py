@@ -57,7 +57,8 @@ def set_value(
     """Write a setting to config.toml. A running daemon reads it when it starts again."""
     import tomlkit
 
-    from runner import config, paths, system
+    from modelstore.replacing import replace_file
+    from runner import config, paths
 
     # What a link leads to, as to a folder that is kept elsewhere: the link itself stays.
     file = paths.resolve().config_file.resolve()
@@ -74,7 +75,7 @@ def set_value(
         partial.write_text(tomlkit.dumps(document), "utf-8")
         # Refuses a key that no single model has, and a name that no model can have.
         config.load({}, {}, partial)
-        system.replace_file(partial, file)
+        replace_file(partial, file)
     finally:
         partial.unlink(missing_ok=True)
     output.say(f"{key} = {value} in {file}; `nybble stop --daemon` makes the next command use it")

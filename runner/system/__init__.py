@@ -12,11 +12,10 @@ if sys.platform == "win32":
         detached_process_options,
         drop_from_memory,
         limit_resources,
-        replace_file,
         stop_signals,
     )
 else:
-    from runner.system.posix import claim_address, detached_process_options, replace_file, stop_signals
+    from runner.system.posix import claim_address, detached_process_options, stop_signals
 
     if sys.platform == "darwin":
         from runner.system.macos import cpu_features, cpu_model, drop_from_memory, limit_resources

@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import signal
 import socket
-from pathlib import Path
 from typing import Any
 
 
@@ -22,11 +21,6 @@ def detached_process_options() -> dict[str, Any]:
 def claim_address(listener: socket.socket) -> None:
     """Before bind: a port whose last owner died is free at once; one that is listened on is not."""
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-
-
-def replace_file(source: Path, target: Path) -> None:
-    """`source` takes the place of `target`. Raises OSError."""
-    source.replace(target)
 
 
 def limit_files() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 
 if sys.platform == "win32":
-    import contextlib
     import ctypes
     import signal
     import socket
     import subprocess
-    import time
     import winreg
     from ctypes import wintypes
     from pathlib import Path
@@ -33,19 +31,6 @@ if sys.platform == "win32":
     def claim_address(listener: socket.socket) -> None:
         """Before bind: refuse an address that another socket has, which Windows would share otherwise."""
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-
-    _REPLACE_TRIES = 50
-    _REPLACE_PAUSE_S = 0.02
-
-    def replace_file(source: Path, target: Path) -> None:
-        """`source` takes the place of `target`. For a second it waits for readers that have `target` open,
-        which Windows lets nobody replace. Raises OSError."""
-        for _ in range(_REPLACE_TRIES):
-            with contextlib.suppress(PermissionError):
-                source.replace(target)
-                return
-            time.sleep(_REPLACE_PAUSE_S)
-        source.replace(target)
 
     _LIMIT_PROCESS_MEMORY = 0x0100
     _DIE_ON_UNHANDLED_EXCEPTION = 0x0400
