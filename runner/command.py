@@ -39,6 +39,7 @@ def generate(
         overflow="shift" if request.overflow == "shift" else "error",
         room_tokens=_room_tokens(request, ready),
         kept_characters=_kept_characters(request, prompt) if request.overflow == "shift" else 0,
+        kept_tokens=request.options.kept_tokens,
         speculation=request.speculation,
     )
 
@@ -56,7 +57,7 @@ def shortened(request: wire.GenerateRequest, command: Generate, error: PromptToo
 
 def sampling(options: wire.Options) -> Sampling:
     """The same options in the worker's words: equal names, tuples for lists."""
-    values = options.model_dump(exclude={"context_length"})
+    values = options.model_dump(exclude={"context_length", "kept_tokens"})
     values |= {name: tuple(values[name]) for name in ("stop", "dry_sequence_breakers")}
     return Sampling(**values | {"logit_bias": tuple(options.logit_bias.items())})
 

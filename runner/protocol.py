@@ -123,7 +123,8 @@ class Generate(_Message, frozen=True):
     `<|im_start|>` stays text. `add_bos` asks for the model's beginning-of-sequence token if it uses one.
     `top_logprobs` None reports no log probabilities, 0 those of the chosen tokens, n also of n alternatives.
     A prompt that leaves less than `room_tokens` of the context free is refused. `overflow` "shift" lets a
-    full context forget its oldest part instead of ending the answer, but never the first `kept_characters`.
+    full context forget its oldest part instead of ending the answer, but never the first `kept_tokens` (-1:
+    the prompt) or, if that is None, `kept_characters`.
     """
 
     request_id: str
@@ -135,6 +136,7 @@ class Generate(_Message, frozen=True):
     overflow: Literal["error", "shift"] = "error"
     room_tokens: int = 1
     kept_characters: int = 0
+    kept_tokens: int | None = None
     speculation: bool = True
 
     @property

@@ -16,6 +16,7 @@ class Options(Sampling):
 
     num_predict: int | None = None
     num_ctx: int | None = None
+    num_keep: int | None = None
     draft_num_predict: int | None = None
     draft: str | None = None
     overflow: wire.Overflow | None = None
@@ -26,6 +27,7 @@ class Options(Sampling):
             "seed": ("seed", _unless_negative(self.seed)),
             "max_tokens": ("num_predict", _unless_negative(self.num_predict)),
             "context_length": ("num_ctx", self.num_ctx or None),
+            "kept_tokens": ("num_keep", self.num_keep),
         }
         return self.options(spelled, "options.")
 

@@ -15,7 +15,7 @@ from runner.cli.arguments import text_of
 from runner.wire import Constraint, Options, Overflow
 
 # Ollama's names of what is called otherwise here.
-_ALSO = {"num_predict": "max_tokens", "num_ctx": "context_length"}
+_ALSO = {"num_predict": "max_tokens", "num_ctx": "context_length", "num_keep": "kept_tokens"}
 _IN_JSON = ("logit_bias", "dry_sequence_breakers")
 
 

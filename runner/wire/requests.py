@@ -30,7 +30,9 @@ class Options(Wire):
     """Sampling options; the defaults are Ollama's. None means: the daemon decides.
 
     `temperature` 0 is greedy. `max_tokens` None generates up to the end of the context. `context_length` is
-    the least context the request needs, in tokens.
+    the least context the request needs, in tokens. Of the prompt, overflow "shift" does not forget the first
+    `kept_tokens`, -1 for all, None for what comes before the first turn; in any case at most a quarter of the
+    context.
     """
 
     temperature: float = Field(0.8, ge=0, le=100)
@@ -63,6 +65,7 @@ class Options(Wire):
     max_tokens: int | None = Field(None, ge=0)
     stop: list[Annotated[str, Field(max_length=1024)]] = Field(default_factory=list, max_length=64)
     context_length: int | None = Field(None, ge=1, le=2**24)
+    kept_tokens: int | None = Field(None, ge=-1, le=2**24)
 
 
 class Constraint(Wire):

@@ -147,6 +147,8 @@ class Engine:
         if not tokens:
             # A model without BOS has nothing to continue from; its end token starts a fresh text.
             tokens = [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token]
+        if request.kept_tokens is not None:
+            kept = request.kept_tokens if request.kept_tokens >= 0 else len(tokens)
         return Prompt(tokens, kept)
 
     def _sequence(self, request: Generate, prompt: Prompt) -> Sequence:
@@ -226,7 +228,8 @@ class Engine:
             if row is not None:
                 rows.append((slot, sequence, row))
         for _, sequence, _ in rows:
-            sequence.picker.begin()
+            if guide := sequence.picker.guide:
+                guide.begin()
         if batch.struct.n_tokens:
             started = time.perf_counter()
             self._context.decode()

@@ -31,11 +31,6 @@ class Picker:
         """The constraint is met and nothing may follow."""
         return self.guide is not None and self.guide.is_complete
 
-    def begin(self) -> None:
-        """The decode of the logits that `pick` will be given is about to start."""
-        if self.guide is not None:
-            self.guide.begin()
-
     def pick(self, context: Context, row: int) -> int | None:
         """The next token, from batch row `row`; chain and constraint have accepted it. None if the constraint
         cannot be met. Raises NotFinite."""

@@ -38,13 +38,15 @@ async def test_ollamas_options() -> None:
     given = {
         "temperature": 0, "top_k": 7, "top_p": 0.5, "min_p": 0.1, "repeat_penalty": 1.1, "repeat_last_n": -1,
         "presence_penalty": 0.2, "frequency_penalty": 0.3, "seed": 42, "num_predict": 9, "stop": "\n",
-        "num_ctx": 256, "num_gpu": 99, "tfs_z": 0.5, "no_such_option": "x", "draft_num_predict": 0,
+        "num_ctx": 256, "num_keep": 24, "num_gpu": 99, "tfs_z": 0.5, "no_such_option": "x",
+        "draft_num_predict": 0,
     }  # fmt: skip
     (request,) = await asked(GENERATE, {"prompt": "Hi", "options": given | EXOTIC})
     assert not request.speculation
     assert request.options == wire.Options(
         **EXOTIC_OURS, temperature=0, top_k=7, top_p=0.5, min_p=0.1, repeat_penalty=1.1, repeat_last_n=-1,
         presence_penalty=0.2, frequency_penalty=0.3, seed=42, max_tokens=9, stop=["\n"], context_length=256,
+        kept_tokens=24,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from msgspec.structs import replace
 
 from native.llama import Context, ContextOptions, Model
 from runner.protocol import Delta, Finished, Generate, Sampling
@@ -74,7 +75,10 @@ def test_what_a_shift_keeps_is_counted_when_the_prompt_is_read(context: Context,
     first, second = "This is the manual", " of a program. It lists files."
     request = Generate("a", (first, second), Sampling(), kept_characters=len(first) + len(" of a program."))
     kept = model.tokenize(first, add_special=True) + model.tokenize(" of a program.", add_special=False)
-    assert Engine(context, 0.0).read(request).kept == len(kept)
+    engine = Engine(context, 0.0)
+    assert engine.read(request).kept == len(kept)
+    whole = engine.read(replace(request, kept_tokens=-1))
+    assert (whole.kept, engine.read(replace(request, kept_tokens=3)).kept) == (len(whole.tokens), 3)
 
 
 def test_what_was_shifted_is_never_taken_for_a_prompts_prefix(context: Context, model: Model) -> None:
