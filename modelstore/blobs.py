@@ -211,7 +211,7 @@ def storage_errors(path: Path) -> Iterator[None]:
             ) from error
         raise Unusable(
             f"Cannot write {path}: {error.strerror}",
-            hint="Check the owner and mode of the store's folder. On Windows, unload a model that is replaced.",
+            hint="Check the owner and mode of the store's folder. On Windows, unload what is to be replaced.",
         ) from error
 
 
