@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Annotated, Any, NotRequired
 
 from fastapi import APIRouter, Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 # The standard library's lacks what pydantic needs to describe it, before Python 3.12.
 from typing_extensions import TypedDict
 
 from runner import wire
-from runner.api.fields import Body, KeepAlive, Strings, service_of
+from runner.api.fields import Body, KeepAlive, as_list, service_of
 from runner.api.ollama_records import nanoseconds
 from runner.api.ollama_requests import Options
 from runner.api.stream import whole
 
 router = APIRouter(tags=["ollama"])
 
-Texts = Annotated[Strings, Field(max_length=wire.MOST_INPUTS)]
+Texts = Annotated[
+    Annotated[list[str], Field(max_length=wire.MOST_INPUTS)] | None,
+    BeforeValidator(as_list, json_schema_input_type=str | list[str] | None),
+]
 
 
 class _EmbeddingBody(Body):

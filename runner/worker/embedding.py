@@ -163,8 +163,9 @@ class Embedder:
         if request.truncate:
             words = "input after truncation exceeds maximum context length"
         problem = f"{words}: input {request.first + number} has {len(tokens)} tokens, the context {limit}"
-        code, hint = "context_length_exceeded", "shorten it, allow `truncate`, or ask for a larger `num_ctx`"
-        raise Refused(problem, code, hint, len(tokens), limit)
+        is_shortened = limit < self._context.model.trained_context_length
+        hint = "shorten it or allow `truncate`" + (", or ask for a larger `num_ctx`" if is_shortened else "")
+        raise Refused(problem, "context_length_exceeded", hint, len(tokens), limit)
 
     def _fail(self, request: Embed, code: str, message: str, status: int = 400) -> None:
         self._failed.append(Failed(request.request_id, code, message, status))

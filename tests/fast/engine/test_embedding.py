@@ -152,6 +152,8 @@ def test_a_text_beyond_the_context_is_refused_with_the_numbers(encoder: Embeddin
     assert (
         end.message == "the input length exceeds the context length: input 129 has 10 tokens, the context 5"
     )
+    whole = failed(encoder, Embed("no", ("x" * 2000,), truncate=False))
+    assert ["num_ctx" in str(each.hint) for each in (end, whole)] == [True, False]
     nothing_left = failed(encoder, Embed("no", ("ab",), context_length=2))
     assert nothing_left.message.startswith("input after truncation exceeds maximum context length")
 

@@ -73,6 +73,7 @@ def test_ollama_cuts_to_num_ctx_and_says_so_or_refuses(http: httpx.Client) -> No
     assert (cut["truncated"], cut["prompt_eval_count"]) == ([1], 10)
     assert cut["embeddings"][1] == pytest.approx(cut["embeddings"][0], abs=1e-4)
     assert "truncated" not in http.post("/api/embed", json=body | {"options": {}}).json()
+    assert http.post("/api/embed", json=body | {"input": None}).json()["embeddings"] == []
     refused = http.post("/api/embed", json=body | {"truncate": False})
     assert refused.status_code == 400
     sentence = "the input length exceeds the context length: input 1 has 8 tokens, the context 5"
