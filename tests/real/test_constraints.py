@@ -59,7 +59,6 @@ def answers(context: Context, guide: Guide, sampling: Sampling) -> tuple[str, li
     while not guide.is_complete:
         context.batch.clear()
         row = context.batch.add(0, position, pending, 1) - 1
-        guide.begin()
         context.decode()
         position += len(pending)
         started_s = time.thread_time()
