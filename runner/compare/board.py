@@ -26,7 +26,7 @@ class Board:
 
     def __init__(self, say: Say, reference: str) -> None:
         self._say = say
-        self._reference = reference
+        self.reference = reference
         self._rows: dict[str, VariantResult] = {}
         self._next_s = 0.0
 
@@ -42,7 +42,7 @@ class Board:
             digest="",
             quantization=entry.label,
             size_bytes=entry.size_bytes,
-            is_reference=entry.name == self._reference,
+            is_reference=entry.name == self.reference,
             settings=entry.settings,
         )
 

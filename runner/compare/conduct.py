@@ -31,7 +31,7 @@ from runner.compare.variant import Engine, Variant
 from runner.compare.vary import SPECULATION, baseline, ways
 from runner.compare.workshop import Workshop, own_folder
 from runner.text import clean_name
-from runner.wire.compare import ComparePlanned, Comparison, ComparisonDone
+from runner.wire.compare import Comparison, ComparisonDone
 
 # KV types whose own error is no part of any comparison.
 _EXACT = {"f16", "bf16", "f32"}
@@ -76,9 +76,7 @@ def _plan(task: Task, selection: Selection, engine: Engine) -> None:
             f"all run with a KV cache of {engine.kv_type_k} and {engine.kv_type_v}: what that loses is in no "
             "figure (--vary kv_type measures it)"
         )
-    task.talk.say(
-        ComparePlanned(variants=task.board.rows, reference=selection.reference.name, notes=task.notes)
-    )
+    task.say_plan()
 
 
 @dataclass(slots=True)

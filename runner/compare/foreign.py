@@ -68,7 +68,7 @@ def _quality(task: Task, scorer: Scorer, reference: Reference, variant: Variant)
 
 
 def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
-    """None without a chat template that works."""
+    """Empty without a chat template that works."""
     chat = Chat.of(scorer.loaded[0], header_of(variant))
     if chat is None:
         return []

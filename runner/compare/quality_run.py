@@ -21,7 +21,7 @@ from runner.compare.stored_scores import decode, encode
 from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.errors import WorkerFailed
-from runner.wire.compare import ComparePlanned, CompareSettled
+from runner.wire.compare import CompareSettled
 
 
 class QualityRun:
@@ -90,14 +90,7 @@ class QualityRun:
             blocks |= kept.keys()
         self._watch_ranking()
         if blocks:
-            self._task.talk.say(
-                ComparePlanned(
-                    variants=self._task.board.rows,
-                    reference=self._reference.variant.name,
-                    notes=self._task.notes,
-                    resumed_blocks=len(blocks),
-                )
-            )
+            self._task.say_plan(resumed_blocks=len(blocks))
 
     def _run_pass(self, each: Pass) -> None:
         group = [variant for variant in each.candidates if not self._is_done(variant)]

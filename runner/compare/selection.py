@@ -4,7 +4,7 @@ that have yet to be made."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -131,9 +131,8 @@ def _find(shelf: Shelf, same: Sequence[Book], best: Book, word: str) -> Entry:
             return Entry.of_book(book)
     if label in _LABELS:
         return _made(best, _LABELS[label])
-    with suppress(InvalidName):
-        if found := shelf.find(word):
-            return Entry.of_book(found)
+    with suppress(InvalidName, NotFound):
+        return Entry.of_book(shelf.book(word))
     raise UserError(f"{clean_name(word)} is neither a quantization nor a local model")
 
 
@@ -148,8 +147,9 @@ def _made(source: Book, label: str) -> Entry:
 def _of_file(file: RemoteFile, here: Shelf) -> Entry:
     entry = Entry.of_file(file)
     # A damaged one is fetched again.
-    with suppress(Unusable):
-        if (found := here.find(file.name)) and found.manifest.digest == entry.content:
+    with suppress(NotFound, Unusable):
+        found = here.book(file.name)
+        if found.manifest.digest == entry.content:
             tag, vocabulary = found.manifest.name, found.identity.vocabulary
             return replace(entry, origin=found, tag=tag, vocabulary=vocabulary)
     return entry
@@ -165,8 +165,9 @@ def _selection(
     """`find` says what a word means; `usual` and `best` are what is compared where nobody said which."""
     chosen, failed = _found(request.quants, find) if request.quants is not None else (usual, [])
     wanted = find(request.reference) if request.reference else best
-    reference, *candidates = _unique([wanted, *chosen], [word for word, _ in failed])
-    copies = _copies([reference, *candidates, *chosen])
+    once = _once([wanted, *chosen])
+    reference, *candidates = _unique([*once.values()], [word for word, _ in failed])
+    copies = _copies([*once.values(), *chosen], once)
     if not candidates:
         hint = failed[0][1].hint if failed else "--quants names what to compare it with."
         why = [*(error.message for _, error in failed), *copies]
@@ -205,27 +206,25 @@ def _about(reference: Entry) -> list[str]:
     return notes
 
 
-def _unique(entries: Sequence[Entry], words: Sequence[str]) -> list[Entry]:
-    """Each file once. Labels as names where they tell files apart, also from `words` that name none; tags
-    where they do not."""
-    once = _once(entries)
-    counts = Counter([*(entry.label for entry in once.values()), *words])
-    return [entry if counts[entry.label] == 1 else replace(entry, name=entry.tag) for entry in once.values()]
-
-
-def _copies(entries: Sequence[Entry]) -> list[str]:
-    """What is left out because the same file is there by another name."""
-    once = _once(entries)
-    first = {entry.tag: once[entry.content].tag for entry in entries}
-    return [f"{tag} is {other} by another name" for tag, other in first.items() if tag != other]
-
-
 def _once(entries: Sequence[Entry]) -> dict[str, Entry]:
     """By content, the first of each."""
     once: dict[str, Entry] = {}
     for entry in entries:
         once.setdefault(entry.content, entry)
     return once
+
+
+def _unique(entries: Sequence[Entry], words: Sequence[str]) -> list[Entry]:
+    """Labels as names where they tell files apart, also from `words` that name none; tags where they do
+    not."""
+    counts = Counter([*(entry.label for entry in entries), *words])
+    return [entry if counts[entry.label] == 1 else replace(entry, name=entry.tag) for entry in entries]
+
+
+def _copies(entries: Sequence[Entry], once: Mapping[str, Entry]) -> list[str]:
+    """What is left out because the same file is there by another name."""
+    first = {entry.tag: once[entry.content].tag for entry in entries}
+    return [f"{tag} is {other} by another name" for tag, other in first.items() if tag != other]
 
 
 def _precision(entry: Entry) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modelstore import names
-from modelstore.errors import NotFound, NybbleError
+from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
 from modelstore.gguf_types import nominal_bits
 from modelstore.header import Header
@@ -62,13 +62,6 @@ class Shelf:
     def book(self, name: str) -> Book:
         """Raises NotFound, InvalidName, Unusable."""
         return self._book(self._store.get(name))
-
-    def find(self, name: str) -> Book | None:
-        """Raises Unusable."""
-        try:
-            return self.book(name)
-        except NotFound:
-            return None
 
     def related(self, book: Book) -> tuple[list[Book], list[str]]:
         """The same model in other files, one tag each, `book` first; and names of models of the same shape

@@ -12,7 +12,6 @@ from threading import Event
 
 from modelstore.errors import NybbleError
 from native.topology import memory
-from runner.compare.answering import with_answer
 from runner.compare.disturbance import Disturbances
 from runner.compare.first_token import FirstToken, measure_first_token
 from runner.compare.memory import header_of, predicted, with_measured
@@ -72,8 +71,7 @@ def measure_speed(
             listener.report(CompareProgress(phase="speed", detail=f"{variant.name}: first token"))
             is_settings_variant = sum(variant.digest == other.digest for other in variants) > 1
             first = measure_first_token(variant, plan, is_settings_variant, cancelled)
-            speed, answer_energy = with_answer(_speed(timings, first), energy, plan.answer_tokens)
-            yield variant, Measured(_memory(timings), speed, answer_energy)
+            yield variant, Measured(_memory(timings), _speed(timings, first), energy)
 
 
 def _measure_together(

@@ -10,6 +10,7 @@ from runner.compare.evidence import Evidence
 from runner.compare.hardware import Hardware
 from runner.compare.order import Order, Talk
 from runner.compare.outlook import Outlook
+from runner.wire.compare import ComparePlanned
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,11 @@ class Task:
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.started
+
+    def say_plan(self, resumed_blocks: int = 0) -> None:
+        rows, reference = self.board.rows, self.board.reference
+        self.talk.say(
+            ComparePlanned(
+                variants=rows, reference=reference, notes=self.notes, resumed_blocks=resumed_blocks
+            )
+        )

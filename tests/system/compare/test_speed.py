@@ -10,6 +10,7 @@ import pytest
 
 from modelstore.errors import NybbleError, Unusable
 from modelstore.progress import Cancelled
+from runner.compare.answering import with_answer
 from runner.compare.speed import Listener, measure_speed
 from runner.compare.variant import Variant
 from runner.errors import DoesNotFit, WorkerFailed
@@ -27,7 +28,7 @@ def test_every_figure_has_an_error_or_a_reason_and_candidates_take_turns(
     first, second = measure_speed(variants, PLAN, listener(steps.append), Event(), tmp_path)
     assert [first[0], second[0]] == variants
     for _, found in (first, second):
-        speed, energy = found.speed, found.energy
+        speed, energy = with_answer(found.speed, found.energy, PLAN.answer_tokens)
         assert [at.depth for at in speed.depths] == [0, 64]
         assert all(measured(at.prefill_tps) > measured(at.decode_tps) for at in speed.depths)
         assert measured(speed.load_warm_s) < 5
