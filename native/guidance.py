@@ -14,6 +14,8 @@ _LIMITS = LLParserLimits(
     verbose_errors=False,
 )
 _LONGEST_MESSAGE = 400
+# On an option of the library that would accept what a schema forbids.
+_ADVICE = ". Enable 'coerce_one_of' option to approximate oneOf with anyOf"
 
 
 class GrammarError(Exception):
@@ -38,4 +40,4 @@ def _sentence(message: str) -> str:
     if (at := message.find(marker)) >= 0:
         keywords, _ = json.JSONDecoder().raw_decode(message[at + len(marker) :])
         return f"JSON Schema keywords that are not supported: {', '.join(keywords)}"
-    return message[:_LONGEST_MESSAGE].strip()
+    return message.replace(_ADVICE, " where two of them may match; anyOf is")[:_LONGEST_MESSAGE].strip()

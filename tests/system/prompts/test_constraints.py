@@ -69,6 +69,11 @@ HOSTILE = {
         '{"not": {}, "items": {"uniqueItems": true}, "x-guidance": {"lenient": true}}',
         "keywords that are not supported: not",
     ),
+    "branches": (
+        "json_schema",
+        '{"oneOf": [{"type": "integer"}, {"minimum": 2}]}',
+        "oneOf constraints are not supported where two of them may match; anyOf is",
+    ),
     "format": ("json_schema", '{"format": "idn-email"}', "Unknown format: idn-email"),
 }
 
