@@ -100,15 +100,10 @@ def mapped(estimate: Estimate, function: Callable[[float], float], slope: float)
     method)."""
     if estimate.value is None:
         return estimate
-    moved = Estimate(value=function(estimate.value), reason=estimate.reason)
-    if estimate.error is None or estimate.low is None or estimate.high is None:
-        return moved
-    return Estimate(
-        value=moved.value,
-        error=slope * estimate.error,
-        low=function(estimate.low),
-        high=function(estimate.high),
-    )
+    value, low, high = function(estimate.value), estimate.low, estimate.high
+    if estimate.error is None or low is None or high is None:
+        return Estimate(value=value, reason=estimate.reason)
+    return Estimate(value=value, error=slope * estimate.error, low=function(low), high=function(high))
 
 
 def share(flags: NDArray[np.bool_], clusters: Clusters) -> Estimate:

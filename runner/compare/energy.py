@@ -47,14 +47,14 @@ def energy(sensor: str, covers: str, metered: Metered) -> Energy:
         prompt_joules_net=net[0],
         generated_joules_gross=gross[1],
         generated_joules_net=net[1],
-        answer_joules=spread.unknown("the tokens of an answer are not known"),
+        answer_joules=Estimate(reason="the tokens of an answer are not known"),
     )
 
 
 def _net(windows: Sequence[Window], idle_watts: Sequence[float]) -> Estimate:
     """(E - P·t) / n with the mean idle power P; how far the idle windows are apart widens the error."""
     if not windows or not idle_watts:
-        return spread.unknown("not measured")
+        return Estimate(reason="not measured")
     idle = statistics.fmean(idle_watts)
     net = spread.median([(window.joules - idle * window.seconds) / window.tokens for window in windows])
     drift = (max(idle_watts) - min(idle_watts)) / 2

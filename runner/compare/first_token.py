@@ -34,7 +34,7 @@ class FirstToken:
 
     @classmethod
     def unknown(cls, reason: str) -> FirstToken:
-        return cls(*(spread.unknown(reason) for _ in range(3)))
+        return cls(*(Estimate(reason=reason) for _ in range(3)))
 
 
 def measure_first_token(
@@ -107,5 +107,5 @@ class _Requests:
             client=spread.median([trace.ttft_ms / 1000 for trace in warm]),
             cold=spread.median([trace.ttft_ms / 1000 for trace in cold])
             if reason is None and cold
-            else spread.unknown(reason or _IN_USE),
+            else Estimate(reason=reason or _IN_USE),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from modelstore.blobs import open_regular
@@ -29,9 +30,7 @@ def predicted(header: Header, engine: Engine) -> Memory:
     longest = header.context_length or engine.context_length
     others = {tokens: memory_with(header, engine, tokens) for tokens in _CONTEXTS if tokens <= longest}
     return Memory(
-        weights_bytes=need.weights_bytes,
-        kv_bytes=need.kv_bytes,
-        compute_bytes=need.compute_bytes,
+        **asdict(need),
         total_bytes=need.total_bytes,
         reason="not loaded",
         at_context={tokens: other.total_bytes for tokens, other in others.items()},

@@ -56,7 +56,7 @@ class Timings:
 
     def load(self, *, cold: bool) -> Estimate:
         samples = self.loads_cold if cold else self.loads_warm
-        return spread.median(samples) if samples else spread.unknown(self.not_cold or "not measured")
+        return spread.median(samples) if samples else Estimate(reason=self.not_cold or "not measured")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,11 @@ from runner.compare.metering import Meter
 from runner.compare.rounds import Rounds, Timings
 from runner.compare.sensors import find_sensor
 from runner.compare.speed_plan import SpeedPlan
-from runner.compare.spread import unknown
 from runner.compare.timed import TimedEngine
 from runner.compare.variant import Variant
 from runner.errors import DoesNotFit
 from runner.text import clean_name
-from runner.wire.compare import CompareProgress, Energy, Memory, Speed, SpeedAt
+from runner.wire.compare import CompareProgress, Energy, Estimate, Memory, Speed, SpeedAt
 
 # Of the memory that is free, what models may take when they are loaded beside each other.
 _USABLE = 0.8
@@ -185,6 +184,6 @@ def _speed(timings: Timings, first: FirstToken) -> Speed:
         server_ttft_s=first.server,
         client_ttft_s=first.client,
         cold_ttft_s=first.cold,
-        time_to_answer_s=unknown("the tokens of an answer are not known"),
+        time_to_answer_s=Estimate(reason="the tokens of an answer are not known"),
         warnings=timings.warnings,
     )

@@ -39,29 +39,28 @@ def deviation(samples: Sequence[float]) -> float:
 def median(samples: Sequence[float]) -> Estimate:
     """Its standard error and its 95 % interval, as far as there are samples enough."""
     if not samples:
-        return unknown("not measured")
+        return Estimate(reason="not measured")
     middle = statistics.median(samples)
     if len(samples) == 1:
         return Estimate(value=middle, reason="measured once, so nothing is known of its error")
     error = _MEDIAN_OF_MEAN * deviation(samples) / math.sqrt(len(samples))
-    return _around(middle, error, len(samples))
-
-
-def unknown(reason: str) -> Estimate:
-    return Estimate(reason=reason)
+    half = error * _HALF_WIDTHS.get(len(samples), _HALF_WIDTHS[12])
+    # What is never negative has no negative interval: two or three samples make wide ones.
+    low = max(min(middle, 0.0), middle - half)
+    return Estimate(value=middle, error=error, low=low, high=middle + half)
 
 
 def blank(kind: type[W], why: str, /, **known: Any) -> W:
     """With every figure that is not `known` unknown, and `why`."""
     figures = [name for name, field in kind.model_fields.items() if field.annotation is Estimate]
-    return kind.model_validate({**dict.fromkeys(figures, unknown(why)), **known})
+    return kind.model_validate({**dict.fromkeys(figures, Estimate(reason=why)), **known})
 
 
 def plus(a: Estimate, b: Estimate) -> Estimate:
     """Sum of two figures measured apart from each other; their reasons go with it."""
     reason = _reasons(a, b)
     if a.value is None or b.value is None:
-        return unknown(reason or "a part of it was not measured")
+        return Estimate(reason=reason or "a part of it was not measured")
     total = a.value + b.value
     if a.error is None or b.error is None:
         return Estimate(value=total, reason=reason)
@@ -94,7 +93,7 @@ def quotient(above: Estimate, below: Estimate) -> Estimate:
     """Of two positive figures measured apart from each other; relative errors add up in squares."""
     reason = _reasons(above, below)
     if above.value is None or not below.value:
-        return unknown(reason or "a part of it was not measured")
+        return Estimate(reason=reason or "a part of it was not measured")
     value = above.value / below.value
     if not (above.error and above.low and above.high and below.error and below.low and below.high):
         return Estimate(value=value, reason=reason or "a part of it has no error")
@@ -107,16 +106,9 @@ def quotient(above: Estimate, below: Estimate) -> Estimate:
 def duration(count: float, rate: Estimate) -> Estimate:
     """Seconds that `count` take at a rate a second."""
     if rate.value is None:
-        return unknown(rate.reason or "its speed was not measured")
+        return Estimate(reason=rate.reason or "its speed was not measured")
     value = count / rate.value
     if rate.error is None or not rate.low or not rate.high or rate.low <= 0:
         return Estimate(value=value, reason=rate.reason or "the speed it comes from varies too much")
     error = value * rate.error / rate.value
     return Estimate(value=value, error=error, low=count / rate.high, high=count / rate.low)
-
-
-def _around(value: float, error: float, count: int) -> Estimate:
-    half = error * _HALF_WIDTHS.get(count, _HALF_WIDTHS[12])
-    # What is never negative has no negative interval: two or three samples make wide ones.
-    low = max(min(value, 0.0), value - half)
-    return Estimate(value=value, error=error, low=low, high=value + half)

@@ -48,13 +48,13 @@ def test_sums_products_and_durations_carry_their_errors() -> None:
     assert spread.times(2, three) == Estimate(value=6.0, error=0.6, low=4.0, high=8.0)
     taken = spread.duration(60, three)
     assert (taken.value, taken.low, taken.high) == (20.0, 15.0, 30.0)
-    assert spread.plus(three, spread.unknown("no sensor")) == Estimate(reason="no sensor")
-    assert spread.duration(60, spread.unknown("no sensor")) == Estimate(reason="no sensor")
+    assert spread.plus(three, Estimate(reason="no sensor")) == Estimate(reason="no sensor")
+    assert spread.duration(60, Estimate(reason="no sensor")) == Estimate(reason="no sensor")
 
 
 def test_an_answer_takes_its_prompt_and_all_its_tokens() -> None:
     known = Estimate(value=10.0, error=1.0, low=8.0, high=12.5)
-    missing = spread.unknown("not served")
+    missing = Estimate(reason="not served")
     speed = Speed(
         prompt_tokens=100,
         generate_tokens=16,
