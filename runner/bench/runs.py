@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from modelstore.blobs import storage_errors
 from modelstore.errors import NotFound, NybbleError
 from runner.bench.figures import Figure
 from runner.paths import make_private
@@ -34,44 +37,31 @@ class Run:
 
     def fields(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self) | {"at": self.at.isoformat(timespec="seconds"), "disturbed": self.disturbed}
-
-    @classmethod
-    def of(cls, fields: Any) -> Run:
-        """The opposite of `fields`. Raises ValueError, KeyError or TypeError."""
-        return cls(
-            at=datetime.fromisoformat(fields["at"]),
-            setup=dict(fields["setup"]),
-            figures=tuple(
-                Figure(**figure | {"threads": tuple(figure.get("threads", ()))})
-                for figure in fields["figures"]
-            ),
-            warnings=tuple(fields["warnings"]),
-            number=int(fields["number"]),
-        )
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return fields | {"disturbed": self.disturbed}
 
 
 def load(file: Path) -> list[Run]:
     """All runs, oldest first. Raises NybbleError if a line is damaged."""
     try:
-        lines = file.read_text("utf-8").splitlines()
+        lines = file.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     return [_parsed(file, number, line) for number, line in enumerate(lines, 1)]
 
 
-def _parsed(file: Path, number: int, line: str) -> Run:
+def _parsed(file: Path, number: int, line: bytes) -> Run:
     try:
-        return Run.of(json.loads(line))
-    except (ValueError, KeyError, TypeError):
+        return msgspec.json.decode(line, type=Run)
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise NybbleError(f"line {number} of {file} is damaged", hint="remove this line") from None
 
 
 def keep(file: Path, run: Run) -> Run:
-    """Append `run` under the next number."""
+    """Append `run` under the next number. Raises NybbleError."""
     kept = replace(run, number=max((each.number for each in load(file)), default=0) + 1)
     make_private(file.parent)
-    with file.open("a", encoding="utf-8") as stream:
+    with storage_errors(file), file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(kept.fields()) + "\n")
     return kept
 

@@ -25,13 +25,12 @@ _WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One request as its client saw it; readings of `time.perf_counter`. `arrivals_s` are those of its pieces
-    of text, `timings` what the daemon says."""
+    of text."""
 
     started_s: float
     ended_s: float
     arrivals_s: tuple[float, ...]
     usage: wire.Usage
-    timings: wire.Timings
 
     @property
     def ttft_ms(self) -> float:
@@ -76,14 +75,14 @@ class Load:
             # How well text can be guessed is not what is measured.
             speculation=False,
         )
-        arrivals_s, usage, timings = [], wire.Usage(), wire.Timings()
+        arrivals_s, usage = [], wire.Usage()
         started_s = time.perf_counter()
         async for event in self._client.generate(request):
             if isinstance(event, wire.TextDelta):
                 arrivals_s.append(time.perf_counter())
             elif isinstance(event, wire.Done):
-                usage, timings = event.usage, event.timings
-        return Trace(started_s, time.perf_counter(), tuple(arrivals_s), usage, timings)
+                usage = event.usage
+        return Trace(started_s, time.perf_counter(), tuple(arrivals_s), usage)
 
 
 async def measure(load: Load, plan: Plan, report: Report) -> list[Figure]:

@@ -112,9 +112,11 @@ def test_runs_are_kept_and_found(tmp_path: Path) -> None:
         with pytest.raises(NotFound):
             runs.find([first, second], wanted, digest)
     assert (first.disturbed, second.disturbed) == (False, True)
-    file.write_text(file.read_text("utf-8") + '{"at": "today"}\n', "utf-8")
-    with pytest.raises(NybbleError, match="line 3"):
-        runs.load(file)
+    kept = file.read_bytes()
+    for damage in (b'{"at": "today"}\n', kept[: len(kept) // 3], b"\xff"):
+        file.write_bytes(kept + damage)
+        with pytest.raises(NybbleError, match="line 3"):
+            runs.load(file)
 
 
 def test_a_plan_stays_within_the_models_context() -> None:
