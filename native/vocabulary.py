@@ -17,27 +17,15 @@ _buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
 _SPECIAL = b"\xff"
 
 
-class VocabularyReading:
-    """The way to a tokenizer for matchers, in parts between which others get their turn.
+def reading(model: Model) -> Iterator[LLTokenizer | None]:
+    """The way to a tokenizer for matchers, in parts between which others get their turn: None after each, and
+    from the last on the tokenizer, which calls the model's own: it must stay loaded.
 
     Most parts take some milliseconds. The last two are llguidance's own, hold the GIL, and take 0.08 s each
     for 49,152 tokens, 0.8 s for 262,144. The tokenizer takes half a kilobyte a token.
+
+    Tokens have the bytes that `model.piece` gives out; those without are special.
     """
-
-    def __init__(self, model: Model) -> None:
-        """The model must stay loaded: its own tokenizer is called."""
-        self._tokenizer: LLTokenizer | None = None
-        self._parts = _parts(model)
-
-    def advance(self) -> LLTokenizer | None:
-        """Read another part. The tokenizer, once all are read."""
-        if self._tokenizer is None:
-            self._tokenizer = next(self._parts)
-        return self._tokenizer
-
-
-def _parts(model: Model) -> Iterator[LLTokenizer | None]:
-    """Tokens have the bytes that `model.piece` gives out; those without are special."""
     size = model.vocabulary_size
     pieces: list[bytes] = []
     while len(pieces) < size:
@@ -54,7 +42,9 @@ def _parts(model: Model) -> Iterator[LLTokenizer | None]:
         slices=[],
     )
     yield None
-    yield made.with_slices(LLTokenizer.general_slices())
+    made = made.with_slices(LLTokenizer.general_slices())
+    while True:
+        yield made
 
 
 def _piece(model: Model, token: int) -> bytes:

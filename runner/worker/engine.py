@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from native.errors import LlamaError, NotFinite
@@ -30,7 +30,7 @@ from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
 
 if TYPE_CHECKING:
-    from native.vocabulary import VocabularyReading
+    from llguidance import LLTokenizer
 
 # For each token of the context: few texts have tokens so long, and finding out how long they get takes time.
 _MANY_CHARACTERS = 16
@@ -55,7 +55,7 @@ class Engine:
         self._context_length = min(options.context_length, context.sequence_context_length)
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
-        self._vocabulary: VocabularyReading | None = None
+        self._vocabulary: Iterator[LLTokenizer | None] | None = None
         self._admission = Admission(context, self._slots, prefixes)
         self._speculation = Speculation(context, drafter)
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
@@ -167,10 +167,10 @@ class Engine:
         large grammars, which take up to 0.3 s, each step reads one."""
         if self._vocabulary is None:
             # Most workers never need it.
-            from native.vocabulary import VocabularyReading
+            from native.vocabulary import reading
 
-            self._vocabulary = VocabularyReading(self._model)
-        if (tokenizer := self._vocabulary.advance()) is None:
+            self._vocabulary = reading(self._model)
+        if (tokenizer := next(self._vocabulary)) is None:
             return
         from runner.worker.constrain import Guide
 

@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from native import guidance
 from native.llama import Model
-from native.vocabulary import VocabularyReading
+from native.vocabulary import reading
 from runner.errors import InvalidConstraint
 from runner.prep.constraints import compiled
 
@@ -78,9 +78,7 @@ def page(outcomes: dict[str, Outcome]) -> str:
 
 def results() -> dict[str, Outcome]:
     model = Model(TINY_MODEL, 0)
-    reading = VocabularyReading(model)
-    while (tokenizer := reading.advance()) is None:
-        pass
+    tokenizer = next(filter(None, reading(model)))
 
     def can_be_written(grammar: str, instance: object) -> bool:
         text = json.dumps(instance, ensure_ascii=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from native.llama import Context, ContextOptions, Model
-from native.vocabulary import VocabularyReading
+from native.vocabulary import reading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Sampling
 from runner.worker.constrain import Guide
@@ -74,9 +74,7 @@ def answers(context: Context, guide: Guide, sampling: Sampling) -> tuple[str, li
 def test_answers_of_a_chat_model_meet_the_schema_at_little_cost(context: Context) -> None:
     constraint = Constraint(compiled("json_schema", json.dumps(PERSON)))
     costs_s: list[float] = []
-    vocabulary = VocabularyReading(context.model)
-    while (tokenizer := vocabulary.advance()) is None:
-        pass
+    tokenizer = next(filter(None, reading(context.model)))
     for seed in range(3):
         text, costs = answers(context, Guide(context.model, tokenizer, constraint), Sampling(seed=seed))
         costs_s += costs
