@@ -60,8 +60,8 @@ class Limits:
     unread: int = 2**17
 
 
-_End = Finished | Embedded | NybbleError
-Ended = Callable[[_End], None]
+End = Finished | Embedded | NybbleError
+Ended = Callable[[End], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +284,7 @@ class Worker:
         for end in ends:
             self._conclude(end.request_id, _refused(end) if isinstance(end, Failed) else end)
 
-    def _conclude(self, request_id: str, end: _End) -> None:
+    def _conclude(self, request_id: str, end: End) -> None:
         if asked := self._requests.pop(request_id, None):
             asked.updates.put_nowait(end)
             asked.ended(end)
@@ -292,13 +292,11 @@ class Worker:
     def _give_up(self, request_id: str, unread: int) -> None:
         """End a request whose reader does not read."""
         self._send(Cancel(request_id))
-        self._conclude(
-            request_id,
-            AnswerUnread(
-                f"{unread:,} steps of the answer were not read, which is the limit",
-                hint="read the answer while it is written, or bound it (`max_tokens`, `num_predict`)",
-            ),
+        error = AnswerUnread(
+            f"{unread:,} steps of the answer were not read, which is the limit",
+            hint="read the answer while it is written, or bound it (`max_tokens`, `num_predict`)",
         )
+        self._conclude(request_id, error)
 
     async def _watch(self) -> None:
         """Kill the process if it does nothing while somebody waits for it: it was stopped, or waits for

@@ -25,11 +25,12 @@ class Connection(H11Protocol):
         self._watch()
 
     def resume_writing(self) -> None:
-        self._look_away()
+        if self._watching is not None:
+            self._watching.cancel()
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._look_away()
+        self.resume_writing()
         super().connection_lost(exc)
 
     def _watch(self, waited_bytes: int | None = None) -> None:
@@ -39,8 +40,3 @@ class Connection(H11Protocol):
             self.transport.abort()
             return
         self._watching = self.loop.call_later(self.unread_s, self._watch, waiting_bytes)
-
-    def _look_away(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-            self._watching = None
