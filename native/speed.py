@@ -164,7 +164,7 @@ class Bench:
     def load(self) -> float:
         """Seconds to the first decode: before it, a mapped file may not have been read. Raises LlamaError."""
         started = time.perf_counter()
-        self._model = Model(self._path, self._gpu_layers, lambda _fraction: True, self._log)
+        self._model = Model(self._path, self._gpu_layers, log=self._log)
         self._context = Context(self._model, self._for(self._model))
         # Any token will do, and the first of a vocabulary needs no tokenizing.
         first = Stopwatch(self._context, Tokens(self._model, None))
@@ -182,17 +182,13 @@ class Bench:
         )
         return replace(self._options, micro_batch_tokens=micro_batch_tokens)
 
-    def unload(self) -> None:
-        self._context.close()
-        self._model.close()
-
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Raises LlamaError."""
         match request.get("do"):
             case "load":
                 return {"load_s": self.load()}
             case "unload":
-                self.unload()
+                self._model.close()
                 return {}
             case "memory":
                 return {"grown_bytes": _size_bytes() - self._size_before_bytes}

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -96,17 +96,13 @@ class _Share:
     threads: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Reading:
-    """All models' way through all parts."""
+    """All models' way through all parts; `references` will have the first one's logits of each."""
 
     readers: Sequence[Reader]
-    parts: Sequence[_Part]
     copies: Sequence[rows.Rows]
-    references: list[Future[rows.Rows]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.references = [Future() for _ in self.parts]
+    references: Sequence[Future[rows.Rows]]
 
     def read(self, model: int, part: _Part) -> rows.Rows:
         """Logits of the part, until the model reads the next. Raises Failed."""
@@ -126,9 +122,9 @@ class _Reading:
 
 
 def _parts(blocks: Sequence[Block], most_outputs: int) -> list[_Part]:
-    cut = [(each, pieces(len(each.tokens), each.first_scored - 1, most_outputs)) for each in blocks]
+    cut = ((each, pieces(len(each.tokens), each.first_scored - 1, most_outputs)) for each in blocks)
     each_piece = ((block, piece) for block, of_block in cut for piece in of_block)
-    return [_Part(number, block, piece) for number, (block, piece) in enumerate(each_piece)]
+    return [_Part(number, *each) for number, each in enumerate(each_piece)]
 
 
 class Workers:
@@ -155,7 +151,7 @@ class Workers:
         if not self._copies:
             self._copies = [np.empty((most, self._vocabulary_size), np.float32) for _ in range(2)]
         parts = _parts(blocks, most)
-        reading = _Reading(readers, parts, self._copies)
+        reading = _Reading(readers, self._copies, [Future() for _ in parts])
         begun, finished = [0] * len(works), [0] * len(works)
         made: list[dict[int, list[T]]] = [{} for _ in works]
         running: dict[Future[list[T]], int] = {}

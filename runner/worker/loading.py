@@ -93,15 +93,14 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     return Loaded(context, ready, drafter, attention.record)
 
 
-def _progress(put: Callable[[Event], None]) -> Callable[[float], bool]:
+def _progress(put: Callable[[Event], None]) -> Callable[[float], None]:
     reported = 0.0
 
-    def report(fraction: float) -> bool:
+    def report(fraction: float) -> None:
         nonlocal reported
         if fraction - reported >= _PROGRESS_STEP:
             reported = fraction
             put(LoadProgressed(fraction))
-        return True
 
     return report
 

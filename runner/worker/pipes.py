@@ -18,8 +18,8 @@ _MOST_UNWRITTEN = 64
 
 class Inbox:
     """What there is to do: commands from the daemon, read by a thread of their own, and what other threads
-    put beside them. End of file means that the daemon is gone:
-    nobody waits for anything any more, so the process ends at once, even in the middle of a decode."""
+    put beside them. End of file means that the daemon is gone: nobody waits for anything any more, so the
+    process ends at once, even in the middle of a decode."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._commands: queue.SimpleQueue[Command | Work] = queue.SimpleQueue()

@@ -31,20 +31,16 @@ class NgramPool:
 
     def add(self, tokens: Sequence[int], start: int, end: int, salt: int) -> None:
         """Learn that `tokens[start:end]` follow what is before each of them. `salt` is the text's own."""
-        table = self._table
-        for at in range(max(start, SHORT), end):
-            key = _key(tokens[at - SHORT : at], salt)
-            table[key >> (64 - _SLOT_BITS)] = (key << _TOKEN_BITS & _MASK) | tokens[at]
-            if at >= LONG:
-                key = _key(tokens[at - LONG : at], 0)
-                table[key >> (64 - _SLOT_BITS)] = (key << _TOKEN_BITS & _MASK) | tokens[at]
+        for length, its_salt in ((SHORT, salt), (LONG, 0)):
+            for at in range(max(start, length), end):
+                key = _key(tokens[at - length : at], its_salt)
+                self._table[key >> (64 - _SLOT_BITS)] = (key << _TOKEN_BITS & _MASK) | tokens[at]
 
     def after(self, tail: Sequence[int], salt: int) -> tuple[int, bool] | None:
         """The token that followed the end of `tail` last time, and whether `LONG` tokens agree."""
-        if len(tail) >= LONG and (token := self._find(_key(tail[-LONG:], 0))) is not None:
-            return token, True
-        if len(tail) >= SHORT and (token := self._find(_key(tail[-SHORT:], salt))) is not None:
-            return token, False
+        for length, its_salt in ((LONG, 0), (SHORT, salt)):
+            if len(tail) >= length and (token := self._find(_key(tail[-length:], its_salt))) is not None:
+                return token, length == LONG
         return None
 
     def _find(self, key: int) -> int | None:
