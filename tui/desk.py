@@ -88,14 +88,11 @@ class Desk:
     async def keep(self, message: wire.SessionMessage) -> bool:
         """Saves a message of the current chat, which begins with the first one. False if that failed."""
         session = self.state.session or await self._begin()
-        if session is None:
-            return False
-        kept = await self._ask(self._client.add_message(session.id, message))
-        if kept is None:
-            return False
-        self.change(self.state.with_message(kept))
-        await self.refresh_sessions()
-        return True
+        kept = None if session is None else await self._ask(self._client.add_message(session.id, message))
+        if kept is not None:
+            self.change(self.state.with_message(kept))
+            await self.refresh_sessions()
+        return kept is not None
 
     async def _begin(self) -> wire.SessionInfo | None:
         session = await self._ask(self._client.create_session(wire.SessionCreate(model=self.state.model)))

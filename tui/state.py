@@ -20,7 +20,6 @@ class Turn:
     """An answer on its way. `position` is its place in the queue, 1 is next; `fraction` is how far loading or
     prefill is; times are `Clock.elapsed_s`."""
 
-    model: str
     phase: Phase = "queued"
     position: int | None = None
     fraction: float | None = None
@@ -65,7 +64,6 @@ class Pull:
 
     name: str
     phase: str = "asking"
-    detail: str | None = None
     completed_bytes: int | None = None
     total_bytes: int | None = None
     started_bytes: int | None = None
@@ -77,7 +75,6 @@ class Pull:
         return replace(
             self,
             phase=event.phase,
-            detail=event.detail,
             completed_bytes=event.completed_bytes,
             total_bytes=event.total_bytes,
             started_bytes=event.completed_bytes if again else self.started_bytes,

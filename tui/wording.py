@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from runner import wire
-from runner.readout.numbers import percent
+from runner.readout.numbers import bar, percent
 from runner.text import clean, clean_name, in_line
 from tui.keys import first_key
 from tui.state import Pull, State, Turn
-
-_BAR_CELLS = 16
 
 
 def size(byte_count: int) -> str:
@@ -101,11 +99,6 @@ def model_state(state: State) -> tuple[str, str, str]:
     return "●", " · ".join(["ready", *speed]), "$text-success"
 
 
-def bar(share: float) -> str:
-    full = round(share * _BAR_CELLS)
-    return "━" * full + "╌" * (_BAR_CELLS - full)
-
-
 def pull_line(pull: Pull) -> str:
     """`downloading  ██████░░░░  68 % · 67 of 98 MB · 41 MB/s`."""
     parts = [clean_name(pull.phase)]
@@ -130,14 +123,17 @@ def notice(state: State) -> Notice | None:
     if state.lost is not None:
         reason, hint = failure(state.lost)
         return Notice(f"✕ {reason}\n{first_key('chat.retry')} tries again · {hint or ''}", True)
-    if not state.models:
-        return None
-    if state.pull is not None:
+    if state.models and state.pull is not None:
         return Notice(f"{short_model(state.pull.name)}: {pull_line(state.pull)}", False)
-    if state.pull_error is not None:
-        reason, hint = failure(state.pull_error)
-        return Notice(f"✕ {reason}" + (f"\nhint: {hint}" if hint else ""), True)
+    if state.models and state.pull_error is not None:
+        return Notice("\n".join(problem(state.pull_error)), True)
     return None
+
+
+def problem(error: wire.ErrorBody) -> list[str]:
+    """In one line or two."""
+    reason, hint = failure(error)
+    return [f"✕ {reason}", *([f"hint: {hint}"] if hint else [])]
 
 
 def failure(error: wire.ErrorBody) -> tuple[str, str | None]:

@@ -248,8 +248,7 @@ class TextAnswers(Answers):
     def message(self, text: str) -> Fields:
         return {"text": text}
 
-    def piece(self, text: str) -> Fields:
-        return {"text": text}
+    piece = message
 
     def logprobs(self, index: int, tokens: Iterable[wire.TokenLogprob]) -> TextLogprobs:
         return self._positions[index].logprobs(tokens)

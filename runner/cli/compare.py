@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from runner.wire.compare import CompareRequest
 
 _MEASURE = "measure"
-_EFFORTS = ("quick", "standard", "deep")
 
 
 class _NameOrWord(TyperGroup):
@@ -88,7 +87,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "intent": intent,
         "domains": _listed("--domains", domains) or [],
         "context": context,
-        "effort": _one_of(dict(zip(_EFFORTS, (quick, standard, deep), strict=True)), "quick"),
+        "effort": _one_of({"quick": quick, "standard": standard, "deep": deep}, "quick"),
         "measure": _one_of({"quality": quality_only, "speed": speed_only}, "all"),
         "chunks": chunks,
         "compatible": compatible,

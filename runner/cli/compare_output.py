@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli import output
 from runner.readout.course import Course
+from runner.readout.numbers import bar
 from runner.readout.plot import plot
 from runner.readout.span import Line, Role, Span, plain
 from runner.readout.table import LEGEND, table
@@ -87,9 +88,8 @@ def _moving(course: Course, console: Console) -> Group:
     from rich.console import Group
 
     share = progress_share(course)
-    full = round((share or 0.0) * _BAR_CELLS)
-    bar = "" if share is None else "━" * full + "╌" * (_BAR_CELLS - full) + "  "
-    lines = [*table(course, console.width), (), _dim(bar + progress_words(course)), *notes(course)]
+    drawn_share = "" if share is None else f"{bar(share, _BAR_CELLS)}  "
+    lines = [*table(course, console.width), (), _dim(drawn_share + progress_words(course)), *notes(course)]
     left = console.height - len(lines) - 2
     drawn = plot(course, min(console.width, _PLOT_WIDTH), min(left, _PLOT_HEIGHT))
     return Group(*map(_painted, [*lines, *([()] if drawn else []), *drawn]))

@@ -41,10 +41,10 @@ class Conversation:
             raise UserError("there is nothing to save yet")
         old = await self._session_id(title)
         session = await self.client.create_session(SessionCreate(title=title, model=self.model.name))
-        if self.asked.system:
-            await self._add(session.id, Message(role="system", content=self.asked.system))
-        for message in self.messages:
-            await self._add(session.id, message)
+        system = [Message(role="system", content=self.asked.system)] if self.asked.system else []
+        for message in [*system, *self.messages]:
+            row = SessionMessage.model_validate({**message, "model": self.model.name})
+            await self.client.add_message(session.id, row)
         if old is not None:
             await self.client.delete_session(old)
 
@@ -66,7 +66,3 @@ class Conversation:
 
     async def _session_id(self, title: str) -> int | None:
         return next((found.id for found in await self.client.sessions() if found.title == title), None)
-
-    async def _add(self, session_id: int, message: Message) -> None:
-        row = SessionMessage.model_validate({**message, "model": self.model.name})
-        await self.client.add_message(session_id, row)

@@ -111,6 +111,11 @@ def amount(completed: int, total: int) -> str:
     return f"{completed} of {total}" if total < _MOST_COUNTED else percent(completed / total)
 
 
+def bar(share: float, cells: int = 16) -> str:
+    full = round(share * cells)
+    return "━" * full + "╌" * (cells - full)
+
+
 def percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 

@@ -23,7 +23,7 @@ from tui.widgets.compare_setup import CompareSetup
 from tui.widgets.comparison import ComparisonView
 from tui.widgets.key_line import KeyLine
 from tui.widgets.lists import Row, SideList
-from tui.widgets.status import StatusLine
+from tui.widgets.status import StatusLine, doing
 from tui.wording import short_model
 
 _RUN = "compare"
@@ -151,15 +151,13 @@ def _row(info: ComparisonInfo, zone: tzinfo | None) -> Row:
 def _status(now: Comparing) -> Content:
     """Model and state of what is shown, also of a run in the background."""
     if now.is_running and now.run is not None:
-        running = Content(f"◐ {running_words(now.run)}").stylize("$text-warning")
-        return Content(f"{short_model(now.ran.model or '')}  ") + running
-    course = now.shown
-    if course is None:
+        return doing(now.ran.model, "◐", running_words(now.run), "$text-warning")
+    if now.opened is not None:
+        return doing(now.opened.model, "●", "done", "$text-success")
+    if now.run is None:
         return Content()
-    name = now.opened.model if now.opened is not None else now.ran.model or ""
-    mark, words, color = "●", "done", "$text-success"
-    if now.opened is None and now.error is not None:
-        mark, words, color = "✕", "failed", "$text-error"
-    elif course.comparison is None:
-        mark, words, color = "○", "stopped", "$foreground 70%"
-    return Content(f"{short_model(name)}  ") + Content(f"{mark} {words}").stylize(color)
+    if now.error is not None:
+        return doing(now.ran.model, "✕", "failed", "$text-error")
+    if now.run.comparison is None:
+        return doing(now.ran.model, "○", "stopped", "$foreground 70%")
+    return doing(now.ran.model, "●", "done", "$text-success")

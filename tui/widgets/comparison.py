@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from runner.readout.course import Course
 from runner.readout.detail import answer, answers_summary, fork_head, kinds
+from runner.readout.numbers import bar
 from runner.readout.plot import MEASURES, plot
 from runner.readout.span import Line, Span
 from runner.readout.table import LEGEND, table
@@ -26,7 +27,7 @@ from tui.comparing import Comparing
 from tui.keys import bindings, first_key
 from tui.widgets.lists import KeyList
 from tui.widgets.paint import painted
-from tui.wording import bar, failure
+from tui.wording import problem
 
 _PLOT_WIDTH, _PLOT_HEIGHTS = 64, (12, 17)
 _WORDS_WIDTH = 34
@@ -219,11 +220,9 @@ def _course(comparing: Comparing, course: Course) -> Content:
             f"{first_key('compare.run')} tries again, {first_key('result.back')} goes back to change it."
         )
     if comparing.error is not None:
-        reason, hint = failure(comparing.error)
-        lines = [Content(f"✕ {reason}").stylize("$text-error")]
-        lines += [Content(f"hint: {hint}").stylize("$foreground 70%")] if hint else []
-        lines.append(Content(goes_on))
-        return Content("\n").join(lines)
+        reason, *hint = problem(comparing.error)
+        dim = [Content(line).stylize("$foreground 70%") for line in hint]
+        return Content("\n").join([Content(reason).stylize("$text-error"), *dim, Content(goes_on)])
     if not comparing.is_running:
         return Content(f"Stopped. {goes_on}")
     share = progress_share(course)

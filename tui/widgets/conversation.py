@@ -97,7 +97,7 @@ class Conversation(Vertical):
             return False
         self._stopped.clear()
         self._is_idle.clear()
-        self._desk.change(replace(self._desk.state, turn=Turn(model.name)))
+        self._desk.change(replace(self._desk.state, turn=Turn()))
         self._take_turn(text, model)
         return True
 

@@ -7,7 +7,7 @@ from textual.widgets import Static
 
 from tui.keys import bindings, first_key
 from tui.state import FIRST_MODEL, State
-from tui.wording import failure, pull_line, short_model
+from tui.wording import problem, pull_line, short_model
 
 _LOGO = "▚▞ nybble"
 
@@ -30,7 +30,7 @@ class EmptyState(Static, can_focus=True):
 
 def _lines(state: State) -> list[Content]:
     if state.models is None:
-        return [Content("Asking the daemon …").stylize("$foreground 70%")]
+        return [_dim("Asking the daemon …")]
     if state.pull is not None and not state.models:
         return [
             Content(f"Pulling {short_model(state.pull.name)}"),
@@ -57,9 +57,8 @@ def _offer(state: State) -> list[Content]:
     keys = {"start.pull": f"get {FIRST_MODEL}: small, quick, 98 MB", "chat.models": "pull another by name"}
     lines = [Content("There is no model on this machine yet."), Content(), *_keys(keys)]
     if state.pull_error is not None:
-        reason, hint = failure(state.pull_error)
-        lines += [Content(), Content(f"✕ {reason}").stylize("$text-error")]
-        lines += [_dim(f"hint: {hint}")] if hint is not None else []
+        reason, *hint = problem(state.pull_error)
+        lines += [Content(), Content(reason).stylize("$text-error"), *map(_dim, hint)]
     return lines
 
 

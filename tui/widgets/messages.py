@@ -14,7 +14,7 @@ from textual.widgets import Static
 from runner import wire
 from runner.text import clean
 from tui.widgets.markdown import ModelMarkdown
-from tui.wording import failure, short_model
+from tui.wording import problem, short_model
 
 STOPPED = "stopped · what had arrived is kept"
 NOT_KEPT = "stopped · what had arrived could not be saved"
@@ -75,12 +75,12 @@ class Answer(Said):
 class Failure(Said):
     def __init__(self, error: wire.ErrorBody) -> None:
         super().__init__(partial(Failure, error))
-        self._reason, self._hint = failure(error)
+        self._reason, *self._hint = problem(error)
 
     def compose(self) -> ComposeResult:
-        yield Static(Content(f"✕ {self._reason}"), classes="reason", markup=False)
-        if self._hint is not None:
-            yield Static(Content(f"hint: {self._hint}"), classes="hint", markup=False)
+        yield Static(Content(self._reason), classes="reason", markup=False)
+        for hint in self._hint:
+            yield Static(Content(hint), classes="hint", markup=False)
 
 
 def shown(message: wire.SessionMessage, zone_of: datetime) -> UserMessage | Answer:

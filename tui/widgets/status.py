@@ -31,6 +31,9 @@ def model_line(state: State) -> Content:
     """The current model and what it is doing."""
     if state.model is None and state.lost is None:
         return Content()
-    mark, words, color = model_state(state)
-    name = Content("" if state.model is None else f"{short_model(state.model)}  ")
+    return doing(state.model, *model_state(state))
+
+
+def doing(model: str | None, mark: str, words: str, color: str) -> Content:
+    name = Content("" if model is None else f"{short_model(model)}  ")
     return name + Content(f"{mark} {words}").stylize(color)

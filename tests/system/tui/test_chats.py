@@ -37,7 +37,7 @@ async def test_a_chat_is_opened_and_goes_on_and_a_new_one_begins_with_the_first_
     assert len(fake_daemon.history.list()) == 2
     asked = fake_daemon.requests[0].messages
     assert asked is not None
-    assert [message.content for message in asked] == ["what is a borrow", "A loan.", "a loan of what?"]
+    assert [message["content"] for message in asked] == ["what is a borrow", "A loan.", "a loan of what?"]
 
 
 async def test_a_long_chat_shows_its_end_and_more_on_request(fake_daemon: FakeDaemon) -> None:

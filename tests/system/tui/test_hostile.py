@@ -13,7 +13,8 @@ from runner import wire
 from runner.text import StreamCleaner, clean
 from tests.fakes.daemon import FakeDaemon, answer, error, model
 from tests.system.tui.screen import desk_of, say, shows, started, text, type_in, until
-from tui.widgets.markdown import ModelMarkdown, Page
+from tui.widgets.markdown import Page
+from tui.widgets.messages import Answer
 from tui.widgets.transcript import Transcript
 
 MARKUP = "[@click=app.quit]x[/] [/b] [0] [TODO] [/"
@@ -82,8 +83,10 @@ async def test_markdown_of_any_shape_ends_nothing(fake_daemon: FakeDaemon) -> No
         transcript.show(desk_of(pilot).state.with_message(wire.SessionMessage(role="user", content="x")))
         for _ in range(10):
             source = "".join(dice.choice(fragments) + dice.choice(["", " ", "\n"]) for _ in range(40))
-            markdown = ModelMarkdown()
-            await transcript.replace([markdown])
+            shown = Answer(None)
+            await transcript.replace([])
+            await transcript.append(shown)
+            markdown = shown.markdown
             async with markdown.streaming(lambda: None) as writer:
                 for start in range(0, len(source), 7):
                     writer.write(source[start : start + 7])

@@ -10,7 +10,8 @@ from textual.content import Content
 from tests.fakes.daemon import FakeDaemon, answer
 from tests.system.tui.screen import desk_of, say, shows, started, text, until
 from tui.pages import PAGE_LINES, Pages
-from tui.widgets.markdown import ModelMarkdown, Page
+from tui.widgets.markdown import Page
+from tui.widgets.messages import Answer
 from tui.widgets.table import Table, drawn, fitted
 from tui.widgets.transcript import Transcript
 
@@ -80,8 +81,10 @@ async def test_separators_of_lines_lose_and_double_nothing(fake_daemon: FakeDaem
         await say(pilot, "go")
         await shows(pilot, "128 tokens")
         assert [word for word in text(pilot).split() if word in words] == words
-        markdown = ModelMarkdown()
-        await pilot.app.screen.query_one(Transcript).replace([markdown])
+        shown, transcript = Answer(None), pilot.app.screen.query_one(Transcript)
+        await transcript.replace([])
+        await transcript.append(shown)
+        markdown = shown.markdown
         for start in range(0, len(source), 3):
             await markdown.add(source[start : start + 3])
         await pilot.pause()

@@ -45,7 +45,7 @@ def test_two_messages_without_answer_are_one_question() -> None:
     state = State(messages=tuple(_message(role, content) for role, content in said))
     request = request_for(state, model("m:1b"))
     assert request.messages is not None
-    assert "".join(message.content for message in request.messages) == "aAcCd"
+    assert "".join(message["content"] for message in request.messages) == "aAcCd"
     raw = request_for(state, model("base:1b", has_chat_template=False))
     assert (raw.prompt, raw.raw, raw.messages) == ("d", True, None)
 
@@ -63,12 +63,12 @@ def test_two_messages_without_answer_are_one_question() -> None:
     ],
 )
 def test_how_an_answer_on_its_way_reads(event: Progressing, line: str) -> None:
-    assert progress(Turn("m:1b")) == "waiting · Esc stops"
-    assert progress(Turn("m:1b").after(event, 0.0)) == line
+    assert progress(Turn()) == "waiting · Esc stops"
+    assert progress(Turn().after(event, 0.0)) == line
 
 
 def test_the_speed_of_an_answer_is_shown_once_it_can_be_told() -> None:
-    turn = Turn("m:1b").after(wire.TextDelta(text="x", completion_tokens=1), 10.0)
+    turn = Turn().after(wire.TextDelta(text="x", completion_tokens=1), 10.0)
     turn = turn.after(wire.TextDelta(text="x", completion_tokens=5), 10.4)
     assert turn.decode_tps is None
     turn = turn.after(wire.TextDelta(text="x", completion_tokens=21), 11.0)
@@ -103,7 +103,7 @@ def test_what_the_model_is_doing() -> None:
     assert model_state(state)[:2] == ("○", "not loaded")
     state = replace(state, loaded=(loaded("m:1b"),), decode_tps=46.18)
     assert model_state(state)[:2] == ("●", "ready · 46.2 tok/s")
-    assert model_state(replace(state, turn=Turn("m:1b")))[:2] == ("◐", "waiting")
+    assert model_state(replace(state, turn=Turn()))[:2] == ("◐", "waiting")
     lost = wire.ErrorBody(message="gone", code="daemon_unreachable", status=503)
     assert model_state(replace(state, lost=lost))[0] == "✕"
 

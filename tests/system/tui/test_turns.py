@@ -108,7 +108,9 @@ async def test_failures_say_why_and_lose_nothing(fake_daemon: FakeDaemon) -> Non
     assert _kept(fake_daemon)[1] == ("assistant", "Half an", True)
     asked = fake_daemon.requests[-1].messages
     assert asked is not None
-    assert [message.content for message in asked] == ["first", "Half an", "third"], "one question at a time"
+    assert [message["content"] for message in asked] == ["first", "Half an", "third"], (
+        "one question at a time"
+    )
 
 
 async def test_a_model_without_chat_template_continues_text(fake_daemon: FakeDaemon) -> None:
