@@ -78,48 +78,46 @@ def prompts(folder: Path = FOLDER) -> list[tuple[str, str]]:
     return list(in_turn(split, languages(folder)))
 
 
-def prose(folder: Path = FOLDER) -> str:
+def prose() -> str:
     """All of the corpus that is in English sentences, as one text."""
-    corpus = (text for text in texts(folder) if text.use == "corpus" and text.domain == "prose")
-    return "".join(read(text, folder) for text in corpus)
+    corpus = (text for text in texts() if text.use == "corpus" and text.domain == "prose")
+    return "".join(read(text) for text in corpus)
 
 
-def pieces(cut: Callable[[str], Iterable[T]], folder: Path = FOLDER) -> Iterator[tuple[str, T]]:
+def pieces(cut: Callable[[str], Iterable[T]]) -> Iterator[tuple[str, T]]:
     """What `cut` makes of each text of the corpus, domains in turn."""
     found: dict[str, list[T]] = {}
-    for text in texts(folder):
+    for text in texts():
         if text.use == "corpus":
-            found.setdefault(text.domain, []).extend(cut(read(text, folder)))
-    return in_turn(found, languages(folder))
+            found.setdefault(text.domain, []).extend(cut(read(text)))
+    return in_turn(found, languages())
 
 
-def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int, folder: Path = FOLDER) -> list[Block]:
+def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int) -> list[Block]:
     """Blocks of text that no model wrote, domains in turn; as much work as `chunks` times 512 tokens. The
     compatible window takes prose only, which llama-perplexity can be given as it lies there."""
     if window.is_compatible:
-        return text_blocks(tokenizer, prose(folder), window, chunks, "prose")
-    found = pieces(lambda text: text_blocks(tokenizer, text, window, None), folder)
+        return text_blocks(tokenizer, prose(), window, chunks, "prose")
+    found = pieces(lambda text: text_blocks(tokenizer, text, window, None))
     chosen = enumerate(islice(found, window.blocks(chunks)))
     return [replace(block, index=index, domain=domain) for index, (domain, block) in chosen]
 
 
-def excerpt_blocks(
-    tokenizer: Tokenizer, count: int, own: str | None = None, folder: Path = FOLDER
-) -> list[Block]:
+def excerpt_blocks(tokenizer: Tokenizer, count: int, own: str | None = None) -> list[Block]:
     """So many excerpts, domains in turn, or of the user's `own` text: the same in every vocabulary."""
-    found = pieces(excerpts, folder) if own is None else (("own text", each) for each in excerpts(own))
+    found = pieces(excerpts) if own is None else (("own text", each) for each in excerpts(own))
     bos = beginning(tokenizer)
     return [excerpt_block(tokenizer, bos, index, *each) for index, each in enumerate(islice(found, count))]
 
 
-def calibration_text(folder: Path = FOLDER) -> str:
+def calibration_text() -> str:
     """Pieces of the bundled corpus, for an importance matrix where nobody gives a text: its beginning is as
     mixed as the whole. Raises Unusable if a file was altered."""
 
     def cut(text: str) -> Iterator[str]:
         return (text[at : at + _PIECE_CHARACTERS] for at in range(0, len(text), _PIECE_CHARACTERS))
 
-    return "\n\n".join(piece for _, piece in pieces(cut, folder))
+    return "\n\n".join(piece for _, piece in pieces(cut))
 
 
 def in_turn(items: Mapping[str, Sequence[T]], languages: Collection[str]) -> Iterator[tuple[str, T]]:

@@ -70,7 +70,7 @@ class Mixing:
         Cancelled."""
         self._refuse_out_of_range()
         passages = self._shop.passages(self._plan.chunks)
-        self._shop.record(passages, [*self._probing(passages), *passages.deciding])
+        self._shop.record([*self._probing(passages), *passages.deciding])
         imatrix = self._shop.importance(passages.calibration, passages.datasets)
         stock = self._stock(imatrix)
         chosen = self._matrices(imatrix)

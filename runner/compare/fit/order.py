@@ -24,6 +24,7 @@ class Plan:
     types: tuple[str, ...] = CANDIDATES
 
 
+_CONTEXT_TOKENS = 512
 # Trying the types that search (IQ2, IQ3) costs most of the time.
 _FAST_TYPES = tuple(kind for kind in CANDIDATES if not kind.startswith(("IQ2", "IQ3")))
 PLANS: dict[Effort, Plan] = {
@@ -60,8 +61,8 @@ class Order:
         pruned = tuple(fields["prune_layers"])
         return cls(**{**fields, **paths, "imatrix": imatrix, "prune_layers": pruned})
 
-    def variant(self, name: str, path: Path, context_length: int) -> Variant:
-        """`path` as it is scored. The digest of a file that is only tried stays empty."""
-        engine = Engine(context_length, self.threads, self.gpu_layers)
+    def variant(self, name: str, path: Path) -> Variant:
+        """`path` as it is scored and timed. The digest of a file that is only tried stays empty."""
+        engine = Engine(_CONTEXT_TOKENS, self.threads, self.gpu_layers)
         digest = self.digest if path == self.source else ""
         return Variant(name, path, digest, path.stat().st_size, None, None, engine)

@@ -15,14 +15,13 @@ from runner.compare.timed import TimedEngine
 
 _FINE = "Q8_0"
 _SLICE_WEIGHTS = 200_000_000
-_CONTEXT_TOKENS = 512
 _TEST, _REPETITIONS = Test(0, 16, 0), 5
 
 
 def decode_tps(shop: Workshop, file: Path) -> float:
     """Single tokens from an empty context: median of a few runs, after one to warm up. Raises Unusable and
     WorkerFailed."""
-    variant = shop.order.variant(file.name, file, _CONTEXT_TOKENS)
+    variant = shop.order.variant(file.name, file)
     with TimedEngine.running(variant, None, shop.cancelled) as engine:
         _, *times = [engine.seconds(_TEST) for _ in range(_REPETITIONS + 1)]
     return _TEST.tokens / statistics.median(times)

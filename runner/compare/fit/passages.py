@@ -40,17 +40,12 @@ class Passages:
         """All that is held out, kind by kind."""
         return [each for blocks in self.held_out.values() for each in blocks]
 
-    @property
-    def longest(self) -> int:
-        """Tokens of the longest block."""
-        return max(len(each.tokens) for each in [*self.calibration, *self.deciding])
 
-
-def gather(scorer: Scorer, header: Header, chunks: int, window_tokens: int, report: Report) -> Passages:
+def gather(scorer: Scorer, header: Header, chunks: int, report: Report) -> Passages:
     """A model that chats is calibrated on its own answers, and any other on the texts that come with nybble;
     the other kind of text, for the latter what it makes of beginnings, is only for deciding."""
-    window = Window(min(_WINDOW.length, window_tokens), _WINDOW.context)
-    fixed = fixed_blocks(scorer, window, 2 * chunks)
+    window_tokens = min(_WINDOW.length, header.context_length or _WINDOW.length)
+    fixed = fixed_blocks(scorer, Window(window_tokens, _WINDOW.context), 2 * chunks)
     chat = Chat.of(scorer.loaded[0], header)
     if chat is None:
         calibration, same = halves(fixed)

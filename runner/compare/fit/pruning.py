@@ -18,7 +18,7 @@ def prune(shop: Workshop, plan: Plan) -> tuple[str, list[str]]:
     """
     order = shop.order
     passages = shop.passages(plan.chunks // _SHARE)
-    shop.record(passages, passages.deciding)
+    shop.record(passages.deciding)
     recipe = Recipe(order.label, order.imatrix, prune_layers=order.prune_layers)
     file = shop.make("pruned", recipe)
     shop.say("scoring", "what is left")

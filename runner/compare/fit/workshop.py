@@ -34,7 +34,6 @@ class Workshop:
     emit: Emit
     cancelled: Event
     imatrix: Path | None = field(default=None, init=False)
-    _context_length: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.imatrix = self.order.imatrix
@@ -54,26 +53,24 @@ class Workshop:
 
     def passages(self, chunks: int) -> Passages:
         """Raises Unusable, TemplateFailed, WorkerFailed."""
-        most = self.header.context_length or 512
-        variant = self.order.variant("the source", self.order.source, min(most, 1024))
+        variant = self.order.variant("the source", self.order.source)
         with Scorer.running(variant, (), None, self.cancelled) as scorer:
 
             def report(done: int, wanted: int) -> None:
                 self.say("writing answers to measure with", None, done, wanted)
 
-            return gather(scorer, self.header, chunks, most, report)
+            return gather(scorer, self.header, chunks, report)
 
-    def record(self, passages: Passages, blocks: Sequence[Block]) -> None:
+    def record(self, blocks: Sequence[Block]) -> None:
         """What the source says of `blocks`, kept for all candidates."""
-        self._context_length = passages.longest
-        variant = self.order.variant("the source", self.order.source, self._context_length)
+        variant = self.order.variant("the source", self.order.source)
         with Scorer.running(variant, (), self._record, self.cancelled) as scorer:
             for index, _ in enumerate(scorer.score_all(blocks), 1):
                 self.say("reading as the source does", None, index, len(blocks))
 
     def scores(self, name: str, file: Path, blocks: Sequence[Block]) -> list[CandidateScores]:
         """Of recorded blocks. Raises Unusable for a file that does not load or gives no numbers."""
-        variant = self.order.variant(name, file, self._context_length)
+        variant = self.order.variant(name, file)
         with Scorer.running(None, (variant,), self._record, self.cancelled) as scorer:
             return [scored.candidates[0] for scored in scorer.score_all(blocks)]
 

@@ -16,6 +16,7 @@ from runner.placement import (
     Placement,
     Refusal,
     Resident,
+    Shortage,
     Wait,
     Wish,
     most_wasteful,
@@ -163,15 +164,48 @@ RESIDENT = st.builds(
 )
 
 
+BYTE = Shortage(0, 1)
+
+
 @given(st.lists(RESIDENT, max_size=8, unique_by=lambda each: each.key), st.integers(1, 200 * GB))
 def test_victims_are_enough_and_none_is_superfluous(residents: list[Resident], wanted: int) -> None:
-    victims = most_wasteful(residents, wanted)
+    victims = most_wasteful(residents, Shortage(0, wanted))
     sizes = {each.key: each.memory_bytes for each in residents}
     freed = sum(sizes[key] for key in victims)
     assert bool(victims) == (sum(sizes.values()) >= wanted)
     if victims:
         assert freed >= wanted
         assert all(freed - sizes[key] < wanted for key in victims)
+
+
+RESIDENTS = st.lists(RESIDENT, max_size=8, unique_by=lambda each: each.key)
+
+
+@given(RESIDENTS, RESIDENTS, st.integers(-GB, 200 * GB), st.integers(-GB, 200 * GB), st.booleans())
+def test_memory_of_one_kind_and_a_budget_for_all_are_freed_together(
+    on_cpu: list[Resident], on_gpu: list[Resident], here: int, total: int, is_gpu: bool
+) -> None:
+    on_gpu = [replace(each, is_on_gpu=True) for each in on_gpu]
+    short = Shortage(here, total, on_gpu=is_gpu)
+    everybody = on_cpu + on_gpu
+    victims = set(most_wasteful(everybody, short))
+    chosen = [each for each in everybody if each.key in victims]
+    assert short.without(chosen).is_over or not (victims or short.without(everybody).is_over)
+    assert not any(short.without([o for o in chosen if o is not each]).is_over for each in chosen)
+
+
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_a_budget_is_freed_wherever_its_models_are(tiny: Demand, on_gpu: bool) -> None:
+    demand = wanting(tiny, Wish(slots=1, gpu_layers=None if on_gpu else 0))
+    machine = Machine(32 * GB, 30 * GB, ("CUDA0",), 8 * GB, budget_bytes=0)
+    elsewhere = Resident("elsewhere", need(demand), idle_s=1.0, is_on_gpu=not on_gpu)
+    placed = place(demand, machine, [elsewhere])
+    assert isinstance(placed, Placement) and placed.victims == ("elsewhere",)
+    assert (placed.gpu_layers != 0) is on_gpu
+    assert place(demand, machine, [replace(elsewhere, idle_s=None)]) == Wait(("elsewhere",))
+    assert place(demand, machine, [replace(elsewhere, is_leaving=True)]) == Wait()
+    no_memory = replace(machine, ram_available_bytes=0, gpu_available_bytes=0)
+    assert isinstance(place(demand, no_memory, [elsewhere]), Refusal)
 
 
 @given(RESIDENT, st.floats(1.5, 100))
@@ -181,12 +215,12 @@ def test_longer_idle_larger_or_sooner_back_goes_first(one: Resident, factor: flo
     larger = replace(one, key="other", memory_bytes=int(one.memory_bytes * factor) + 1)
     quicker = replace(one, key="other", load_s=max(0.11, one.load_s / factor))
     for other in (idler, larger, quicker):
-        assert most_wasteful([one, other], 1) == most_wasteful([other, one], 1) == ("other",)
-        assert most_wasteful([one, replace(other, is_kept=True)], 1) == ("one",)
+        assert most_wasteful([one, other], BYTE) == most_wasteful([other, one], BYTE) == ("other",)
+        assert most_wasteful([one, replace(other, is_kept=True)], BYTE) == ("one",)
 
 
 def test_a_model_that_loads_in_a_minute_outlives_one_that_loads_in_a_second() -> None:
     slow = Resident("slow", 4 * GB, idle_s=100, load_s=60)
     quick = Resident("quick", 4 * GB, idle_s=10, load_s=1)
-    assert most_wasteful([slow, quick], 1) == ("quick",)
-    assert most_wasteful([replace(slow, idle_s=1000), quick], 1) == ("slow",)
+    assert most_wasteful([slow, quick], BYTE) == ("quick",)
+    assert most_wasteful([replace(slow, idle_s=1000), quick], BYTE) == ("slow",)
