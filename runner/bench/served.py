@@ -25,12 +25,13 @@ _WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life
 @dataclass(frozen=True, slots=True)
 class Trace:
     """One request as its client saw it; readings of `time.perf_counter`. `arrivals_s` are those of its pieces
-    of text."""
+    of text, `timings` what the daemon says."""
 
     started_s: float
     ended_s: float
     arrivals_s: tuple[float, ...]
     usage: wire.Usage
+    timings: wire.Timings
 
     @property
     def ttft_ms(self) -> float:
@@ -75,14 +76,14 @@ class Load:
             # How well text can be guessed is not what is measured.
             speculation=False,
         )
-        arrivals_s, usage = [], wire.Usage()
+        arrivals_s, usage, timings = [], wire.Usage(), wire.Timings()
         started_s = time.perf_counter()
         async for event in self._client.generate(request):
             if isinstance(event, wire.TextDelta):
                 arrivals_s.append(time.perf_counter())
             elif isinstance(event, wire.Done):
-                usage = event.usage
-        return Trace(started_s, time.perf_counter(), tuple(arrivals_s), usage)
+                usage, timings = event.usage, event.timings
+        return Trace(started_s, time.perf_counter(), tuple(arrivals_s), usage, timings)
 
 
 async def measure(load: Load, plan: Plan, report: Report) -> list[Figure]:
