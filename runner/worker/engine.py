@@ -91,9 +91,9 @@ class Engine:
                 self._waiting.remove(sequence)
                 self._close(sequence, "cancelled")
                 return
-        for slot in self._busy():
-            if slot.sequence and slot.sequence.request_id == request_id:
-                self._end(slot, slot.sequence, "cancelled")
+        for slot, sequence in self._busy():
+            if sequence.request_id == request_id:
+                self._end(slot, sequence, "cancelled")
                 return
 
     def step(self) -> Stepped:
@@ -120,8 +120,8 @@ class Engine:
         """While nobody waits: a decode's worth of measuring. False if there is nothing left to measure."""
         return self._speculation.use_idle_time(self._slots)
 
-    def _busy(self) -> list[Slot]:
-        return [slot for slot in self._slots if slot.sequence is not None]
+    def _busy(self) -> list[tuple[Slot, Sequence]]:
+        return [(slot, sequence) for slot in self._slots if (sequence := slot.sequence) is not None]
 
     # From request to sequence
 
@@ -199,25 +199,23 @@ class Engine:
 
     def _decode(self) -> list[tuple[Slot, Sequence, int]]:
         """Decode the planned batch; the slots that have logits now, each with the first of its rows."""
-        for slot in self._busy():
-            if slot.sequence and len(slot.sequence.tokens) >= self._context_length:
-                shift(self._context, slot)
+        busy = self._busy()
+        for slot, sequence in busy:
+            if len(sequence.tokens) >= self._context_length:
+                shift(self._context, slot, sequence)
                 # What was learned by position stands elsewhere now.
-                self._speculation.ended(slot.sequence)
-        self._speculation.draft(self._busy())
+                self._speculation.ended(sequence)
+        self._speculation.draft(busy)
         pending = [
             Pending(slot.index, sequence.due + len(sequence.draft), sequence.is_prefilling)
-            for slot in self._slots
-            if (sequence := slot.sequence) is not None
+            for slot, sequence in busy
         ]
-        batch = self._context.batch
+        batch, by_index = self._context.batch, {slot.index: (slot, sequence) for slot, sequence in busy}
         batch.clear()
         rows = []
         prompt_tokens = generating = 0
         for index, count in self._batcher.plan(pending, self._pace.chunk_tokens):
-            slot = self._slots[index]
-            if (sequence := slot.sequence) is None:
-                continue
+            slot, sequence = by_index[index]
             is_prefilling = sequence.is_prefilling
             row = self._add(slot, sequence, count)
             if is_prefilling:

@@ -67,12 +67,11 @@ class Speculation:
         self._step = Step(0, 0)
         self._room = 0
 
-    def draft(self, slots: Seq[Slot]) -> None:
+    def draft(self, busy: Seq[tuple[Slot, Sequence]]) -> None:
         """Set `draft` of every sequence that generates; call once a step, before it is planned."""
         if not self._context.options.draft_tokens:
             return
-        busy = [(slot.index, sequence) for slot in slots if (sequence := slot.sequence) is not None]
-        wanted = [(slot, sequence) for slot, sequence in busy if sequence.request.speculation]
+        wanted = [(slot.index, sequence) for slot, sequence in busy if sequence.request.speculation]
         for _, sequence in wanted:
             limit = _LEARNED_READING if sequence.is_prefilling else _LEARNED_GENERATING
             self._tracks[sequence.request_id].lookup.learn(sequence.tokens, limit)

@@ -59,16 +59,15 @@ def test_the_cache_after_a_shift_holds_the_rest_at_the_positions_it_moved_to(con
     # One says that the prompt is read, eight decode.
     for _ in range(9):
         engine.step()
-    slot = engine._busy()[0]
-    assert slot.sequence
-    before, computed = list(slot.sequence.tokens), slot.sequence.computed
+    ((slot, sequence),) = engine._busy()
+    before, computed = list(sequence.tokens), sequence.computed
     kept = len(context.model.tokenize(BEGINNING, add_special=True))
-    shift(context, slot)
-    forgotten = slot.sequence.shifted
+    shift(context, slot, sequence)
+    forgotten = sequence.shifted
     assert forgotten == (computed - kept) // 2
-    assert slot.sequence.tokens == before[:kept] + before[kept + forgotten :]
+    assert sequence.tokens == before[:kept] + before[kept + forgotten :]
     assert context.positions(slot.index) == (0, computed - forgotten - 1)
-    assert not slot.sequence.is_prefilling and slot.sequence.completion_length == 8
+    assert not sequence.is_prefilling and sequence.completion_length == 8
 
 
 def test_what_a_shift_keeps_is_counted_when_the_prompt_is_read(context: Context, model: Model) -> None:
