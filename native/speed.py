@@ -28,7 +28,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -167,8 +166,7 @@ class Bench:
         self._model = Model(self._path, self._gpu_layers, log=self._log)
         self._context = Context(self._model, self._for(self._model))
         # Any token will do, and the first of a vocabulary needs no tokenizing.
-        first = Stopwatch(self._context, Tokens(self._model, None))
-        first.seconds(0, 1, 0)
+        Stopwatch(self._context, Tokens(self._model, None)).seconds(0, 1, 0)
         load_s = time.perf_counter() - started
         self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text), self._threads)
         return load_s
@@ -199,20 +197,14 @@ class Bench:
 
 
 def main() -> None:
-    answer = stdio.answers()
-    for fields in _answers():
-        answer(fields)
-
-
-def _answers() -> Iterator[dict[str, Any]]:
+    answer, requests = stdio.answers(), stdio.take_stdin()
     try:
-        requests = stdio.take_stdin()
         bench = Bench(json.loads(requests.readline()))
-        yield bench.first_load()
+        answer(bench.first_load())
         for line in requests:
-            yield bench.answer(json.loads(line))
+            answer(bench.answer(json.loads(line)))
     except LlamaError as error:
-        yield {"error": str(error)}
+        answer({"error": str(error)})
 
 
 def _size_bytes() -> int:
