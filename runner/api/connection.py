@@ -1,4 +1,4 @@
-"""A client's connection, which ends if the client stops reading its answer."""
+"""A client's connection, which ends if the client does not ask, or stops reading its answer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,26 @@ _log = logging.getLogger(__name__)
 
 
 class Connection(H11Protocol):
-    """Cut when `unread_s` have passed in which nothing of a waiting answer could be sent: who waits for a
-    client that stopped reading holds a slot. To what sends the answer, the client has left.
+    """Cut when the first request has not come in `unasked_s`, since systems allow a process few connections;
+    and when `unread_s` have passed in which nothing of a waiting answer could be sent, since what waits holds
+    a slot. To what sends the answer, the client has left.
 
     What the client's system takes in for it, often megabytes, has been sent.
     """
 
+    unasked_s = 30.0
     unread_s = 300.0
+    _unasked: asyncio.TimerHandle
     _watching: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._unasked = self.loop.call_later(self.unasked_s, transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.cycle is not None:
+            self._unasked.cancel()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -30,6 +42,7 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._unasked.cancel()
         self.resume_writing()
         super().connection_lost(exc)
 

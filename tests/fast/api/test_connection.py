@@ -1,4 +1,4 @@
-"""A client that stops reading, over a real socket."""
+"""A client that does not ask, or stops reading, over a real socket."""
 
 from __future__ import annotations
 
@@ -12,13 +12,36 @@ from runner import wire
 from runner.api.connection import Connection
 from tests.fast.api.scripted import DONE, ScriptedService, serving
 
-LONG = [wire.TextDelta(text="x" * 2**20, completion_tokens=1)] * 64
+LONG = [wire.TextDelta(text="x" * 2**20, completion_tokens=1)] * 16
 ASKING = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s"
 BODY = b'{"model": "tiny", "prompt": "Hi", "n": 2, "stream": true}'
 
 
 class Impatient(Connection):
-    unread_s = 0.05
+    unread_s = 0.3
+
+
+class Hasty(Connection):
+    unasked_s = 0.5
+
+
+async def test_who_asks_nothing_is_cut() -> None:
+    async def answer(said: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+        writer.write(said)
+        heard = await asyncio.wait_for(reader.read(), 60)
+        writer.close()
+        return heard
+
+    async with serving(ScriptedService(), Hasty) as client:
+        assert await asyncio.gather(answer(b""), answer(b"POST / HTTP/1.1\r\nHost: loc")) == [b"", b""]
+
+
+async def test_who_has_asked_may_wait_for_the_answer() -> None:
+    rest = asyncio.Event()
+    async with serving(ScriptedService([rest, DONE]), Hasty) as client:
+        asyncio.get_running_loop().call_later(1.5 * Hasty.unasked_s, rest.set)
+        assert (await client.post("/api/generate", json={"model": "tiny", "prompt": "Hi"})).status_code == 200
 
 
 async def asked(port: int | None, path: bytes) -> socket.socket:
@@ -42,13 +65,13 @@ async def test_its_request_ends_and_the_answer_does_not_look_whole(path: bytes) 
             rest = b""
             while data := await asyncio.get_running_loop().sock_recv(stalled, 2**20):
                 rest += data
-    assert len(rest) < 32 * 2**20 and b'"done":true' not in rest and not rest.endswith(b"0\r\n\r\n")
+    assert len(rest) < 12 * 2**20 and b'"done":true' not in rest and not rest.endswith(b"0\r\n\r\n")
 
 
 async def test_who_reads_gets_all_of_a_long_answer() -> None:
     async with serving(ScriptedService([*LONG, DONE]), Impatient) as client:
         answer = await client.post("/nybble/generate", json={"model": "tiny", "prompt": "Hi"})
-    assert len(answer.text) > 64 * 2**20 and '"done"' in answer.text.splitlines()[-1]
+    assert len(answer.text) > 16 * 2**20 and '"done"' in answer.text.splitlines()[-1]
 
 
 class Counting(ScriptedService):
