@@ -17,7 +17,11 @@ _buffer = ctypes.create_string_buffer(_LONGEST_PIECE)
 _SPECIAL = b"\xff"
 
 
-def reading(model: Model) -> Iterator[LLTokenizer | None]:
+Reading = Iterator[LLTokenizer | None]
+"""None until the tokenizer is there."""
+
+
+def reading(model: Model) -> Reading:
     """The way to a tokenizer for matchers, in parts between which others get their turn: None after each, and
     from the last on the tokenizer, which calls the model's own: it must stay loaded.
 

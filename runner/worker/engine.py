@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from native.errors import LlamaError, NotFinite
@@ -30,7 +30,7 @@ from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
 
 if TYPE_CHECKING:
-    from llguidance import LLTokenizer
+    from native.vocabulary import Reading
 
 # For each token of the context: few texts have tokens so long, and finding out how long they get takes time.
 _MANY_CHARACTERS = 16
@@ -55,7 +55,7 @@ class Engine:
         self._context_length = min(options.context_length, context.sequence_context_length)
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
-        self._vocabulary: Iterator[LLTokenizer | None] | None = None
+        self._vocabulary: Reading | None = None
         self._admission = Admission(context, self._slots, prefixes)
         self._speculation = Speculation(context, drafter)
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS

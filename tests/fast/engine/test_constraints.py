@@ -10,11 +10,11 @@ from enum import Enum
 from typing import Literal
 
 import pytest
-from llguidance import LLMatcher, LLTokenizer
+from llguidance import LLMatcher
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from native.llama import Context, ContextOptions, Model
-from native.vocabulary import reading
+from native.vocabulary import Reading, reading
 from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Failed, Generate, Reason, Sampling
 from runner.worker.engine import Engine
@@ -51,14 +51,14 @@ def context(model: Model) -> Iterator[Context]:
 
 
 @pytest.fixture(scope="module")
-def vocabulary(context: Context) -> Iterator[LLTokenizer | None]:
+def vocabulary(context: Context) -> Reading:
     vocabulary = reading(context.model)
     assert next(filter(None, vocabulary))
     return vocabulary
 
 
 @pytest.fixture
-def engine(context: Context, vocabulary: Iterator[LLTokenizer | None]) -> Engine:
+def engine(context: Context, vocabulary: Reading) -> Engine:
     engine = Engine(context, 0.0)
     engine._vocabulary = vocabulary
     return engine
@@ -126,9 +126,7 @@ def test_grammars_hold_at_any_temperature(engine: Engine, kind: str, source: str
     assert complete
 
 
-def test_masks_are_computed_while_the_model_decodes(
-    model: Model, vocabulary: Iterator[LLTokenizer | None]
-) -> None:
+def test_masks_are_computed_while_the_model_decodes(model: Model, vocabulary: Reading) -> None:
     slots: list[Slot] = []
     begun: list[bool] = []
 
