@@ -28,6 +28,7 @@ from native.ggml import F32, function
 from native.gguf_file import GgufFile
 
 Floats = NDArray[np.float32]
+_EXPERTS = 8
 _TO_FLOAT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 
 
@@ -98,9 +99,6 @@ class Samples:
             picked = expert * each + np.unique(np.linspace(0, each - 1, count).astype(int))
             values = decoded(placed.type, rows[picked].ravel(), len(picked), columns)
             yield values, None if weights is None else np.ascontiguousarray(weights[expert])
-
-
-_EXPERTS = 8
 
 
 def errors(samples: Samples, name: str, columns: int, kinds: list[int]) -> dict[str, float]:
