@@ -70,9 +70,9 @@ def _plan(task: Task, selection: Selection, engine: Engine) -> None:
         task.board.plan(entry)
     for name, error in selection.failed:
         task.board.refuse(name, error)
-    task.notes.extend(selection.notes)
+    task.note(*selection.notes)
     if {engine.kv_type_k, engine.kv_type_v} - _EXACT:
-        task.notes.append(
+        task.note(
             f"all run with a KV cache of {engine.kv_type_k} and {engine.kv_type_v}: what that loses is in no "
             "figure (--vary kv_type measures it)"
         )
@@ -153,6 +153,6 @@ class _Comparing:
         for entry, speed in zip(entries, served.speeds, strict=True):
             self.task.board.update(entry.name, speed=speed)
         if len(entries) > 1:
-            self.task.notes.append(
+            self.task.note(
                 f"with speculation {served.differing} of {served.prompts} answers were not the same"
             )

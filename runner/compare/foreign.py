@@ -30,7 +30,7 @@ def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant
     Raises WorkerFailed if the reference does not run any more."""
     asked = exercises(plan.answering(task.order.request).exercises)
     if not reference.passages.fixed:
-        task.notes.append(
+        task.note(
             "the text is too short to ask models of different vocabularies for the same bytes of it: bits per"
             " byte are of each one's own windows"
         )

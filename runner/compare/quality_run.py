@@ -48,7 +48,7 @@ class QualityRun:
         self._recall([variant for each in passes for variant in each.candidates])
         apart = [variant.name for each in passes if not each.has_reference for variant in each.candidates]
         if apart:
-            self._task.notes.append(
+            self._task.note(
                 f"memory does not hold {', '.join(apart)} beside the reference: scored against a compact"
                 " record of it, which gives KL divergence within 2 %"
             )
@@ -67,7 +67,7 @@ class QualityRun:
     def _note_templates(self, candidates: Mapping[Variant, Header]) -> None:
         own = self._reference.key.template
         if others := [each.name for each, header in candidates.items() if header.chat_template != own]:
-            self._task.notes.append(
+            self._task.note(
                 f"another chat template than the reference's: {', '.join(others)}. All were asked in the"
                 " reference's; in chats with them prompts differ, and so may answers"
             )

@@ -49,7 +49,7 @@ class Reference:
             self.noise_floor = self._noise_floor(scorer)
             self.prompts = self.source.prompts(scorer, self.passages.main)
             self.control = self._answers(scorer, _CONTROL_PROMPTS)
-        task.notes.extend(self.passages.notes)
+        task.note(*self.passages.notes)
 
     def grow(self, scorer: Scorer) -> None:
         """Write more of what is scored; the first of the scorer's models is this one."""

@@ -27,7 +27,7 @@ def measure(task: Task, headers: Mapping[Variant, Header]) -> None:
     processors = [device.description for device in snapshot.devices if device.kind == "cpu"]
     variants = as_served(headers, task.order.measurements, processors)
     if variants != list(headers):
-        task.notes.append(_PLAIN)
+        task.note(_PLAIN)
     plan = replace(_plan(task), text=_text())
 
     def report(now: CompareProgress) -> None:

@@ -31,6 +31,10 @@ class Task:
         """Since the start."""
         return time.perf_counter() - self.started
 
+    def note(self, *sentences: str) -> None:
+        """For the result: once, although files of a hub are measured one after another."""
+        self.notes.extend(each for each in sentences if each not in self.notes)
+
     def say_plan(self, resumed_blocks: int = 0) -> None:
         rows, reference = self.board.rows, self.board.reference
         self.talk.say(

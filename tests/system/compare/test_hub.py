@@ -42,6 +42,21 @@ async def test_files_of_a_hub_are_listed_then_fetched_and_dropped(home: Path, li
         assert fetched == ["F16", "Q8_0", "Q4_K_M"]
 
 
+async def test_what_holds_for_every_file_is_noted_once(home: Path, library: Path) -> None:
+    """Files of a hub are measured one after another; heads as short as these run without flash attention."""
+    store = Store(library)
+    paths = {each.quantization: store.check(each) for each in store.models()}
+    files = {f"tiny.{label}.gguf": paths[label].read_bytes() for label in ("F16", "Q8_0", "Q4_K_M")}
+    request = CompareRequest(name="me/model", measure="speed", context=256)
+    with hub.serve(files) as server:
+        environment = {"HF_ENDPOINT": server.url, "NYBBLE_FLASH_ATTENTION": "auto"}
+        with Daemon(home, environment) as daemon:
+            async with daemon.client() as client:
+                *_, done = [event async for event in client.compare(request)]
+    assert isinstance(done, ComparisonDone)
+    assert sum("without flash attention" in note for note in done.comparison.notes) == 1
+
+
 async def test_a_file_that_cannot_be_had_is_a_row_and_an_older_one_is_not_dropped(
     home: Path, library: Path
 ) -> None:
