@@ -11,6 +11,7 @@ import typer
 
 from modelstore.errors import UserError
 
+_Given = TypeVar("_Given")
 _Value = TypeVar("_Value")
 
 
@@ -27,7 +28,7 @@ def flag(names: str, help: str) -> Any:
     return typer.Option(*names.split(), help=help)
 
 
-def parsed(option: str, read: Callable[[str], _Value], value: str | None) -> _Value | None:
+def parsed(option: str, read: Callable[[_Given], _Value], value: _Given | None) -> _Value | None:
     """What `read`, as those of `runner.config_values`, makes of `value`; None if the option was not given.
 
     Raises BadParameter saying what is expected.
@@ -38,13 +39,19 @@ def parsed(option: str, read: Callable[[str], _Value], value: str | None) -> _Va
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def numbers(option: str, value: str | None) -> list[int] | None:
-    """Raises BadParameter."""
-    if value is None:
-        return None
+def listed(value: str) -> list[str]:
+    """For `parsed`. Raises ValueError."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts):
+        raise ValueError("expects values with commas between them")
+    return parts
+
+
+def numbers(value: str) -> list[int]:
+    """For `parsed`. Raises ValueError."""
     parts = [part.strip() for part in value.split(",")]
     if not all(re.fullmatch(r"\d{1,7}", part) for part in parts):
-        raise typer.BadParameter("expects whole numbers with commas between them", param_hint=option)
+        raise ValueError("expects whole numbers with commas between them")
     return [int(part) for part in parts]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner.cli import output
-from runner.cli.arguments import argument, flag, numbers, option
+from runner.cli.arguments import argument, flag, numbers, option, parsed
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _plan(quick: bool, given: dict[str, Any]) -> Plan:
 
 def _ascending(option: str, text: str | None, least: int = 0) -> tuple[int, ...] | None:
     """Different numbers, without those below `least`."""
-    given = numbers(option, text)
+    given = parsed(option, numbers, text)
     return None if given is None else tuple(sorted({number for number in given if number >= least}))
 
 

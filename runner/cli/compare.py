@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from runner.cli import compare_evidence, compare_selftest, output
-from runner.cli.arguments import argument, flag, option, text_of
+from runner.cli.arguments import argument, flag, listed, option, parsed, text_of
 from runner.cli.session import Json, Session, client_command
 
 if TYPE_CHECKING:
@@ -82,17 +82,17 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
     """
     fields = {
         "name": name,
-        "quants": _listed("--quants", quants),
+        "quants": parsed("--quants", listed, quants),
         "reference": reference,
         "intent": intent,
-        "domains": _listed("--domains", domains) or [],
+        "domains": parsed("--domains", listed, domains) or [],
         "context": context,
         "effort": _one_of({"quick": quick, "standard": standard, "deep": deep}, "quick"),
         "measure": _one_of({"quality": quality_only, "speed": speed_only}, "all"),
         "chunks": chunks,
         "compatible": compatible,
         "text": _given_text(text, chats),
-        "vary": dict(_setting(each) for each in vary or ()),
+        "vary": parsed("--vary", _settings, vary) or {},
         "keep_made": keep,
     }
     await _compare(session, _request(fields), chats, json)
@@ -122,11 +122,11 @@ async def _compare(session: Session, request: CompareRequest, chats: bool, json:
 
 
 def _request(fields: dict[str, Any]) -> CompareRequest:
+    from runner import config_values
     from runner.cli.jobs import as_request
     from runner.wire.compare import CompareRequest, Intent
 
-    if fields["intent"] not in (intents := get_args(Intent)):
-        raise typer.BadParameter(f"--intent expects one of {', '.join(intents)}")
+    parsed("--intent", config_values.choice(*get_args(Intent)), fields["intent"])
     return CompareRequest.model_validate({**fields, "name": as_request(fields["name"])})
 
 
@@ -138,21 +138,15 @@ def _one_of(chosen: dict[str, bool], default: str) -> str:
     return given[0] if given else default
 
 
-def _listed(option: str, text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise typer.BadParameter(f"{option} expects values with commas between them")
-    return parts
-
-
-def _setting(text: str) -> tuple[str, list[str]]:
-    name, equals, values = text.partition("=")
-    listed = _listed("--vary", values) if equals and name.strip() else None
-    if listed is None:
-        raise typer.BadParameter("--vary looks like kv_type=f16,q8_0")
-    return name.strip(), listed
+def _settings(texts: list[str]) -> dict[str, list[str]]:
+    """For `parsed`. Raises ValueError."""
+    found = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not (equals and name.strip()):
+            raise ValueError("expects settings like kv_type=f16,q8_0")
+        found[name.strip()] = listed(values)
+    return found
 
 
 def _given_text(file: Path | None, chats: bool) -> str | None:

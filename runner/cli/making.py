@@ -53,7 +53,7 @@ async def quantize(  # noqa: PLR0913 (typer: one for each option)
             "alias": alias,
             "force": force,
             "imatrix": imatrix if imatrix in (None, "auto") else str(_file("--imatrix", imatrix)),
-            "prune_layers": numbers("--prune-layers", prune_layers) or [],
+            "prune_layers": parsed("--prune-layers", numbers, prune_layers) or [],
             "budget_bytes": parsed("--fit", _budget, fit),
             "min_tps": min_tps,
             "effort": parsed("--effort", config_values.choice("quick", "standard", "deep"), effort),

@@ -86,7 +86,7 @@ def test_ones_own_chats_are_the_text_only_when_asked_for(fake: FakeDaemon, tmp_p
         ("x --quality-only --speed-only", "choose one: quality or speed"),
         ("x --intent cheap", "balanced, fast, best, battery"),
         ("x --quants Q8_0,", "values with commas"),
-        ("x --vary kv_type", "--vary looks like"),
+        ("x --vary kv_type", "--vary: expects settings like kv_type"),
         ("x --text no-such-file", "cannot read no-such-file"),
         ("x --context 1", "256"),
         ("x --context 4294967552", "16777216"),
