@@ -18,6 +18,7 @@ from runner.bench.plan import Plan
 from runner.bench.progress import Report
 from runner.bench.runs import Run
 from runner.client import Client
+from runner.errors import WrongPurpose
 from runner.settings import Settings
 from runner.wire import ModelDetail
 
@@ -35,6 +36,8 @@ class Benchmark:
 
     async def run(self, plan: Plan) -> Run:
         """Raises UserError if the plan is not for this model, WorkerFailed, and what the daemon refuses."""
+        if self._model.purpose != "generate":
+            raise WrongPurpose(f'"{self._model.name}" does not support generate, which is what is measured')
         if limit := self._model.context_length:
             shorter = plan.within(limit)
             if shorter != plan:

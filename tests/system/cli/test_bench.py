@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from runner.bench.neighbours import Watch, families
 from tests.commands import nybble, nybble_here
 from tests.daemons import Daemon
+from tests.encoder_gguf import write_encoder
 
 SMALL = ("-p", "16", "-n", "8", "-d", "0,32", "-c", "1,2", "-r", "2")
 QUICKER = ("-p", "16", "-n", "8", "-d", "0", "-c", "0", "-r", "2")
@@ -92,6 +95,15 @@ def test_beside_busy_processes_it_takes_fewer_threads_and_says_so(
     assert f"run {run['number']} was disturbed" in again.stderr
     listed = nybble_here("bench", "--history")
     assert f"{run['number']} *" in listed.stdout and "* disturbed" in listed.stderr
+
+
+def test_what_cannot_generate_is_refused_and_not_tried(shared: Daemon, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as removed:
+        shared.add_model(write_encoder(tmp_path / "encoder.gguf"), "encoder")
+        removed.callback(nybble_here, "rm", "encoder")
+        refused = nybble_here("bench", "encoder", *QUICKER)
+    assert (refused.code, refused.stdout) == (2, "")
+    assert '"encoder:latest" does not support generate' in refused.stderr
 
 
 def test_a_neighbour_at_work_is_named() -> None:
