@@ -75,13 +75,13 @@ class Desk:
     async def rename(self, session_id: int, title: str) -> None:
         body = wire.SessionUpdate(title=title)
         if (renamed := await self._ask(self._client.update_session(session_id, body))) is not None:
-            if self.state.session is not None and self.state.session.id == session_id:
+            if self.state.is_open(session_id):
                 self.change(replace(self.state, session=renamed))
             await self.refresh_sessions()
 
     async def delete(self, session_id: int) -> None:
         if await self._ask(_done(self._client.delete_session(session_id))):
-            if self.state.session is not None and self.state.session.id == session_id:
+            if self.state.is_open(session_id):
                 self.change(self.state.without_session())
             await self.refresh_sessions()
 

@@ -122,7 +122,7 @@ class State:
 
     def with_sessions(self, sessions: list[wire.SessionInfo]) -> State:
         """The open chat takes its new title along."""
-        renamed = [info for info in sessions if self.session is not None and info.id == self.session.id]
+        renamed = [info for info in sessions if self.is_open(info.id)]
         return replace(self, sessions=tuple(sessions), session=renamed[0] if renamed else self.session)
 
     def with_model(self, name: str) -> State:
@@ -140,6 +140,9 @@ class State:
 
     def with_message(self, message: wire.SessionMessage) -> State:
         return replace(self, messages=(*self.messages, message))
+
+    def is_open(self, session_id: int) -> bool:
+        return self.session is not None and self.session.id == session_id
 
     @property
     def current_model(self) -> wire.ModelInfo | None:

@@ -111,9 +111,10 @@ class ChatScreen(Screen[None]):
 
     @work
     async def action_delete_chat(self) -> None:
-        session, current = self._chats.chosen, self.desk.state.session
-        is_current = session is not None and current is not None and current.id == session.id
-        if session is None or (is_current and not self._may_leave()):
+        if (session := self._chats.chosen) is None:
+            return
+        is_current = self.desk.state.is_open(session.id)
+        if is_current and not self._may_leave():
             return
         if await self.app.push_screen_wait(Confirm(f"Delete “{clean_name(session.title)}”?")):
             await self.desk.delete(session.id)

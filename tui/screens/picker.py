@@ -16,6 +16,7 @@ from runner.text import clean_name
 from tui.fuzzy import ranked
 from tui.keys import bindings, hint
 from tui.state import State
+from tui.widgets.paint import dim
 from tui.wording import model_facts
 
 
@@ -87,5 +88,5 @@ class ModelPicker(ModalScreen[Choice | None]):
     def _row(self, name: Content, model: wire.ModelInfo) -> Content:
         mark = "●" if model.name in self._ready else "○"
         color = "$text-success" if model.name in self._ready else "$foreground 70%"
-        facts = Content(f"\n  {model_facts(model)}").stylize("$foreground 70%")
+        facts = dim(f"\n  {model_facts(model)}")
         return Content(f"{mark} ").stylize(color) + name + facts

@@ -18,6 +18,7 @@ from tui.screens.picker import ModelPicker
 from tui.screens.question import Ask
 from tui.state import State
 from tui.widgets.lists import KeyList
+from tui.widgets.paint import dim
 from tui.wording import short_model, size
 
 _MODEL, _FILE = "model", "file "
@@ -119,7 +120,7 @@ class CompareSetup(Vertical):
 
 
 def _line(label: str, value: Content) -> Content:
-    return Content(f"{label:{_LABEL_CELLS}}").stylize("$foreground 70%") + value
+    return dim(f"{label:{_LABEL_CELLS}}") + value
 
 
 def _values(knob: Knob, setup: Setup) -> Content:
@@ -142,4 +143,4 @@ def _row(offer: Offer, setup: Setup) -> Content:
         quantization = clean_name(offer.model.quantization or "")
         where = " · ".join(fact for fact in ("here", size(offer.model.size_bytes), quantization) if fact)
     name = Content(f"{clean_name(offer.quant):14}")
-    return Content(" " * _LABEL_CELLS) + mark + name + Content(where).stylize("$foreground 70%")
+    return Content(" " * _LABEL_CELLS) + mark + name + dim(where)

@@ -26,7 +26,7 @@ from runner.wire.compare import VariantResult
 from tui.comparing import Comparing
 from tui.keys import bindings, first_key
 from tui.widgets.lists import KeyList
-from tui.widgets.paint import painted
+from tui.widgets.paint import dim, painted
 from tui.wording import problem
 
 _PLOT_WIDTH, _PLOT_HEIGHTS = 64, (12, 17)
@@ -221,8 +221,8 @@ def _course(comparing: Comparing, course: Course) -> Content:
         )
     if comparing.error is not None:
         reason, *hint = problem(comparing.error)
-        dim = [Content(line).stylize("$foreground 70%") for line in hint]
-        return Content("\n").join([Content(reason).stylize("$text-error"), *dim, Content(goes_on)])
+        hints = [dim(line) for line in hint]
+        return Content("\n").join([Content(reason).stylize("$text-error"), *hints, Content(goes_on)])
     if not comparing.is_running:
         return Content(f"Stopped. {goes_on}")
     share = progress_share(course)

@@ -7,6 +7,7 @@ from textual.widgets import Static
 
 from tui.keys import bindings, first_key
 from tui.state import FIRST_MODEL, State
+from tui.widgets.paint import dim
 from tui.wording import problem, pull_line, short_model
 
 _LOGO = "▚▞ nybble"
@@ -30,24 +31,24 @@ class EmptyState(Static, can_focus=True):
 
 def _lines(state: State) -> list[Content]:
     if state.models is None:
-        return [_dim("Asking the daemon …")]
+        return [dim("Asking the daemon …")]
     if state.pull is not None and not state.models:
         return [
             Content(f"Pulling {short_model(state.pull.name)}"),
             Content(pull_line(state.pull)).stylize("$text-accent"),
             Content(),
-            _dim("Esc stops; the next pull goes on from there"),
+            dim("Esc stops; the next pull goes on from there"),
         ]
     if not state.models:
         return _offer(state)
     if state.current_model is not None and not state.current_model.has_chat_template:
         return [
             Content(f"{short_model(state.current_model.name)} continues text"),
-            _dim("It has no chat template: it goes on writing where you stop, and does not answer."),
+            dim("It has no chat template: it goes on writing where you stop, and does not answer."),
         ]
     return [
         Content(f"Ask {short_model(state.model or '')} anything"),
-        _dim("It runs on this machine; nothing you write leaves it."),
+        dim("It runs on this machine; nothing you write leaves it."),
         Content(),
         *_keys({"chat.models": "another model", "chat.sessions": "your chats", "app.help": "all keys"}),
     ]
@@ -58,7 +59,7 @@ def _offer(state: State) -> list[Content]:
     lines = [Content("There is no model on this machine yet."), Content(), *_keys(keys)]
     if state.pull_error is not None:
         reason, *hint = problem(state.pull_error)
-        lines += [Content(), Content(reason).stylize("$text-error"), *map(_dim, hint)]
+        lines += [Content(), Content(reason).stylize("$text-error"), *map(dim, hint)]
     return lines
 
 
@@ -70,7 +71,3 @@ def _keys(meanings: dict[str, str]) -> list[Content]:
         Content(name.ljust(key_width)).stylize("bold $text-accent") + Content(f"  {meaning.ljust(width)}")
         for name, meaning in zip(names, meanings.values(), strict=True)
     ]
-
-
-def _dim(text: str) -> Content:
-    return Content(text).stylize("$foreground 70%")

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from tui.fuzzy import ranked
 from tui.keys import bindings
+from tui.widgets.paint import dim
 
 
 class KeyList(OptionList, inherit_bindings=False):
@@ -119,4 +120,4 @@ class SideList(Vertical):
 
 
 def _shown(name: Content, row: Row) -> Content:
-    return name + Content(f"\n{row.detail}").stylize("$foreground 70%") if row.detail else name
+    return name + dim(f"\n{row.detail}") if row.detail else name

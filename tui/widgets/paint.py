@@ -20,6 +20,10 @@ _STYLES: dict[Role, str] = {
 }
 
 
+def dim(text: str) -> Content:
+    return Content(text).stylize(_STYLES["dim"])
+
+
 def painted(lines: Iterable[Line]) -> Content:
     return Content("\n").join(
         Content.assemble(*((span.text, _STYLES[span.role]) for span in line)) for line in lines

@@ -10,7 +10,9 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widgets._markdown import MarkdownBlock, MarkdownTable
 
-_BETWEEN, _CROSSING = Content(" │ ").stylize("$foreground 70%"), "─┼─"
+from tui.widgets.paint import dim
+
+_BETWEEN, _CROSSING = dim(" │ "), "─┼─"
 
 
 class Table(MarkdownTable):
@@ -36,7 +38,7 @@ def drawn(rows: Sequence[Sequence[Content]], width: int) -> list[Content]:
     """The lines of a table; cells are wrapped where it is wider than `width` cells, and then lines part the
     rows."""
     widths = fitted([max(cell.cell_length for cell in column) for column in zip(*rows, strict=True)], width)
-    rule = Content(_CROSSING.join("─" * each for each in widths)).stylize("$foreground 70%")
+    rule = dim(_CROSSING.join("─" * each for each in widths))
     wrapped = [[cell.wrap(each) for cell, each in zip(row, widths, strict=True)] for row in rows]
     is_wrapped = any(len(cell) > 1 for row in wrapped for cell in row)
     lines: list[Content] = []
