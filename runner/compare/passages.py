@@ -76,8 +76,8 @@ class Passages:
 
     def facts(self) -> dict[str, str]:
         """For the result."""
-        facts = {"kind": self.kind, "tokens": str(sum(block.scored_tokens for block in self.main))}
-        facts["stream"] = self.stream
+        tokens = sum(block.scored_tokens for block in self.main)
+        facts = {"kind": self.kind, "tokens": str(tokens), "stream": self.stream}
         return facts | ({"template": self.template} if self.template else {})
 
 

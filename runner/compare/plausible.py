@@ -26,11 +26,11 @@ def implausible(variants: Sequence[VariantResult], ties: Sequence[Sequence[str]]
     tied = {frozenset(pair) for group in ties for pair in combinations(group, 2)}
     measured = _plain(variants)
     labels = {variant.name: variant.quantization for variant in variants}
-    for one, other in combinations(measured, 2):
-        if frozenset((one, other)) in tied:
+    places = {name: _LADDER.index(label) for name in measured if (label := labels[name]) in _LADDER}
+    for finer, coarser in combinations(sorted(places, key=lambda name: places[name]), 2):
+        if places[finer] == places[coarser] or frozenset((finer, coarser)) in tied:
             continue
-        finer, coarser = _by_label(one, other, labels)
-        if finer and measured[finer] > _CLEARLY * measured[coarser]:
+        if measured[finer] > _CLEARLY * measured[coarser]:
             found[finer] = (
                 f"{IMPLAUSIBLE}KL divergence {measured[finer]:.4f}, more than {measured[coarser]:.4f} of "
                 f"{coarser}, which keeps fewer bits; {_BROKEN}"
@@ -51,11 +51,3 @@ def _plain(variants: Sequence[VariantResult]) -> dict[str, float]:
         if not each.is_reference and each.settings == settings
         if each.quality is not None and each.quality.kld_mean.value is not None
     }
-
-
-def _by_label(one: str, other: str, labels: dict[str, str | None]) -> tuple[str, str]:
-    """(finer, coarser), two empty names if the labels do not say."""
-    places = {name: _LADDER.index(label) for name in (one, other) if (label := labels[name]) in _LADDER}
-    if len(places) < 2 or places[one] == places[other]:
-        return "", ""
-    return (one, other) if places[one] < places[other] else (other, one)
