@@ -13,14 +13,7 @@ from runner.api import openai_requests as requests
 from runner.api.choices import numbered
 from runner.api.errors import BadField, Unsupported, openai_answer
 from runner.api.fields import events_of, refuse, service_of
-from runner.api.openai_answers import (
-    Answers,
-    ChatAnswers,
-    ChatCompletion,
-    Completion,
-    OfPrompt,
-    TextAnswers,
-)
+from runner.api.openai_answers import Answers, ChatAnswers, ChatCompletion, Completion, TextAnswers
 from runner.api.stream import ALSO_STREAMS, ServerSentEvents, whole
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -98,8 +91,7 @@ def _check_chat(body: requests.ChatBody) -> None:
 async def _answer(
     request: Request, body: requests.Generation, asked: list[wire.GenerateRequest], kind: type[Answers]
 ) -> Response:
-    of_prompt = OfPrompt(body.written(), body.n or 1, body.alternatives() is not None)
-    answers = kind(body.model, len(asked), of_prompt, body.includes_usage)
+    answers = kind(body, len(asked))
     events = numbered([events_of(request, each, body.constrained_by()) for each in asked])
     if body.stream:
         return OpenAIStream(answers.chunks(events))

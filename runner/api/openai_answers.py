@@ -11,7 +11,6 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import ClassVar, Literal, NotRequired
 
 # The standard library's lacks what pydantic needs to describe it, before Python 3.12.
@@ -20,6 +19,7 @@ from typing_extensions import TypedDict
 from runner import wire
 from runner.api.choices import Numbered
 from runner.api.logprobs import ChatLogprobs, TextLogprobs, TextPosition, chat_logprobs
+from runner.api.openai_requests import Generation
 
 
 class PromptDetails(TypedDict):
@@ -81,16 +81,6 @@ class Completion(_Answer):
 Fields = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class OfPrompt:
-    """Of `written` texts, the `answered` most likely are the choices, with log probabilities only if it
-    `has_logprobs`."""
-
-    written: int
-    answered: int
-    has_logprobs: bool
-
-
 class Answers(ABC):
     """The answer to one request, `whole` or in `chunks`, from what `count` generations say: all those of the
     first prompt, then those of the next."""
@@ -101,15 +91,17 @@ class Answers(ABC):
     opening: ClassVar[Fields | None]
     """Fields of a choice's first chunk, before its text."""
 
-    def __init__(self, model: str, count: int, of_prompt: OfPrompt, includes_usage: bool) -> None:
+    def __init__(self, body: Generation, count: int) -> None:
+        """Raises BadField."""
         self._head = {
             "id": f"{self.id_prefix}-{uuid.uuid4().hex}",
             "created": int(time.time()),
-            "model": model,
+            "model": body.model,
         }
         self._count = count
-        self._of_prompt = of_prompt
-        self._includes_usage = includes_usage
+        self._written, self._answered = body.written(), body.n or 1
+        self._has_logprobs = body.alternatives() is not None
+        self._includes_usage = body.includes_usage
         self._positions = [TextPosition() for _ in range(count)]
 
     @abstractmethod
@@ -136,12 +128,7 @@ class Answers(ABC):
                 elif isinstance(event, wire.Done):
                     ends[index] = event
         choices = [
-            self._choice(
-                index,
-                self.message("".join(texts[best])),
-                tokens[best] if self._of_prompt.has_logprobs else None,
-                ends[best],
-            )
+            self._choice(index, self.message("".join(texts[best])), tokens[best], ends[best])
             for index, best in enumerate(self._best(tokens))
         ]
         return {**self._head, "object": self.kind, "choices": choices, "usage": self._usage(ends)}
@@ -170,10 +157,10 @@ class Answers(ABC):
     def _best(self, tokens: Sequence[Sequence[wire.TokenLogprob]]) -> Iterator[int]:
         """Indexes of the texts to answer with: of each prompt's, those of the highest log probability a
         token."""
-        for first in range(0, self._count, self._of_prompt.written):
-            written = range(first, first + self._of_prompt.written)
+        for first in range(0, self._count, self._written):
+            written = range(first, first + self._written)
             by_likelihood = sorted(written, key=lambda index: _likelihood(tokens[index]), reverse=True)
-            yield from sorted(by_likelihood[: self._of_prompt.answered])
+            yield from sorted(by_likelihood[: self._answered])
 
     def _choice(
         self,
@@ -186,7 +173,7 @@ class Answers(ABC):
             "index": index,
             **fields,
             "finish_reason": finish_reason(done) if done else None,
-            "logprobs": self.logprobs(index, tokens) if tokens else None,
+            "logprobs": self.logprobs(index, tokens) if tokens and self._has_logprobs else None,
         }
 
     def _chunk(self, *choices: Fields) -> Fields:
@@ -203,7 +190,7 @@ class Answers(ABC):
         """Of all generations, by index."""
         every = [ends[index].usage for index in range(self._count)]
         # The choices of one prompt come one after the other, and it counts once.
-        prompts = every[:: self._of_prompt.written]
+        prompts = every[:: self._written]
         prompt = sum(each.prompt_tokens for each in prompts)
         completion = sum(each.completion_tokens for each in every)
         accepted = sum(each.accepted_tokens for each in every)

@@ -48,6 +48,7 @@ class DiskCache:
         self._longest_bytes = longest_tokens * TOKEN_BYTES
         self._folder = folder
         self._layout = hashlib.blake2b(layout.encode(), digest_size=16).digest()
+        self._prefix = self._layout.hex()[:8]
         self._history = history
         self._index: PrefixIndex[Head] = PrefixIndex()
         self._tokens: dict[Path, bytes] = {}
@@ -131,10 +132,6 @@ class DiskCache:
                 _discard(path, error)
             except OSError:
                 continue
-
-    @property
-    def _prefix(self) -> str:
-        return self._layout.hex()[:8]
 
     def _write(self, snapshot: Snapshot, superseded: list[Path]) -> _Written:
         name = hashlib.blake2b(snapshot.tokens, digest_size=16).hexdigest()
