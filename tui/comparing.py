@@ -7,7 +7,7 @@ from itertools import chain
 
 from runner import wire
 from runner.readout.course import Course
-from runner.wire.compare import CompareRequest, Comparison, ComparisonInfo, VariantResult
+from runner.wire.compare import CompareRequest, Comparison, ComparisonInfo, VariantResult, settings
 
 USUAL_QUANTS = ("F16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "IQ4_XS", "Q3_K_M", "Q2_K")
 """Offered beside what is on this machine: the ladder that most repositories have."""
@@ -75,23 +75,12 @@ class Setup:
             "measure": self.measure,
             "context": int(self.context),
             "text": text,
-            "vary": settings(self.vary),
+            "vary": settings(self.vary.split()),
             "domains": [kind.strip() for kind in self.kinds.split(",") if kind.strip()],
             "compatible": self.scored_as == COMPATIBLE,
             "keep_made": self.made == "kept",
         }
         return CompareRequest.model_validate(fields)
-
-
-def settings(words: str) -> dict[str, list[str]]:
-    """`kv_type=f16,q8_0 threads=1,2` by name. Raises ValueError for anything else."""
-    found = {}
-    for word in words.split():
-        name, equals, values = word.partition("=")
-        if not (name and equals and all(values.split(","))):
-            raise ValueError(word)
-        found[name] = values.split(",")
-    return found
 
 
 def _quant(row: VariantResult) -> str:

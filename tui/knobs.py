@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tui.comparing import CHATS, COMPATIBLE, Setup, settings
+from runner.wire.compare import settings
+from tui.comparing import CHATS, COMPATIBLE, Setup
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def _wrong_text(value: str) -> str | None:
 
 def _wrong_vary(value: str) -> str | None:
     try:
-        settings(value)
+        settings(value.split())
     except ValueError:
         return "it reads kv_type=f16,q8_0, with a space between settings"
     return None

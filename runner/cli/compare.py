@@ -80,6 +80,8 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
 
     Stopped or killed, the same command goes on where it was.
     """
+    from runner.wire.compare import settings
+
     fields = {
         "name": name,
         "quants": parsed("--quants", listed, quants),
@@ -92,7 +94,7 @@ async def measure(  # noqa: PLR0913 (typer: one for each option)
         "chunks": chunks,
         "compatible": compatible,
         "text": _given_text(text, chats),
-        "vary": parsed("--vary", _settings, vary) or {},
+        "vary": parsed("--vary", settings, vary) or {},
         "keep_made": keep,
     }
     await _compare(session, _request(fields), chats, json)
@@ -136,17 +138,6 @@ def _one_of(chosen: dict[str, bool], default: str) -> str:
     if len(given) > 1:
         raise typer.BadParameter(f"choose one: {' or '.join(given)}")
     return given[0] if given else default
-
-
-def _settings(texts: list[str]) -> dict[str, list[str]]:
-    """For `parsed`. Raises ValueError."""
-    found = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        if not (equals and name.strip()):
-            raise ValueError("expects settings like kv_type=f16,q8_0")
-        found[name.strip()] = listed(values)
-    return found
 
 
 def _given_text(file: Path | None, chats: bool) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -40,6 +41,18 @@ class CompareRequest(Wire):
     vary: dict[str, list[str]] = Field(default_factory=dict)
     keep_made: bool = False
     """Keep quantizations made for this as local models, and files fetched for it."""
+
+
+def settings(texts: Iterable[str]) -> dict[str, list[str]]:
+    """`CompareRequest.vary`, as people write it: `kv_type=f16,q8_0`. Raises ValueError for anything else."""
+    found = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        listed = [value.strip() for value in values.split(",")]
+        if not (equals and name.strip() and all(listed)):
+            raise ValueError("expects settings like kv_type=f16,q8_0")
+        found[name.strip()] = listed
+    return found
 
 
 class Estimate(Wire):
