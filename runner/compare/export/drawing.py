@@ -118,6 +118,7 @@ def _style() -> Any:
         "axes.labelsize": 13,
         "axes.edgecolor": color("line"),
         "axes.facecolor": "none",
+        "axes.titlecolor": muted,
         "axes.titlesize": 13,
         "axes.titlelocation": "left",
         "axes.titley": 1.0,  # else the space above is measured again and again

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from runner.compare.export.columns import is_known
-from runner.compare.export.drawing import as_svg, color, figure
+from runner.compare.export.drawing import as_svg, figure
 from runner.compare.export.plots.rows import bars, height, prepare
 from runner.compare.export.words import shortened
 from runner.wire.compare import Comparison
@@ -25,5 +25,5 @@ def energy_bars(comparison: Comparison, width: int) -> Markup | None:
         axes = drawing.add_subplot()
         prepare(axes, comparison, [variant for variant, _ in shown])
         bars(axes, [energy.answer_joules for _, energy in shown], "c2")
-        axes.set_title(f"J per answer: {shortened(', '.join(covers), _CHARACTERS)}", color=color("muted"))
+        axes.set_title(f"J per answer: {shortened(', '.join(covers), _CHARACTERS)}")
         return as_svg(drawing, "energy", "Joules per answer for each variant")

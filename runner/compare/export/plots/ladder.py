@@ -35,7 +35,7 @@ def ladder(comparison: Comparison, width: int) -> Markup | None:
         for name in _RUNGS:
             _rung(axes, name, {row: rungs[name] for row, (_, rungs) in enumerate(shown) if name in rungs})
         plain_log("x", axes)
-        axes.set_title("KL divergence, nats (logarithmic)", color=color("muted"))
+        axes.set_title("KL divergence, nats (logarithmic)")
         used = [name for name in _RUNGS if any(name in rungs for _, rungs in shown)]
         handles = [axes.plot([], [], _RUNGS[name][2], color=color(_RUNGS[name][1]), markersize=8,
                              markeredgewidth=2 if name == "mean" else 0, label=name)[0]

@@ -48,7 +48,7 @@ def _panel(axes: Axes, comparison: Comparison, tokens: int | None, has_names: bo
     in_unit, limit = unit(comparison), limit_bytes(comparison)
     shown = [(each, each.memory) for each in comparison.variants if each.memory]
     prepare(axes, comparison, [variant for variant, _ in shown], has_names)
-    axes.set_title(f"{context(tokens)} context, {in_unit.name}", color=color("muted"))
+    axes.set_title(f"{context(tokens)} context, {in_unit.name}")
     axes.xaxis.set_visible(False)
     parts = [memory_parts(memory, tokens) for _, memory in shown]
     totals = [sum(each) for each in parts]

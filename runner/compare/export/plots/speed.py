@@ -29,13 +29,11 @@ def speed_bars(comparison: Comparison, width: int) -> Markup | None:
         return None
     rows, columns = (2, 1) if width == NARROW else (1, 2)
     with figure(width, height(len(shown), 30) * rows) as drawing:
-        first, second = drawing.subplots(rows, columns)
-        prepare(first, comparison, shown)
-        prepare(second, comparison, shown, has_names=columns == 1)
-        bars(first, [speed_of(each, "prefill_tps") for each in shown], "c5")
-        bars(second, [speed_of(each, "decode_tps") for each in shown], "c0")
-        first.set_title("prefill, tok/s", color=color("muted"))
-        second.set_title("decode, tok/s", color=color("muted"))
+        panels = zip(drawing.subplots(rows, columns), (("prefill", "c5"), ("decode", "c0")), strict=True)
+        for index, (axes, (what, role)) in enumerate(panels):
+            prepare(axes, comparison, shown, has_names=index == 0 or columns == 1)
+            bars(axes, [speed_of(each, f"{what}_tps") for each in shown], role)
+            axes.set_title(f"{what}, tok/s")
         return as_svg(drawing, "speed", "Prefill and decode in tokens a second for each variant")
 
 
@@ -58,7 +56,7 @@ def depth_curve(comparison: Comparison, width: int) -> Markup | None:
         axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
         axes.tick_params(axis="y", labelcolor=color("muted"))
         axes.set_xlabel("tokens already there")
-        axes.set_title("decode, tok/s", color=color("muted"))
+        axes.set_title("decode, tok/s")
         settle(drawing)
         ends = {index: points[-1][:2] for index, points in lines.items()}
         _letters(axes, ends, [letters[each.name] for each in comparison.variants])

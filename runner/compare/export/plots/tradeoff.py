@@ -84,7 +84,7 @@ def _frame(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None
     axes.set_ylim(min(p.low for p in points) / 1.6, max(p.high for p in points) * 1.7)
     plain_log("y", axes)
     axes.set_xlabel(f"memory with {context(comparison.context)} context, {in_unit.name}")
-    axes.set_title("KL divergence, nats (lower is better)", color=color("muted"), pad=10)
+    axes.set_title("KL divergence, nats (lower is better)", pad=10)
     _noise(axes, comparison)
     limit = comparison.memory_limit_bytes
     if limit is not None:
