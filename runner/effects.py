@@ -17,6 +17,7 @@ class StartLoad:
 @dataclass(frozen=True, slots=True)
 class Unload:
     key: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

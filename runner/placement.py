@@ -5,7 +5,7 @@ Everything on the GPUs if it fits there, else on the CPU. Idle models make room,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -33,12 +33,21 @@ class Machine:
 
     @property
     def ram_usable_bytes(self) -> int:
-        """Leaves the system what it needs to stay usable."""
-        return self._within_budget(self.ram_available_bytes - max(512 * 2**20, self.ram_total_bytes // 20))
+        return self._within_budget(self._free_bytes(on_gpu=False))
 
     @property
     def gpu_usable_bytes(self) -> int:
-        return self._within_budget(self.gpu_available_bytes)
+        return self._within_budget(self._free_bytes(on_gpu=True))
+
+    def shortage(self, need_bytes: int, *, on_gpu: bool) -> Shortage:
+        over_budget_bytes = 0 if self.budget_bytes is None else need_bytes - self.budget_bytes
+        return Shortage(need_bytes - self._free_bytes(on_gpu=on_gpu), over_budget_bytes, on_gpu)
+
+    def _free_bytes(self, *, on_gpu: bool) -> int:
+        """Of the RAM without what the system needs to stay usable."""
+        if on_gpu:
+            return self.gpu_available_bytes
+        return self.ram_available_bytes - max(512 * 2**20, self.ram_total_bytes // 20)
 
     def _within_budget(self, free_bytes: int) -> int:
         return free_bytes if self.budget_bytes is None else min(free_bytes, self.budget_bytes)
@@ -133,6 +142,32 @@ class Resident:
         """
         return (self.idle_s or 0.0) * self.memory_bytes / max(self.load_s, _SHORTEST_LOAD_S)
 
+    @property
+    def worth(self) -> str:
+        """What decides about it, in words."""
+        return f"idle for {self.idle_s or 0:.0f} s, {_size(self.memory_bytes)}, loaded in {self.load_s:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """Bytes to free: in the memory that a load is to go to, and in all together, where a budget counts."""
+
+    here_bytes: int
+    total_bytes: int
+    on_gpu: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.here_bytes <= 0 and self.total_bytes <= 0
+
+    def is_eased_by(self, resident: Resident) -> bool:
+        return self.total_bytes > 0 or (self.here_bytes > 0 and resident.is_on_gpu == self.on_gpu)
+
+    def without(self, gone: Iterable[Resident]) -> Shortage:
+        here = sum(each.memory_bytes for each in gone if each.is_on_gpu == self.on_gpu)
+        total = sum(each.memory_bytes for each in gone)
+        return Shortage(self.here_bytes - here, self.total_bytes - total, self.on_gpu)
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -148,9 +183,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It fits once models that are busy or unloading now have ended; `busy` names the former, if needed."""
+    """It fits once models that are busy or unloading now have ended. `rivals` are the former, if needed, and
+    idle ones that must not begin anything meanwhile: else they would never be idle at the same time."""
 
-    busy: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +195,6 @@ class Refusal:
 
     reason: str
     hint: str = "a smaller quantization or a shorter context needs less"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pool:
-    """One kind of memory and the models in it."""
-
-    gpu_layers: int
-    usable_bytes: int
-    why: str
-    residents: tuple[Resident, ...]
 
 
 def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Placement | Wait | Refusal:
@@ -180,9 +206,9 @@ def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Pl
         return Refusal(reason, "the settings `kv_type`, `flash_attention` and `gpu_layers` decide this")
     shapes = [(*shape, demand.need(*shape).total_bytes) for shape in _shapes(demand, machine)]
     last_resort: Wait | None = None
-    for pool in _pools(demand, machine, residents):
-        outcome = _place_in(pool, shapes)
-        if isinstance(outcome, Wait) and outcome.busy:
+    for gpu_layers, why in _pools(wish, machine):
+        outcome = _place_in(gpu_layers, why, shapes, machine, residents)
+        if isinstance(outcome, Wait) and outcome.rivals:
             last_resort = last_resort or outcome
         elif outcome is not None:
             return outcome
@@ -191,55 +217,58 @@ def place(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Pl
     return last_resort or Refusal(_too_large(need_bytes, length, machine, held_bytes))
 
 
-def _place_in(pool: _Pool, shapes: Sequence[tuple[int, int, int]]) -> Placement | Wait | None:
-    """`shapes` are context length, slots and bytes."""
+def _place_in(
+    gpu_layers: int,
+    why: str,
+    shapes: Sequence[tuple[int, int, int]],
+    machine: Machine,
+    residents: Sequence[Resident],
+) -> Placement | Wait | None:
+    """`shapes` are context length, slots and bytes; never empty."""
     for length, slots, need_bytes in shapes:
-        if need_bytes <= pool.usable_bytes:
-            return Placement(length, slots, pool.gpu_layers, need_bytes, pool.why)
-    staying = [each for each in pool.residents if not each.is_leaving]
-    leaving_bytes = sum(each.memory_bytes for each in pool.residents if each.is_leaving)
-    if (missing := need_bytes - pool.usable_bytes - leaving_bytes) <= 0:
+        short = machine.shortage(need_bytes, on_gpu=gpu_layers != 0)
+        if short.is_over:
+            return Placement(length, slots, gpu_layers, need_bytes, why)
+    short = short.without([each for each in residents if each.is_leaving])
+    if short.is_over:
         return Wait()
+    staying = [each for each in residents if not each.is_leaving]
     idle = [each for each in staying if each.idle_s is not None]
-    if victims := most_wasteful(idle, missing):
-        why = f"{pool.why}, after unloading {len(victims)} idle model(s)"
-        return Placement(length, slots, pool.gpu_layers, need_bytes, why, victims)
-    missing -= sum(each.memory_bytes for each in idle)
-    busy = most_wasteful([each for each in staying if each.idle_s is None], missing)
-    return Wait(busy) if busy else None
+    if victims := most_wasteful(idle, short):
+        why = f"{why}, after unloading {len(victims)} idle model(s)"
+        return Placement(length, slots, gpu_layers, need_bytes, why, victims)
+    working = [each for each in staying if each.idle_s is None]
+    if not (busy := most_wasteful(working, short.without(idle))):
+        return None
+    still_short = short.without([each for each in working if each.key in busy])
+    return Wait(busy + most_wasteful(idle, still_short))
 
 
-def most_wasteful(residents: Sequence[Resident], wanted_bytes: int) -> tuple[str, ...]:
-    """Those to unload to free `wanted_bytes`, and none that the others make superfluous; empty if all are not
+def most_wasteful(residents: Sequence[Resident], short: Shortage) -> tuple[str, ...]:
+    """Those to unload to end a shortage, and none that the others make superfluous; empty if all are not
     enough. Models that users want kept for ever come last."""
     chosen: list[Resident] = []
-    freed = 0
     for each in sorted(residents, key=lambda each: (each.is_kept, -each.waste, -each.memory_bytes)):
-        if freed < wanted_bytes:
+        if short.without(chosen).is_eased_by(each):
             chosen.append(each)
-            freed += each.memory_bytes
-    if freed < wanted_bytes:
-        return ()
-    for each in reversed(chosen[:-1]):
-        if freed - each.memory_bytes >= wanted_bytes:
-            chosen.remove(each)
-            freed -= each.memory_bytes
-    return tuple(each.key for each in chosen)
+    for each in reversed(chosen):
+        others = [other for other in chosen if other is not each]
+        if short.without(others).is_over:
+            chosen = others
+    return tuple(each.key for each in chosen) if short.without(chosen).is_over else ()
 
 
-def _pools(demand: Demand, machine: Machine, residents: Sequence[Resident]) -> Iterator[_Pool]:
-    wish = demand.wish
+def _pools(wish: Wish, machine: Machine) -> Iterator[tuple[int, str]]:
+    """`gpu_layers` and the reason, of the memories to try."""
     if wish.gpu_layers != 0 and machine.gpu_names:
         why = f"GPU ({', '.join(machine.gpu_names)}): {_size(machine.gpu_usable_bytes)} free"
-        on_gpu = tuple(each for each in residents if each.is_on_gpu)
-        yield _Pool(wish.gpu_layers or -1, machine.gpu_usable_bytes, why, on_gpu)
+        yield wish.gpu_layers or -1, why
     if wish.gpu_layers == 0:
-        why = "CPU: gpu_layers is 0"
+        yield 0, "CPU: gpu_layers is 0"
     elif machine.gpu_names:
-        why = f"CPU: the GPU has {_size(machine.gpu_usable_bytes)} free"
+        yield 0, f"CPU: the GPU has {_size(machine.gpu_usable_bytes)} free"
     else:
-        why = "CPU: no GPU backend found"
-    yield _Pool(0, machine.ram_usable_bytes, why, tuple(each for each in residents if not each.is_on_gpu))
+        yield 0, "CPU: no GPU backend found"
 
 
 def _shapes(demand: Demand, machine: Machine) -> Iterator[tuple[int, int]]:

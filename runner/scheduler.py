@@ -14,7 +14,7 @@ for `PATIENCE_S`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from modelstore.errors import NybbleError
@@ -23,9 +23,21 @@ from runner.effects import AnnounceReload, Effect, Enqueued, Reject, Start, Star
 from runner.errors import DoesNotFit, Overloaded, WorkerFailed
 from runner.instance import digest_of
 from runner.loaded import Loaded, Phase, Request
-from runner.placement import Cost, Demand, Machine, Placement, Refusal, Resident, Wait, most_wasteful, place
+from runner.placement import (
+    Cost,
+    Demand,
+    Machine,
+    Placement,
+    Refusal,
+    Resident,
+    Shortage,
+    Wait,
+    most_wasteful,
+    place,
+)
 
 PATIENCE_S = 10.0
+_UNWANTED = "nobody waits for it any more"
 
 
 class Scheduler:
@@ -72,7 +84,7 @@ class Scheduler:
             model.enter(Phase.READY, now_s)
             return self._settle(now_s)
         # It was given up in the very moment in which it became ready.
-        return [Unload(key), *self._settle(now_s)]
+        return [Unload(key, _UNWANTED), *self._settle(now_s)]
 
     def on_load_failed(self, key: str, error: NybbleError, now_s: float) -> list[Effect]:
         """The worker is gone; all who waited for it get its reason."""
@@ -195,9 +207,10 @@ class Scheduler:
         while model.waiting and model.can_serve(model.waiting[0]) and not gives_way:
             effects.append(Start(model.start_next(now_s).request_id, model.key))
         expires_s = model.expires_at_s()
-        is_too_small = bool(model.waiting) and not gives_way
-        if not model.active and (is_too_small or (expires_s is not None and expires_s <= now_s)):
-            effects.append(self._unload(model, now_s))
+        if not model.active and model.waiting and not gives_way:
+            effects.append(self._unload(model, "a request needs a larger context", now_s))
+        elif expires_s is not None and expires_s <= now_s:
+            effects.append(self._unload(model, f"kept for {model.keep_alive_s:g} s of idling", now_s))
         return effects
 
     def _abandon(self, model: Loaded, now_s: float) -> list[Effect]:
@@ -207,18 +220,24 @@ class Scheduler:
         if model.phase is Phase.WAITING_FOR_ROOM:
             del self.models[model.key]
         if model.phase is Phase.LOADING:
-            return [self._unload(model, now_s)]
+            return [self._unload(model, _UNWANTED, now_s)]
         return []
 
-    def _unload(self, model: Loaded, now_s: float) -> Effect:
+    def _unload(self, model: Loaded, reason: str, now_s: float) -> Effect:
         model.enter(Phase.UNLOADING, now_s)
-        return Unload(model.key)
+        return Unload(model.key, reason)
 
     def _place_waiting(self, now_s: float) -> list[Effect]:
-        """Place models that wait for room, in order of arrival."""
+        """Place models that wait for room, in order of arrival. What is freed for one that has waited long
+        is for none behind it: several small ones would in turn keep a large one out for ever."""
         self._giving_way.clear()
-        waiting = [model for model in self.models.values() if model.phase is Phase.WAITING_FOR_ROOM]
-        return [effect for model in waiting for effect in self._place(model, now_s)]
+        effects: list[Effect] = []
+        for model in [each for each in self.models.values() if each.phase is Phase.WAITING_FOR_ROOM]:
+            effects += self._place(model, now_s)
+            is_still_waiting = model.phase is Phase.WAITING_FOR_ROOM and model.waiting
+            if is_still_waiting and now_s - model.phase_since_s >= PATIENCE_S:
+                break
+        return effects
 
     def _place(self, model: Loaded, now_s: float) -> list[Effect]:
         """One load must serve all who wait: those whose needs do not fit are refused, largest first."""
@@ -236,10 +255,10 @@ class Scheduler:
     def _follow(self, model: Loaded, placed: Placement | Wait, now_s: float) -> list[Effect]:
         if isinstance(placed, Wait):
             if now_s - model.phase_since_s >= PATIENCE_S:
-                self._giving_way.update(placed.busy)
+                self._giving_way.update(placed.rivals)
             return []
         if placed.victims:
-            return [self._unload(self.models[key], now_s) for key in placed.victims]
+            return self._evict(placed.victims, "another model needs its memory", now_s)
         model.placement, model.memory_bytes = placed, placed.memory_bytes
         model.enter(Phase.LOADING, now_s)
         return [StartLoad(model.key, placed)]
@@ -252,8 +271,14 @@ class Scheduler:
             return []
         idle = [each for each in staying if each.idle_s is not None]
         spare = idle if len(idle) < len(staying) else sorted(idle, key=lambda each: each.waste)[1:]
-        victims = most_wasteful(spare, min(excess, sum(each.memory_bytes for each in spare)))
-        return [self._unload(self.models[key], now_s) for key in victims]
+        short = Shortage(0, min(excess, sum(each.memory_bytes for each in spare)))
+        return self._evict(
+            most_wasteful(spare, short), f"memory_budget is exceeded by {excess / 1e6:.0f} MB", now_s
+        )
+
+    def _evict(self, victims: Sequence[str], why: str, now_s: float) -> list[Effect]:
+        models = [self.models[key] for key in victims]
+        return [self._unload(model, f"{why}; {model.resident(now_s).worth}", now_s) for model in models]
 
     def _demand(self, request: Request) -> Demand:
         return replace(request.demand, cost=self._costs.get(request.key))

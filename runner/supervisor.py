@@ -136,6 +136,7 @@ class Supervisor:
             if isinstance(effect, StartLoad):
                 self._start(effect.key, effect.placement)
             elif isinstance(effect, Unload):
+                _log.info("unloading %s: %s", self._targets[effect.key].title, effect.reason)
                 self._unload(effect.key)
             elif isinstance(effect, Start):
                 self._tell(effect.request_id, self._workers[effect.key])

@@ -243,6 +243,40 @@ def test_a_model_that_never_rests_gives_way_to_one_that_has_waited_long_enough()
     assert kinds(desk.exited("a")) == [("StartLoad", "busy")]
 
 
+def waiting_for_room_of_two(*busy: str) -> Desk:
+    """`c1` waits for the room of two models; those in `busy` work."""
+    desk = Desk(models=2)
+    desk.request("c0", "c")
+    desk.loaded("c", 2 * NEED)
+    desk.done("c0")
+    desk.scheduler.on_unload("c", 0)
+    desk.exited("c")
+    for key in busy:
+        desk.request(f"{key}1", key)
+        desk.loaded(key)
+    assert kinds(desk.request("c1", "c")) == []
+    return desk
+
+
+def test_models_that_must_both_give_way_rest_at_the_same_time() -> None:
+    desk = waiting_for_room_of_two("a", "b")
+    desk.now_s = PATIENCE_S
+    desk.scheduler.on_tick(desk.now_s)
+    assert kinds(desk.request("a2", "a")) == kinds(desk.request("b2", "b")) == []
+    assert kinds(desk.done("a1")) == [], "it must not begin anew while the other one ends"
+    assert sorted(kinds(desk.done("b1"))) == [("Unload", "a"), ("Unload", "b")]
+
+
+def test_small_models_keep_no_large_one_out_that_has_waited_long() -> None:
+    desk = waiting_for_room_of_two("a")
+    assert kinds(desk.request("d1", "d")) == [("StartLoad", "d")]
+    desk = waiting_for_room_of_two("a")
+    desk.now_s = PATIENCE_S
+    assert kinds(desk.request("d1", "d")) == []
+    desk.done("a1")
+    assert ("StartLoad", "c") in kinds(desk.exited("a"))
+
+
 def test_nobody_gives_way_any_more_when_the_one_that_waited_has_left() -> None:
     desk = Desk(models=1)
     desk.request("b1", "busy")
