@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 from native.attention import Record
 from native.embedding import EmbeddingContext
@@ -68,8 +69,12 @@ def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Itera
 
 
 def _flash_trial(context: Context, record: Record, inbox: Inbox) -> Iterator[bool]:
+    options, threads = context.options, context.threads
+    if threads < options.threads:
+        # As many as the machine has room for: with more, what is measured is who else is at work.
+        options = replace(options, threads=threads, prefill_threads=threads)
     try:
-        verdict = yield from measure(context.model, context.options, lambda: inbox.has_command)
+        verdict = yield from measure(context.model, options, lambda: inbox.has_command)
     except LlamaError as error:
         # No memory for a second and third context: the loaded one is not touched by that.
         sys.stderr.write(f"flash attention cannot be measured: {error}\n")
