@@ -118,7 +118,7 @@ def load_command(target: Target, placement: Placement, settings: Settings, ram_t
         slots=placement.slots,
         gpu_layers=placement.gpu_layers,
         threads=threads,
-        prefill_threads=threads,
+        prefill_threads=settings.prefill_threads or threads,
         prefill_step_s=settings.prefill_step_s,
         kv_type_k=instance.kv_type_k,
         kv_type_v=instance.kv_type_v,

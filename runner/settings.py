@@ -55,6 +55,7 @@ class Settings(ModelSettings):
     max_queue: int = 512
     memory_budget_bytes: int | None = None
     threads: int | None = None
+    prefill_threads: int | None = None
     prefill_step_s: float = PREFILL_STEPS_S["balanced"]
     drain_s: float = 10.0
     hf_endpoint: str | None = None
@@ -159,6 +160,11 @@ _ALL = (
         field="memory_budget_bytes",
     ),
     _key("threads", _count, "CPU threads per model."),
+    _key(
+        "prefill_threads",
+        _count,
+        "CPU threads for steps of several tokens, as in prefill; auto is `threads`.",
+    ),
     _key(
         "prefill",
         values.or_named(PREFILL_STEPS_S, values.duration_from_zero),

@@ -19,7 +19,9 @@ class Threads:
 
     def __init__(self, context: Context | EmbeddingContext) -> None:
         self._context = context
-        most = context.options.threads
+        options = context.options
+        self._most, self._most_in_prefill = options.threads, options.prefill_threads
+        most = max(self._most, self._most_in_prefill)
         self._governor = Governor(most, psutil.cpu_count() or most)
         self._next_s = 0.0
 
@@ -34,5 +36,5 @@ class Threads:
         before = self._governor.threads
         threads = self._governor.observe(sample(), may_have_rested=has_rested)
         if threads != before:
-            self._context.set_threads(threads, threads)
+            self._context.set_threads(min(self._most, threads), min(self._most_in_prefill, threads))
             sys.stderr.write(f"compute threads: {before} to {threads}\n")

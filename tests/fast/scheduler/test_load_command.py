@@ -30,6 +30,12 @@ def test_a_model_takes_its_own_settings() -> None:
     ]
 
 
+def test_prefill_has_threads_of_its_own_if_it_is_told_so() -> None:
+    both = [Settings(threads=2), Settings(threads=2, prefill_threads=4)]
+    loads = [load_command(target("small:latest"), PLACEMENT, settings, RAM_BYTES) for settings in both]
+    assert [(load.threads, load.prefill_threads) for load in loads] == [(2, 2), (2, 4)]
+
+
 def test_what_embeds_keeps_no_prefixes_and_a_head_is_passed_on() -> None:
     load = load_command(target("small:latest", is_embedding=True), PLACEMENT, Settings(), RAM_BYTES)
     assert (load.prefix_ram_bytes, load.prefix_disk_path, load.prefix_disk_bytes) == (0, None, 0)
