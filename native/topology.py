@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 
+from native import windows_cores
 from native.snapshot import Memory
 
 _CPUS = Path("/sys/devices/system/cpu")
+# Only where a processor has two kinds of core.
+_INTEL_FAST_CPUS = Path("/sys/devices/cpu_core/cpus")
 _CGROUPS = Path("/sys/fs/cgroup")
 # Version 1 writes "no limit" as a number near 2**63.
 _NO_LIMIT = 2**60
@@ -30,11 +34,23 @@ def physical_cores() -> int:
 
 def performance_cores() -> int | None:
     """Fast physical cores where the processor has two kinds of core; None if it has one, or unknown."""
-    capacities = {cpu: _number(_CPUS / f"cpu{cpu}" / "cpu_capacity") for cpu in _allowed_cpus()}
+    if sys.platform == "win32":
+        return windows_cores.performance_cores()
+    allowed = _allowed_cpus()
+    if intel := _read(_INTEL_FAST_CPUS):
+        fast = cpus_of(intel).intersection(allowed)
+        return _cores(list(fast)) if 0 < len(fast) < len(allowed) else None
+    capacities = {cpu: _number(_CPUS / f"cpu{cpu}" / "cpu_capacity") for cpu in allowed}
     known = {cpu: capacity for cpu, capacity in capacities.items() if capacity is not None}
     if len(set(known.values())) > 1:
         return _cores([cpu for cpu, capacity in known.items() if capacity == max(known.values())])
     return _apple_performance_cores()
+
+
+def cpus_of(listing: str) -> set[int]:
+    """Logical CPUs of a list as Linux writes it: "0-7,16"."""
+    bounds = [part.partition("-") for part in listing.split(",")]
+    return {cpu for first, _, last in bounds for cpu in range(int(first), int(last or first) + 1)}
 
 
 def memory() -> Memory:

@@ -75,7 +75,8 @@ class Settings(ModelSettings):
         """`threads`, or one for each core that is good for long work."""
         from native.topology import performance_cores, physical_cores  # most commands compute nothing
 
-        return self.threads or performance_cores() or physical_cores()
+        allowed = physical_cores()
+        return self.threads or min(performance_cores() or allowed, allowed)
 
     def of(self, model: str) -> ModelSettings:
         """What counts for the model with this canonical name."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
 
 import psutil
 import pytest
 
-from native import child, topology
+from native import child, topology, windows_cores
 from native.snapshot import HardwareSnapshot
 from runner import system
 from runner.cli.doctor import compare_instruction_sets
@@ -37,6 +38,21 @@ def test_affinity_limits_the_cores() -> None:
     )
     assert process.stdout == "1\n"
     assert 1 <= topology.physical_cores() <= len(allowed)
+
+
+@pytest.mark.parametrize(("classes", "fast"), [([1, 1, 0, 0, 0, 0], 2), ([0, 0, 0], None), ([], None)])
+def test_fast_cores_as_windows_lists_them(classes: list[int], fast: int | None) -> None:
+    """Records of 48 bytes, and of 64 for every other one: relationship, size, flags, efficiency class."""
+    sizes = [48 + 16 * (number % 2) for number in range(len(classes))]
+    records = [
+        struct.pack("<IIBB", 0, size, 1, each).ljust(size, b"\xff")
+        for size, each in zip(sizes, classes, strict=True)
+    ]
+    assert windows_cores.fast_cores(b"".join(records)) == fast
+
+
+def test_lists_of_cpus_as_linux_writes_them() -> None:
+    assert topology.cpus_of("0-3,8,10-11") == {0, 1, 2, 3, 8, 10, 11}
 
 
 def test_memory_limit_holds_and_leaves_what_was_asked() -> None:
