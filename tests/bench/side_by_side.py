@@ -112,7 +112,7 @@ def row_eight(bench: Bench) -> None:
 
 
 def row_longer(bench: Bench) -> None:
-    """As `row_eight`, with answers as long as in a chat: of 64 tokens, a third of the time is the prompts'."""
+    """As `row_eight`, with answers as long as in a chat: of 64 tokens, a third of the time is for prompts."""
     eight = replace(bench, setup=replace(bench.setup, slots=8, context_length=1024))
     measure = functools.partial(_eight_streams, tokens=256)
     eight.compare(["8 streams, answers of 256 tokens, default flags (tok/s)"], measure)
