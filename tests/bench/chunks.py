@@ -3,9 +3,10 @@ speed of the other, whatever schedules them.
 
     python -m tests.bench.chunks MODEL.gguf THREADS on|off CHUNK_TOKENS
 
-Each step has the stream's next token and the prompt's next CHUNK_TOKENS: best one more than whole tiles of 64,
-since llama.cpp first computes one token of each. `on` and `off` are for flash attention. Prints the seconds of
-the second longest step, which is the 99th percentile of the gaps of a stream of 160 tokens, and of all steps.
+Each step has the stream's next token and the prompt's next CHUNK_TOKENS: best one more than whole tiles of
+64, since llama.cpp first computes one token of each. `on` and `off` are for flash attention. Prints the
+seconds of the second longest step, which is the 99th percentile of the gaps of a stream of 160 tokens, and of
+all steps.
 """
 
 from __future__ import annotations
