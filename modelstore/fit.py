@@ -17,6 +17,7 @@ BATCH_TOKENS = 512
 _CACHE_STEP_TOKENS = 256
 # As workers do: what plain attention makes of one micro-batch.
 _PLAIN_SCORES_BYTES = 128 * 2**20
+_PLAIN_MICRO_BATCH_TOKENS = 128
 _FLOAT_BYTES = 4
 _MASK_BYTES = 2
 
@@ -191,7 +192,8 @@ def _compute_bytes(
     if not flash_attention:
         scores = _FLOAT_BYTES * (header.head_count or 0) * full_cells
         layer += _MASK_BYTES * mask_cells + scores
-        batch_tokens = min(batch_tokens, _PLAIN_SCORES_BYTES // max(1, scores))
+        fitting = _PLAIN_SCORES_BYTES // max(1, scores)
+        batch_tokens = min(batch_tokens, _PLAIN_MICRO_BATCH_TOKENS, fitting)
     logits = slots * vocabulary * _FLOAT_BYTES
     return max(batch_tokens * layer, logits) + logits
 

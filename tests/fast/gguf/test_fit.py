@@ -26,7 +26,8 @@ def test_agrees_with_llama_cpp(tiny_model: Path, context_length: int, slots: int
 
 
 def test_counts_attention_scores_where_flash_attention_is_off(tiny_model: Path) -> None:
-    measured = measured_memory(tiny_model, 8192, 1, 512, flash_attention=False)
+    # A worker computes 128 tokens at once then, of a step of 512.
+    measured = measured_memory(tiny_model, 8192, 1, 128, flash_attention=False)
     need = memory_need(header_of(tiny_model), 8192, 1, 512, flash_attention=False)
     assert measured.compute_bytes <= need.compute_bytes < 1.1 * measured.compute_bytes
 
