@@ -17,7 +17,7 @@ from runner.compare.plan import Pass
 from runner.compare.reference import Reference
 from runner.compare.scoreboard import Score, Scoreboard
 from runner.compare.scoring import Scored, Scorer
-from runner.compare.stored_scores import decode, encode
+from runner.compare.stored_scores import FORMAT, decode, encode
 from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.errors import WorkerFailed
@@ -201,4 +201,4 @@ class QualityRun:
             self._task.board.update(name, quality=quality[0], domains=quality[1], **more)
 
     def _key(self, candidate: Variant) -> Key:
-        return self._reference.key.beside("scores", self._passages.stream, candidate)
+        return self._reference.key.beside("scores", f"{FORMAT} of {self._passages.stream}", candidate)
