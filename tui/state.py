@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from runner import wire
 from tui.comparing import Comparing
@@ -11,43 +10,24 @@ from tui.comparing import Comparing
 FIRST_MODEL = "smollm2"
 """Offered when there is no model: the smallest that can chat, and it needs no hub account."""
 
-Phase = Literal["queued", "loading", "reloading", "prefill", "decode"]
 Progressing = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An answer on its way. `position` is its place in the queue, 1 is next; `fraction` is how far loading or
-    prefill is; times are `Clock.elapsed_s`."""
+    """An answer on its way. `event` is the last that came of it, None before the first; times are
+    `Clock.elapsed_s`."""
 
-    phase: Phase = "queued"
-    position: int | None = None
-    fraction: float | None = None
-    prompt_tokens: int | None = None
+    event: Progressing | None = None
     completion_tokens: int = 0
     first_token_s: float | None = None
     last_token_s: float | None = None
 
     def after(self, event: Progressing, now_s: float) -> Turn:
-        if isinstance(event, wire.Queued):
-            return replace(self, phase="queued", position=event.position, fraction=None)
-        if isinstance(event, wire.Reloading):
-            return replace(self, phase="reloading", fraction=None)
-        if isinstance(event, wire.Loading):
-            return replace(self, phase="loading", fraction=event.fraction)
-        if isinstance(event, wire.Prefilling):
-            done = event.done_tokens / event.total_tokens if event.total_tokens else None
-            return replace(self, phase="prefill", fraction=done, prompt_tokens=event.total_tokens)
-        first = now_s if self.first_token_s is None else self.first_token_s
-        tokens = max(event.completion_tokens, self.completion_tokens)
-        return replace(
-            self,
-            phase="decode",
-            fraction=None,
-            completion_tokens=tokens,
-            first_token_s=first,
-            last_token_s=now_s,
-        )
+        if not isinstance(event, wire.TextDelta):
+            return replace(self, event=event)
+        first_s = now_s if self.first_token_s is None else self.first_token_s
+        return Turn(event, max(event.completion_tokens, self.completion_tokens), first_s, now_s)
 
     @property
     def decode_tps(self) -> float | None:
@@ -60,40 +40,31 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A model on its way to this machine. `started_bytes` were there when the first progress came."""
+    """A model on its way to this machine. `event` is the last that came of it, at `now_s`; its phase began
+    with `started_bytes` at `started_s`."""
 
     name: str
-    phase: str = "asking"
-    completed_bytes: int | None = None
-    total_bytes: int | None = None
-    started_bytes: int | None = None
-    started_s: float | None = None
-    now_s: float | None = None
+    event: wire.JobProgress = field(default_factory=lambda: wire.JobProgress(phase="asking"))
+    now_s: float = 0.0
+    started_bytes: int = 0
+    started_s: float = 0.0
 
     def after(self, event: wire.JobProgress, now_s: float) -> Pull:
-        again = event.phase != self.phase or self.started_s is None
-        return replace(
-            self,
-            phase=event.phase,
-            completed_bytes=event.completed_bytes,
-            total_bytes=event.total_bytes,
-            started_bytes=event.completed_bytes if again else self.started_bytes,
-            started_s=now_s if again else self.started_s,
-            now_s=now_s,
-        )
+        if event.phase != self.event.phase:
+            return Pull(self.name, event, now_s, event.completed_bytes or 0, now_s)
+        return replace(self, event=event, now_s=now_s)
 
     @property
     def fraction(self) -> float | None:
-        if self.completed_bytes is None or not self.total_bytes:
+        if self.event.completed_bytes is None or not self.event.total_bytes:
             return None
-        return min(1.0, self.completed_bytes / self.total_bytes)
+        return min(1.0, self.event.completed_bytes / self.event.total_bytes)
 
     @property
     def bytes_per_s(self) -> float | None:
-        """None until a second has been seen."""
-        if self.started_s is None or self.now_s is None or self.now_s - self.started_s < 1:
-            return None
-        return ((self.completed_bytes or 0) - (self.started_bytes or 0)) / (self.now_s - self.started_s)
+        """None until a second of the phase has been seen."""
+        seconds = self.now_s - self.started_s
+        return ((self.event.completed_bytes or 0) - self.started_bytes) / seconds if seconds >= 1 else None
 
 
 @dataclass(frozen=True, slots=True)

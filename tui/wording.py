@@ -39,21 +39,25 @@ def model_facts(model: wire.ModelInfo) -> str:
 
 def turn_state(turn: Turn) -> str:
     """What an answer is doing now, in a few words."""
-    share = "" if turn.fraction is None else f" {percent(turn.fraction)}"
-    if turn.phase == "loading":
-        return f"loading{share}"
-    if turn.phase == "prefill":
-        return f"reading the prompt{share}"
-    if turn.phase == "queued":
-        return in_line(turn.position)
-    return "loading again, for more context" if turn.phase == "reloading" else "writing"
+    match turn.event:
+        case wire.Loading(fraction=fraction):
+            return f"loading {percent(fraction)}"
+        case wire.Prefilling(done_tokens=done, total_tokens=total):
+            return "reading the prompt" + (f" {percent(done / total)}" if total else "")
+        case wire.Reloading():
+            return "loading again, for more context"
+        case wire.TextDelta():
+            return "writing"
+        case _:
+            return in_line(None if turn.event is None else turn.event.position)
 
 
 def progress(turn: Turn) -> str:
     """The line under an answer that is on its way."""
-    total = turn.prompt_tokens if turn.phase == "prefill" else None
-    parts = [turn_state(turn) + ("" if total is None else f" of {total:,} tokens")]
-    if turn.phase == "decode":
+    parts = [turn_state(turn)]
+    if isinstance(turn.event, wire.Prefilling):
+        parts = [f"{parts[0]} of {turn.event.total_tokens:,} tokens"]
+    elif isinstance(turn.event, wire.TextDelta):
         parts = [f"{turn.completion_tokens:,} tokens"]
         parts += [] if turn.decode_tps is None else [rate(turn.decode_tps)]
     return " · ".join([*parts, f"{first_key('chat.stop')} stops"])
@@ -101,12 +105,12 @@ def model_state(state: State) -> tuple[str, str, str]:
 
 def pull_line(pull: Pull) -> str:
     """`downloading  ██████░░░░  68 % · 67 of 98 MB · 41 MB/s`."""
-    parts = [clean_name(pull.phase)]
+    parts = [clean_name(pull.event.phase)]
     if pull.fraction is not None:
         parts.append(bar(pull.fraction))
-        parts.append(f"{percent(pull.fraction)} of {size(pull.total_bytes or 0)}")
-    elif pull.completed_bytes:
-        parts.append(size(pull.completed_bytes))
+        parts.append(f"{percent(pull.fraction)} of {size(pull.event.total_bytes or 0)}")
+    elif pull.event.completed_bytes:
+        parts.append(size(pull.event.completed_bytes))
     if pull.bytes_per_s is not None:
         parts.append(f"{size(round(pull.bytes_per_s))}/s")
     return "  ".join(parts)
