@@ -2,7 +2,6 @@
 
     smollm2, smollm2:135m, my-model:v2             TagName    a name of the catalog or of the local store
     user/repo, hf.co/user/repo:Q4_K_M              HubName    a repository on the Hugging Face hub
-    ollama:llama3.2:3b                             RegistryName
     ./model.gguf, /data/model.gguf, C:\\model.gguf   LocalFile
 
 Names compare without case. Nothing here can name a path outside the store: a part holds only ASCII letters,
@@ -61,17 +60,6 @@ class HubName:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistryName:
-    """A name in the Ollama registry."""
-
-    name: str
-    tag: str | None = None
-
-    def __str__(self) -> str:
-        return f"{_REGISTRY_PREFIX}{self.name}:{self.tag or DEFAULT_TAG}"
-
-
-@dataclass(frozen=True, slots=True)
 class LocalFile:
     """A file of this machine, as the user wrote its path."""
 
@@ -81,7 +69,7 @@ class LocalFile:
         return self.path
 
 
-ModelRef = TagName | HubName | RegistryName | LocalFile
+ModelRef = TagName | HubName | LocalFile
 
 
 def parse(text: str) -> ModelRef:
@@ -89,8 +77,11 @@ def parse(text: str) -> ModelRef:
     if prefix := _HUB_PREFIX.match(text):
         return _hub(text, text[prefix.end() :])
     if text.lower().startswith(_REGISTRY_PREFIX):
-        match = _match(_TAG, text, text[len(_REGISTRY_PREFIX) :].removeprefix("library/"))
-        return RegistryName(match["name"], match["tag"])
+        _check_length(text, _MAX_LENGTH)
+        raise InvalidName(
+            f"{text!r} is in the Ollama registry, which this version cannot pull from",
+            hint="Use a catalog name, or a Hugging Face repository: user/repository:Q4_K_M.",
+        )
     if _PATH.match(text) or (text.lower().endswith(".gguf") and ":" not in text):
         _check_length(text, _MAX_PATH_LENGTH)
         return LocalFile(text)

@@ -10,14 +10,7 @@ from threading import Event
 
 from modelstore import catalog, names
 from modelstore.download import Policy
-from modelstore.errors import (
-    DigestMismatch,
-    InvalidModel,
-    NotFound,
-    NybbleError,
-    SourceUnavailable,
-    UserError,
-)
+from modelstore.errors import DigestMismatch, InvalidModel, NotFound, NybbleError, SourceUnavailable
 from modelstore.manifests import Manifest
 from modelstore.partial import Partial
 from modelstore.progress import Emit, Progress, Throttle
@@ -122,16 +115,13 @@ class Job:
         return manifest
 
 
-def _sources(store: Store, ref: names.ModelRef, options: PullOptions) -> tuple[list[Source], str | None]:
-    """Where to get `ref`, in order, and the licence if the catalog knows it. NotFound, UserError."""
+def _sources(
+    store: Store, ref: names.TagName | names.HubName, options: PullOptions
+) -> tuple[list[Source], str | None]:
+    """Where to get `ref`, in order, and the licence if the catalog knows it. NotFound."""
     hub = HubOptions(options.hf_endpoint, options.hf_token, options.offline, options.policy)
     if isinstance(ref, names.HubName):
         return [HubSource(ref, hub)], None
-    if not isinstance(ref, names.TagName):
-        raise UserError(
-            "Models cannot be pulled from the Ollama registry in this version",
-            hint="Use a catalog name, or a Hugging Face repository: user/repository:Q4_K_M.",
-        )
     entry = catalog.find(catalog.canonical(ref))
     if entry is None:
         raise store.not_found(str(ref))
