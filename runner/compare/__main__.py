@@ -6,9 +6,10 @@ End of file on stdin means that nobody waits any more: it removes what it made a
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
+
+from pydantic import TypeAdapter
 
 from modelstore.errors import NybbleError
 from modelstore.progress import Cancelled
@@ -47,7 +48,7 @@ def _run(line: bytes, talk: Talk) -> None:
     from runner.compare.conduct import conduct
 
     try:
-        conduct(Order.parse(json.loads(line)), talk)
+        conduct(TypeAdapter(Order).validate_json(line), talk)
     except NybbleError as error:
         body = ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
         talk.say(ErrorEvent(error=body))

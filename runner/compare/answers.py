@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Protocol
+
+from pydantic import TypeAdapter
 
 from modelstore.errors import Unusable
 from runner.compare import corpus
@@ -87,6 +88,7 @@ class Draft:
 
 
 NOTHING = Draft()
+_BATCH, _DRAFT = TypeAdapter(Batch), TypeAdapter(Draft)
 
 
 class Writer:
@@ -176,7 +178,7 @@ class Manuscript(Writer):
         self._key = key
         for payload in evidence.pieces(key).values():
             if not self.is_done:
-                self.batches.append(_batch(payload))
+                self.batches.append(_BATCH.validate_json(payload))
 
     @property
     def missing_tokens(self) -> int:
@@ -189,20 +191,14 @@ class Manuscript(Writer):
         number = len(self.batches)
         key = replace(self._key, what=f"{self._key.what}, draft of batch {number}")
         pieces = self._evidence.pieces(key)
-        begun = Draft(**json.loads(pieces[0])) if pieces else NOTHING
+        begun = _DRAFT.validate_json(pieces[0]) if pieces else NOTHING
         kept = begun.tokens
         for draft in self.add_batch(scorer, begun):
             if draft.tokens - kept >= self.plan.max_tokens:
                 kept = draft.tokens
-                self._evidence.keep_draft(key, json.dumps(asdict(draft)).encode())
+                self._evidence.keep_draft(key, _DRAFT.dump_json(draft))
                 report(min(self.written + kept, self.plan.tokens), self.plan.tokens)
-        self._evidence.keep_piece(self._key, number, json.dumps(asdict(self.batches[number])).encode())
+        self._evidence.keep_piece(self._key, number, _BATCH.dump_json(self.batches[number]))
         self._evidence.forget(key)
         # Another comparison may have been first, and scored what it wrote.
-        self.batches[number] = _batch(self._evidence.pieces(self._key)[number])
-
-
-def _batch(payload: bytes) -> Batch:
-    fields = json.loads(payload)
-    blocks = (Block(**{**block, "tokens": tuple(block["tokens"])}) for block in fields["blocks"])
-    return Batch(fields["seconds"], tuple(blocks))
+        self.batches[number] = _BATCH.validate_json(self._evidence.pieces(self._key)[number])

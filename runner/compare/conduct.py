@@ -47,8 +47,8 @@ def conduct(order: Order, talk: Talk) -> None:
     )
     selection = select(order, store, engine, talk)
     name = hashlib.sha256(order.request.model_dump_json().encode()).hexdigest()[:16]
-    with closing(Evidence(order.evidence)) as evidence, own_folder(order.cache, name) as folder:
-        fetched.sweep(store, order.cache, order.daemon)
+    with closing(Evidence(order.evidence)) as evidence, own_folder(order.workshops, name) as folder:
+        fetched.sweep(store, order.workshops, order.daemon)
         task = Task(order, talk, Board(talk.say, selection.reference.name), evidence, hardware)
         _plan(task, selection, engine)
         workshop = Workshop(store, order, folder, engine, talk)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from runner.compare.survival import Span, median, ratio_of_sums, share_of_prompts
 from runner.wire.compare import Answers, Choice, Estimate, Fork
@@ -31,12 +30,6 @@ class GreedyAnswer:
     tokens: tuple[int, ...]
     ended: bool
     top: tuple[tuple[tuple[int, float], ...], ...]
-
-    @classmethod
-    def parse(cls, fields: dict[str, Any]) -> GreedyAnswer:
-        """From JSON."""
-        top = (tuple((token, logprob) for token, logprob in step) for step in fields["top"])
-        return cls(tuple(fields["tokens"]), fields["ended"], tuple(top))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
 
 from modelstore import progress
 from runner.compare.evidence import Key
@@ -20,6 +21,7 @@ from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.wire.compare import Answers
 
+_ANSWER = TypeAdapter(GreedyAnswer)
 _SUMMARY, _ALONE = -1, -2
 """Their numbers among the answers of one model, which are numbered as their prompts: what they say beside the
 reference's, and the reference's by themselves."""
@@ -85,14 +87,14 @@ class Greedy:
         kept = [evidence.pieces(key) for key in keys]
         numbers = range(first, first + len(prompts))
         if all(number in pieces for number in numbers for pieces in kept):
-            return [[GreedyAnswer.parse(json.loads(pieces[number])) for pieces in kept] for number in numbers]
+            return [[_ANSWER.validate_json(pieces[number]) for pieces in kept] for number in numbers]
         started = time.perf_counter()
         rows: list[Sequence[GreedyAnswer]] = [*answer(scorer, prompts)]
         written = sum(len(each.tokens) for row in rows for each in row)
         self.task.outlook.took("answering", written, time.perf_counter() - started)
         for number, row in zip(numbers, rows, strict=True):
             for key, each in zip(keys, row, strict=True):
-                evidence.keep_piece(key, number, json.dumps(asdict(each)).encode())
+                evidence.keep_piece(key, number, _ANSWER.dump_json(each))
         return rows
 
     def _key(self, candidate: Variant) -> Key:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from runner.compare.variant import Engine
 from runner.instance import measurements_folder
@@ -42,28 +41,24 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """`daemon` is its address; `cache` the folder for files that this comparison makes,
-    `measurements` that of what workers measured."""
+    """`daemon` is its address; `cache` the daemon's folder for what can be made again."""
 
     request: CompareRequest
     store: Path
     evidence: Path
     cache: Path
-    measurements: Path
     daemon: str
     settings: Settings
 
-    @classmethod
-    def parse(cls, fields: dict[str, Any]) -> Order:
-        return cls(
-            request=CompareRequest.model_validate(fields["request"]),
-            store=Path(fields["store"]),
-            evidence=Path(fields["evidence"]),
-            cache=Path(fields["cache"]) / "compare",
-            measurements=measurements_folder(Path(fields["cache"])),
-            daemon=fields["daemon"],
-            settings=Settings(**fields["settings"]),
-        )
+    @property
+    def workshops(self) -> Path:
+        """Where each comparison has a folder for the files that it makes."""
+        return self.cache / "compare"
+
+    @property
+    def measurements(self) -> Path:
+        """What workers measured."""
+        return measurements_folder(self.cache)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from modelstore import progress
 from modelstore.child import Child, running
@@ -29,6 +30,8 @@ _KINDS = {
     "kld": np.float64, "same_top": np.bool_, "lumped": np.float64,
 }  # fmt: skip
 """Of the arrays that the child sends, by name."""
+
+_ANSWERS = TypeAdapter(list[list[GreedyAnswer]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,8 @@ class Scorer:
         """To each prompt, at most as long as its limit: of every model, the reference first. Side by side, so
         the same prompts give the same tokens only together."""
         order = {"prompts": [list(prompt) for prompt in prompts], "limits": list(limits)}
-        models = self._ask({"answer": order})["answers"]
-        return [tuple(map(GreedyAnswer.parse, answers)) for answers in zip(*models, strict=True)]
+        models = _ANSWERS.validate_python(self._ask({"answer": order})["answers"])
+        return list(zip(*models, strict=True))
 
     # The child
 

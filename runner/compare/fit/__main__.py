@@ -11,9 +11,10 @@ End of file on stdin means that nobody waits any more: it ends as soon as the ch
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
@@ -28,7 +29,7 @@ from runner.compare.fit.workshop import Workshop
 
 def main() -> None:
     answer, requests = stdio.answers(), stdio.take_stdin()
-    order = Order.parse(json.loads(requests.readline()))
+    order = TypeAdapter(Order).validate_json(requests.readline())
     cancelled = stdio.end_of(requests)
     try:
         with order.source.open("rb") as stream:

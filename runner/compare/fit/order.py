@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runner.compare.fit.matrices import CANDIDATES
 from runner.compare.variant import Engine, Variant
@@ -52,14 +51,6 @@ class Order:
     prune_layers: tuple[int, ...] = ()
     budget_bytes: int | None = None
     min_tps: float | None = None
-
-    @classmethod
-    def parse(cls, fields: dict[str, Any]) -> Order:
-        """From JSON."""
-        paths = {key: Path(fields[key]) for key in ("source", "destination", "work")}
-        imatrix = Path(fields["imatrix"]) if fields["imatrix"] else None
-        pruned = tuple(fields["prune_layers"])
-        return cls(**{**fields, **paths, "imatrix": imatrix, "prune_layers": pruned})
 
     def variant(self, name: str, path: Path) -> Variant:
         """`path` as it is scored and timed. The digest of a file that is only tried stays empty."""
