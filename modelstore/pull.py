@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Event
 
 from modelstore import catalog, names
-from modelstore.download import Policy
 from modelstore.errors import DigestMismatch, InvalidModel, NotFound, NybbleError, SourceUnavailable
 from modelstore.manifests import Manifest
 from modelstore.partial import Partial
@@ -21,20 +19,8 @@ from modelstore.sources.remote import RemoteFile, Source
 from modelstore.store import Publication, Store
 
 
-@dataclass(frozen=True, slots=True)
-class PullOptions:
-    """`hf_endpoint` and `hf_token` None: those that the hub's own library is set up with. `offline` is the
-    hub's offline mode; pip has its own. `python` has pip."""
-
-    hf_endpoint: str | None = None
-    hf_token: str | None = None
-    offline: bool = False
-    python: str = sys.executable
-    policy: Policy = field(default_factory=Policy)
-
-
 def pull(
-    store: Store, name: str, alias: str | None, options: PullOptions, emit: Emit, cancelled: Event
+    store: Store, name: str, alias: str | None, hub: HubOptions, emit: Emit, cancelled: Event
 ) -> Manifest:
     """Gets the model `name` (see `modelstore.names`) and calls it `alias`, or else by its own name.
 
@@ -47,7 +33,7 @@ def pull(
     tag = catalog.canonical(names.parse_tag(alias)) if alias else None
     if isinstance(ref, names.LocalFile):
         return _import(store, ref, tag, emit, cancelled)
-    sources, license_name = _sources(store, ref, options)
+    sources, license_name = _sources(store, ref, hub)
     failures: list[tuple[Source, NybbleError]] = []
     for source in sources:
         job = Job(store, source, tag, license_name, Throttle(emit), cancelled)
@@ -116,10 +102,9 @@ class Job:
 
 
 def _sources(
-    store: Store, ref: names.TagName | names.HubName, options: PullOptions
+    store: Store, ref: names.TagName | names.HubName, hub: HubOptions
 ) -> tuple[list[Source], str | None]:
     """Where to get `ref`, in order, and the licence if the catalog knows it. NotFound."""
-    hub = HubOptions(options.hf_endpoint, options.hf_token, options.offline, options.policy)
     if isinstance(ref, names.HubName):
         return [HubSource(ref, hub)], None
     entry = catalog.find(catalog.canonical(ref))
@@ -132,7 +117,7 @@ def _sources(
             expected = entry.file.digest if entry.file else None
             sources.append(HubSource(names.HubName(user, repository, mirror.tag), hub, entry.name, expected))
         elif entry.file:
-            sources.append(PackageSource(entry.name, entry.file, mirror, options.python))
+            sources.append(PackageSource(entry.name, entry.file, mirror))
     return sources, entry.license
 
 

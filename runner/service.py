@@ -158,10 +158,11 @@ class Service:
 
         def run(emit: Emit, cancelled: threading.Event) -> wire.JobDone:
             # Brings the HTTP client, which would make the daemon start later.
-            from modelstore.pull import PullOptions, pull
+            from modelstore.pull import pull
+            from modelstore.sources.huggingface import HubOptions
 
-            options = PullOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
-            pulled = pull(self.store, request.name, request.alias, options, emit, cancelled)
+            hub = HubOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
+            pulled = pull(self.store, request.name, request.alias, hub, emit, cancelled)
             return wire.JobDone(model=info(pulled))
 
         return store_job(self._jobs, f"pull {request.model_dump_json()}", run)

@@ -15,7 +15,8 @@ import pytest
 from filelock import FileLock
 
 from modelstore.errors import NybbleError
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from tests.encoder_gguf import convert
 
@@ -75,6 +76,6 @@ def _weights(name: str) -> Path:
         with contextlib.suppress(NybbleError):  # absent or damaged: pull
             return store.check(store.get(name))
         try:
-            return store.check(pull(store, name, None, PullOptions(), lambda progress: None, Event()))
+            return store.check(pull(store, name, None, HubOptions(), lambda progress: None, Event()))
         except NybbleError as error:
             pytest.fail(f"{name} cannot be had here: {error.message} {error.hint or ''}", pytrace=False)

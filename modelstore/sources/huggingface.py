@@ -6,7 +6,7 @@ import concurrent.futures
 import dataclasses
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
@@ -37,12 +37,13 @@ _LABEL = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class HubOptions:
-    """`endpoint` and `token` None: those that the hub's own library is set up with."""
+    """`endpoint` and `token` None: those that the hub's own library is set up with. `offline` is the hub's
+    offline mode; pip has its own."""
 
-    endpoint: str | None
-    token: str | None
-    offline: bool
-    policy: Policy
+    endpoint: str | None = None
+    token: str | None = None
+    offline: bool = False
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True, slots=True)

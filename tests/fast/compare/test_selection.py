@@ -12,8 +12,9 @@ import pytest
 from modelstore.blobs import Digest
 from modelstore.errors import NotFound, Unusable, UserError
 from modelstore.manifests import Manifests
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
 from modelstore.quantize import Request, quantize
+from modelstore.sources.huggingface import HubOptions
 from modelstore.sources.remote import RemoteFile
 from modelstore.store import Store
 from runner.compare.entry import Made
@@ -28,10 +29,10 @@ def store(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Store:
     """`tiny` in F16, Q8_0 and Q6_K, and `bytes`, another model, whose rows are too short for k-quants."""
     folder = tmp_path_factory.mktemp("selection")
     store = Store(folder / "store")
-    pull(store, str(tiny_model), "tiny", PullOptions(), lambda _: None, Event())
+    pull(store, str(tiny_model), "tiny", HubOptions(), lambda _: None, Event())
     for label in ("Q8_0", "Q6_K"):
         quantize(store, Request("tiny", label), lambda _: None, Event())
-    pull(store, str(write_model(folder / "bytes.gguf")), "bytes", PullOptions(), lambda _: None, Event())
+    pull(store, str(write_model(folder / "bytes.gguf")), "bytes", HubOptions(), lambda _: None, Event())
     return store
 
 

@@ -9,8 +9,9 @@ from threading import Event
 
 import pytest
 
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
 from modelstore.quantize import Request, quantize
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from tests.daemons import Daemon
 
@@ -22,7 +23,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
     """A store with `tiny` in F16 and QUANTIZATIONS."""
     folder = tmp_path_factory.mktemp("library") / "store"
     store = Store(folder)
-    pull(store, str(tiny_model), "tiny", PullOptions(), lambda _: None, Event())
+    pull(store, str(tiny_model), "tiny", HubOptions(), lambda _: None, Event())
     for quantization in QUANTIZATIONS:
         quantize(store, Request("tiny", quantization), lambda _: None, Event())
     return folder

@@ -19,7 +19,8 @@ import gguf
 import pytest
 
 from modelstore.errors import NybbleError
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from runner.compare.speed import measure_speed
 from runner.wire.compare import CompareProgress, CompareRequest
@@ -33,7 +34,7 @@ SHORT = QUALITY.model_copy(update={"chunks": 3})
 
 
 def add(store: Store, file: Path, name: str) -> None:
-    pull(store, str(file), name, PullOptions(), lambda _: None, Event())
+    pull(store, str(file), name, HubOptions(), lambda _: None, Event())
 
 
 async def test_another_vocabulary_is_compared_by_bits_per_byte_of_both(

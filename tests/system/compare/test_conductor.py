@@ -13,7 +13,8 @@ import pytest
 
 from modelstore.errors import NybbleError
 from modelstore.gguf import read_header
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from runner.wire.compare import (
     CompareEvent,
@@ -165,8 +166,8 @@ async def test_broken_variants_become_rows_with_problems(
 ) -> None:
     altered = store.check(store.get("tiny:q4_k_m"))
     flip_a_byte(altered)
-    pull(store, str(not_a_number(tiny_model, tmp_path)), "nan", PullOptions(), lambda _: None, Event())
-    pull(store, str(write_model(tmp_path / "bytes.gguf")), "bytes", PullOptions(), lambda _: None, Event())
+    pull(store, str(not_a_number(tiny_model, tmp_path)), "nan", HubOptions(), lambda _: None, Event())
+    pull(store, str(write_model(tmp_path / "bytes.gguf")), "bytes", HubOptions(), lambda _: None, Event())
     quants = ["Q8_0", "Q4_K_M", "nan", "bytes", "nonsense", "IQ1_S"]
     comparison = await result(compared, QUALITY.model_copy(update={"quants": quants, "chunks": 3}))
     by_name = rows(comparison)

@@ -9,7 +9,8 @@ from threading import Event
 
 import pytest
 
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from runner.wire.compare import ALL_TASKS, CompareRequest, ComparisonDone
 from tests.daemons import Daemon
@@ -31,7 +32,7 @@ async def test_tasks_and_bits_per_byte_across_vocabularies(
     other = write_model(tmp_path / "bytes.gguf")
     for name, model in (("ours", tiny_model), ("theirs", other)):
         copy = with_template(model, tmp_path / f"{name}.gguf")
-        pull(store, str(copy), name, PullOptions(), lambda _: None, Event())
+        pull(store, str(copy), name, HubOptions(), lambda _: None, Event())
     request = CompareRequest(
         name="ours", quants=["theirs"], reference="ours:latest", measure="quality", chunks=2, context=512
     )
@@ -58,7 +59,7 @@ async def test_without_answers_too_both_are_asked_for_the_same_bytes(
     text = None if words is None else "a b c. " * (words // 3)
     store = Store(home / "store")
     for name, model in (("ours", tiny_model), ("theirs", write_model(tmp_path / "bytes.gguf"))):
-        pull(store, str(model), name, PullOptions(), lambda _: None, Event())
+        pull(store, str(model), name, HubOptions(), lambda _: None, Event())
     request = CompareRequest(
         name="ours",
         quants=["theirs"],

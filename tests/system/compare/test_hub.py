@@ -9,7 +9,8 @@ from threading import Event
 import pytest
 
 from modelstore.errors import NybbleError
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from runner.wire.compare import ComparePlanned, CompareProgress, CompareRequest, ComparisonDone
 from runner.wire.jobs import JobDone, JobProgress
@@ -66,7 +67,7 @@ async def test_a_file_that_cannot_be_had_is_a_row_and_an_older_one_is_not_droppe
     older = {**files, "tiny.Q8_0.gguf": paths["Q2_K"].read_bytes()}
     request = CompareRequest(name="me/model", measure="quality", compatible=True, chunks=2)
     with hub.serve(older) as server:
-        options = PullOptions(hf_endpoint=server.url)
+        options = HubOptions(endpoint=server.url)
         job = Store(home / "store"), "me/model:Q8_0", None, options, lambda _: None, Event()
         name = (await asyncio.to_thread(pull, *job)).name
     with hub.serve(files) as server, Daemon(home, {"HF_ENDPOINT": server.url}) as daemon:

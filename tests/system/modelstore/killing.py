@@ -16,7 +16,8 @@ from threading import Event
 
 from modelstore.errors import NotFound
 from modelstore.progress import Progress
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Publication, Store
 from tests.tiny_gguf import Shape, write_model
 
@@ -34,7 +35,7 @@ def publish(store: Store) -> None:
 
 def bring(store: Store) -> None:
     other = write_model(store.root.with_suffix(".gguf"), Shape(layers=1))
-    pull(store, str(other), "tag", PullOptions(), ignore, Event())
+    pull(store, str(other), "tag", HubOptions(), ignore, Event())
 
 
 def remove(store: Store) -> None:

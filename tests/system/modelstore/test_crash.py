@@ -9,7 +9,8 @@ from threading import Event
 
 import pytest
 
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from tests.system.modelstore import hub
 from tests.system.modelstore.hub import Answer
@@ -32,7 +33,7 @@ def test_a_killed_download_leaves_nothing_visible_and_is_resumed(tmp_path: Path)
             process.kill()
         kept_bytes = next(tmp_path.glob("partial/*.partial")).stat().st_size
         assert store.models() == [] and store.damaged() == [] and list(tmp_path.glob("blobs/*")) == []
-        options = PullOptions(hf_endpoint=server.url)
+        options = HubOptions(endpoint=server.url)
         manifest = pull(store, "me/model", None, options, lambda progress: None, Event())
         assert server.ranges() == [None, f"bytes={HALF}-", f"bytes={kept_bytes}-"]
         assert kept_bytes > HALF
@@ -65,7 +66,7 @@ def test_a_disk_that_fills_up_is_told_and_the_partial_is_kept(tmp_path: Path) ->
         )
         assert "StorageFull: No space left to write" in finished.stderr
         assert next(tmp_path.glob("partial/*.partial")).stat().st_size == 3_000_000
-        options = PullOptions(hf_endpoint=server.url)
+        options = HubOptions(endpoint=server.url)
         manifest = pull(Store(tmp_path), "me/model", None, options, lambda progress: None, Event())
         assert server.ranges() == [None, "bytes=3000000-"]
         assert Store(tmp_path).check(manifest).read_bytes() == DATA

