@@ -18,7 +18,6 @@ from runner.compare.entry import Entry
 from runner.compare.evidence import Evidence
 from runner.compare.foreign import measure_foreign
 from runner.compare.hardware import look
-from runner.compare.memory import header_of
 from runner.compare.order import Order, Talk
 from runner.compare.outcome import outcome
 from runner.compare.outlook import Work
@@ -27,7 +26,7 @@ from runner.compare.reference import Reference
 from runner.compare.selection import Selection, select
 from runner.compare.speculation import measure_speculation
 from runner.compare.task import Task
-from runner.compare.variant import Engine, Variant
+from runner.compare.variant import Engine, Variant, header_of
 from runner.compare.vary import SPECULATION, baseline, ways
 from runner.compare.workshop import Workshop, own_folder
 from runner.text import clean_name
@@ -97,7 +96,7 @@ class _Comparing:
         groups = self.selection.groups
         with ExitStack() as stack:
             variant = stack.enter_context(self.workshop.ready(self.selection.reference))
-            header = header_of(variant)
+            header = header_of(variant.path)
             self.task.board.describe(variant, header)
             if groups and self.measures != "speed":
                 record, has_foreign = self.workshop.folder / "reference.record", bool(self.selection.foreign)
@@ -120,7 +119,7 @@ class _Comparing:
                 progress.check(self.task.talk.cancelled)
                 try:
                     variant = stack.enter_context(self.workshop.ready(entry))
-                    ready[variant] = header_of(variant)
+                    ready[variant] = header_of(variant.path)
                 except NybbleError as error:
                     self.task.board.refuse(entry.name, error)
                     continue

@@ -11,14 +11,13 @@ from runner.compare.blocks import ReferenceScores
 from runner.compare.exercises import exercises
 from runner.compare.forks import spoken
 from runner.compare.marking import mark
-from runner.compare.memory import header_of
 from runner.compare.quality import NO_KLD, summarize_alone, text_bits
 from runner.compare.questions import answer, exercise_questions, in_chat, in_groups
 from runner.compare.reference import Reference
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Scorer
 from runner.compare.task import Task
-from runner.compare.variant import Variant
+from runner.compare.variant import Variant, header_of
 from runner.errors import TemplateFailed, WorkerFailed
 from runner.wire.compare import Quality
 
@@ -69,7 +68,7 @@ def _quality(task: Task, scorer: Scorer, reference: Reference, variant: Variant)
 
 def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
     """Empty without a chat template that works."""
-    chat = Chat.of(scorer.loaded[0], header_of(variant))
+    chat = Chat.of(scorer.loaded[0], header_of(variant.path))
     if chat is None:
         return []
     questions = exercise_questions(plan.answering(task.order.request))

@@ -6,22 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from modelstore.blobs import open_regular
 from modelstore.fit import MemoryNeed, memory_need
-from modelstore.gguf import read_header
 from modelstore.header import Header
 from modelstore.kv_types import KvTypes
-from runner.compare.variant import Engine, Variant
+from runner.compare.variant import Engine
 from runner.wire.compare import Memory
 
 _CONTEXTS = (4096, 8192, 32768)
 _METAL = "MTL"
-
-
-def header_of(variant: Variant) -> Header:
-    """Raises InvalidModel, or NotFound if the file is gone."""
-    with open_regular(variant.path) as stream:
-        return read_header(stream, variant.size_bytes)
 
 
 def predicted(header: Header, engine: Engine) -> Memory:

@@ -11,7 +11,6 @@ from threading import Event
 import numpy as np
 
 from modelstore.conversion import Conversion, Recipe
-from modelstore.gguf import read_header
 from runner.compare import corpus, selftest
 from runner.compare.blocks import Block, compatible
 from runner.compare.clusters import Floats
@@ -19,7 +18,7 @@ from runner.compare.peer import Peer
 from runner.compare.quality import Pooled, perplexity, pooled
 from runner.compare.scoring import Scored, Scorer
 from runner.compare.selftest import Check
-from runner.compare.variant import Variant
+from runner.compare.variant import Variant, header_of
 
 _MADE = ("Q8_0", "Q4_K_M", "Q4_0", "Q3_K_M")
 _CHUNKS = 4
@@ -69,9 +68,7 @@ class SelfTest:
     def _made(self, label: str, folder: Path) -> Variant:
         self.report(f"making {label}")
         path, source = folder / f"{label}.gguf", self.reference.path
-        with source.open("rb") as stream:
-            header = read_header(stream, source.stat().st_size)
-        conversion = Conversion(source, header, path, Recipe(label))
+        conversion = Conversion(source, header_of(source), path, Recipe(label))
         conversion.run(lambda _progress: None, lambda _bytes: None, self.cancelled)
         return replace(self.reference, name=label, path=path, size_bytes=path.stat().st_size, tag=None)
 

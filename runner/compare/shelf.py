@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from modelstore import names
 from modelstore.errors import NybbleError
-from modelstore.gguf import read_header
 from modelstore.gguf_types import nominal_bits
 from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.store import Store
 from runner.compare.fetched import is_temporary
+from runner.compare.variant import header_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +92,7 @@ class Shelf:
     def _book(self, manifest: Manifest) -> Book:
         book = self._read.get(manifest.digest)
         if book is None:
-            path = self._store.check(manifest)
-            with path.open("rb") as stream:
-                header = read_header(stream, manifest.size_bytes)
+            header = header_of(self._store.check(manifest))
             book = self._read[manifest.digest] = Book(
                 manifest, header.without_long_arrays(), identity(header)
             )

@@ -14,13 +14,13 @@ from modelstore.errors import NybbleError
 from native.topology import memory
 from runner.compare.disturbance import Disturbances
 from runner.compare.first_token import FirstToken, measure_first_token
-from runner.compare.memory import header_of, predicted, with_measured
+from runner.compare.memory import predicted, with_measured
 from runner.compare.metering import Meter
 from runner.compare.rounds import Rounds, Timings
 from runner.compare.sensors import find_sensor
 from runner.compare.speed_plan import SpeedPlan
 from runner.compare.timed import TimedEngine
-from runner.compare.variant import Variant
+from runner.compare.variant import Variant, header_of
 from runner.errors import DoesNotFit
 from runner.text import clean_name
 from runner.wire.compare import CompareProgress, Energy, Estimate, Memory, Speed, SpeedAt
@@ -105,7 +105,7 @@ def _loaded(
     while waiting:
         variant = waiting[0]
         try:
-            need_bytes = predicted(header_of(variant), variant.engine).total_bytes
+            need_bytes = predicted(header_of(variant.path), variant.engine).total_bytes
             if engines and need_bytes > _USABLE * min(free_bytes, engines[-1].free_on_gpus_bytes):
                 break
             if not engines:
@@ -131,7 +131,7 @@ def _ensure_fits(variant: Variant, need_bytes: int, free_bytes: float) -> None:
 def _memory(timings: Timings) -> Memory:
     variant, loaded = timings.engine.variant, timings.engine.loaded
     decided = replace(variant.engine, flash_attention=loaded["flash_attention"])
-    return with_measured(predicted(header_of(variant), decided), loaded["buffers"], timings.grown_bytes)
+    return with_measured(predicted(header_of(variant.path), decided), loaded["buffers"], timings.grown_bytes)
 
 
 def _say_apart(together: Sequence[Timings]) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from modelstore.blobs import open_regular
+from modelstore.gguf import read_header
+from modelstore.header import Header
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +37,9 @@ class Variant:
     quantization: str | None
     tag: str | None
     engine: Engine
+
+
+def header_of(file: Path) -> Header:
+    """Raises InvalidModel, NotFound if there is no such file, and Unusable if it cannot be read."""
+    with open_regular(file) as stream:
+        return read_header(stream, os.fstat(stream.fileno()).st_size)

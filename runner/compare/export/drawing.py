@@ -70,6 +70,14 @@ def bare(axes: Axes, grid: Literal["x", "y"] | None = None) -> None:
         axes.grid(axis=grid, linewidth=1)
 
 
+def write(
+    axes: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], role: str, **style: Any
+) -> None:
+    """Small text beside a place of `axes`, `offset` in pixels."""
+    axes.annotate(text, at, xytext=offset, textcoords="offset points", fontsize=12, color=color(role),
+                  annotation_clip=False, **style)  # fmt: skip
+
+
 def plain_log(axis: Literal["x", "y"], axes: Axes) -> None:
     """A logarithmic axis with ticks at 1, 2 and 5 times powers of ten, written as people write them."""
     getattr(axes, f"set_{axis}scale")("log")

@@ -12,10 +12,9 @@ from modelstore.errors import UserError
 from runner.compare.export.answers import answers, strips
 from runner.compare.export.drawing import HALF, NARROW, WIDE
 from runner.compare.export.markup import Content, details, element, joined
-from runner.compare.export.plots.energy import energy_bars
 from runner.compare.export.plots.ladder import ladder, missing
 from runner.compare.export.plots.memory import limit_bytes, waterfall
-from runner.compare.export.plots.speed import depth_curve, speed_bars
+from runner.compare.export.plots.speed import depth_curve, energy_bars, speed_bars
 from runner.compare.export.plots.tradeoff import tradeoff
 from runner.compare.export.provenance import provenance
 from runner.compare.export.tables import (

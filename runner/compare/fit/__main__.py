@@ -17,7 +17,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from modelstore.errors import NybbleError
-from modelstore.gguf import read_header
 from modelstore.progress import Cancelled
 from native import stdio
 from runner.compare.fit.mixture import Mixing
@@ -25,6 +24,7 @@ from runner.compare.fit.order import PLANS, Order
 from runner.compare.fit.pruning import prune
 from runner.compare.fit.recipe import recipe, sentences
 from runner.compare.fit.workshop import Workshop
+from runner.compare.variant import header_of
 
 
 def main() -> None:
@@ -32,9 +32,7 @@ def main() -> None:
     order = TypeAdapter(Order).validate_json(requests.readline())
     cancelled = stdio.end_of(requests)
     try:
-        with order.source.open("rb") as stream:
-            header = read_header(stream, order.source.stat().st_size)
-        answer({"type": "done", **_made(Workshop(order, header, answer, cancelled))})
+        answer({"type": "done", **_made(Workshop(order, header_of(order.source), answer, cancelled))})
     except NybbleError as error:
         body = {"message": error.message, "hint": error.hint, "code": error.code, "status": error.status}
         answer({"type": "error", "error": body})

@@ -11,7 +11,6 @@ from pathlib import Path
 from modelstore.blobs import megabytes
 from modelstore.conversion import Recipe
 from modelstore.errors import Unusable, UserError
-from modelstore.gguf import read_header
 from runner.compare.blocks import Block
 from runner.compare.fit import allocation, pace
 from runner.compare.fit.matrices import TYPES, Matrix, matrices
@@ -155,8 +154,6 @@ class Mixing:
     ) -> dict[str, float]:
         """By probing: one group coarse, all others fine."""
         fine = self._shop.make("fine", Recipe(_FINE, imatrix))
-        with fine.open("rb") as stream:
-            source = fine, read_header(stream, fine.stat().st_size)
         blocks = self._probing(passages)
         floor = kld_mean(self._shop.scores("fine", fine, blocks)).value or 0.0
         low = allocation.low_types(errors, _PROBE_BITS)
@@ -166,7 +163,7 @@ class Mixing:
             self._shop.say("probing", group, index, len(groups))
             kinds = {each.name: low[each.name] for each in chosen if each.group == group}
             types = (*allocation.patterns(kinds), (".*", _FINE))
-            file = self._shop.make("probe", Recipe(_FINE, imatrix, types), source)
+            file = self._shop.make("probe", Recipe(_FINE, imatrix, types), source=fine)
             value = kld_mean(self._shop.scores(group, file, blocks)).value or 0.0
             probes.append(allocation.Probe(group, kinds, value))
         fine.unlink()

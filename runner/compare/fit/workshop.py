@@ -20,6 +20,7 @@ from runner.compare.fit.matrices import IMPORTANT_ONLY, NAMES, NUMBERS, Matrix
 from runner.compare.fit.order import Order
 from runner.compare.fit.passages import Passages, gather
 from runner.compare.scoring import Scorer
+from runner.compare.variant import header_of
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -95,17 +96,17 @@ class Workshop:
 
     def types(self, recipe: Recipe) -> dict[str, str]:
         """What each tensor would become."""
-        return self._conversion("plan", recipe, None).types(self.cancelled)
+        return self._conversion("plan", recipe).types(self.cancelled)
 
-    def make(self, name: str, recipe: Recipe, source: tuple[Path, Header] | None = None) -> Path:
+    def make(self, name: str, recipe: Recipe, source: Path | None = None) -> Path:
         """The file `name` in the work folder, of `source` (None: the order's)."""
         conversion = self._conversion(name, recipe, source)
         conversion.run(lambda _progress: None, self._ensure_free, self.cancelled)
         return conversion.destination
 
-    def _conversion(self, name: str, recipe: Recipe, source: tuple[Path, Header] | None) -> Conversion:
-        path, header = source or (self.order.source, self.header)
-        return Conversion(path, header, self.order.work / f"{name}.gguf", recipe)
+    def _conversion(self, name: str, recipe: Recipe, source: Path | None = None) -> Conversion:
+        header = header_of(source) if source else self.header
+        return Conversion(source or self.order.source, header, self.order.work / f"{name}.gguf", recipe)
 
     def _ensure_free(self, needed_bytes: int) -> None:
         free_bytes = shutil.disk_usage(self.order.work).free

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from native.attention import Record, Verdict, conditions
 from runner.compare.attention import as_served
-from runner.compare.memory import header_of
-from runner.compare.variant import Variant
+from runner.compare.variant import Variant, header_of
 from tests.fast.compare.timing import variant
 from tests.tiny_gguf import Shape, write_model
 
@@ -28,7 +27,7 @@ def test_what_a_worker_measured_counts_for_files_of_the_same_shape_run_the_same_
     on_gpu, quantized = variant(tiny_model, gpu_layers=-1), variant(tiny_model, kv_type_v="q8_0")
     too_long = variant(tiny_model, context_length=10**6)
     all_of_them = [same, served, other_shape, more_threads, by_choice, on_gpu, quantized, too_long]
-    headers = {each: header_of(each) for each in all_of_them}
+    headers = {each: header_of(each.path) for each in all_of_them}
     # The heads of these models are short.
     guessed = [*map(_plain, all_of_them[:4]), *all_of_them[4:]]
     assert as_served(headers, tmp_path, PROCESSORS) == guessed, "nothing was measured"
@@ -45,9 +44,9 @@ def test_what_a_worker_measured_counts_for_files_of_the_same_shape_run_the_same_
 def test_long_heads_begin_with_flash_attention(tmp_path: Path) -> None:
     path = write_model(tmp_path / "model.gguf", Shape(width=256, heads=2))
     long_heads = variant(path)
-    assert as_served({long_heads: header_of(long_heads)}, tmp_path, PROCESSORS) == [long_heads]
+    assert as_served({long_heads: header_of(path)}, tmp_path, PROCESSORS) == [long_heads]
     Record(tmp_path, path, conditions(PROCESSORS, 1, "f16", "f16")).write(PLAIN_IS_FASTER)
-    assert as_served({long_heads: header_of(long_heads)}, tmp_path, PROCESSORS) == [_plain(long_heads)]
+    assert as_served({long_heads: header_of(path)}, tmp_path, PROCESSORS) == [_plain(long_heads)]
 
 
 def _plain(each: Variant) -> Variant:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from runner.compare.export.columns import contexts, memory_parts
-from runner.compare.export.drawing import NARROW, as_svg, color, figure
+from runner.compare.export.drawing import NARROW, as_svg, color, figure, write
 from runner.compare.export.plots.rows import draw_bars, height, prepare
 from runner.compare.export.words import context, unit
 from runner.readout.numbers import ByteUnit
@@ -68,6 +68,4 @@ def _total(axes: Axes, row: int, total_bytes: int, limit: int, in_unit: ByteUnit
     """How much it is, and how much too much; a limit of 0 is unknown."""
     over = 0 < limit < total_bytes
     text = in_unit.of(total_bytes) + (f" ({in_unit.of(total_bytes - limit)} over)" if over else "")
-    axes.annotate(text, (max(total_bytes, limit), row), xytext=(5, 0), textcoords="offset points",
-                  va="center", fontsize=12, color=color("bad" if over else "ink"),
-                  annotation_clip=False)  # fmt: skip
+    write(axes, text, (max(total_bytes, limit), row), (5, 0), "bad" if over else "ink", va="center")

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 
-from runner.compare.export.drawing import bare, color
+from runner.compare.export.drawing import bare, color, write
 from runner.compare.export.words import shortened
 from runner.readout.course import Course
 from runner.readout.numbers import figure, halves
@@ -56,8 +56,7 @@ def bars(axes: Axes, figures: Sequence[Estimate | None], role: str) -> None:
                   ecolor=color("ink"), elinewidth=1.3, capsize=3)  # fmt: skip
     ends = [value + above for value, (_, above) in zip(values.values(), around, strict=True)]
     for (row, each), end in zip(shown.items(), ends, strict=True):
-        axes.annotate(figure(each).value, (end, row), xytext=(5, 0), textcoords="offset points",
-                      va="center", fontsize=12, color=color("ink"), annotation_clip=False)  # fmt: skip
+        write(axes, figure(each).value, (end, row), (5, 0), "ink", va="center")
     axes.set_xlim(0, max(ends, default=0.0) * 1.17 or 1.0)
     axes.xaxis.set_visible(False)
 

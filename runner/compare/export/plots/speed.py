@@ -1,4 +1,4 @@
-"""Prefill and decode, and what is left of decode behind long texts."""
+"""Prefill and decode, what is left of decode behind long texts, and what an answer costs in energy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from runner.compare.export.columns import is_known
 from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, series, settle
 from runner.compare.export.plots.rows import bars, height, prepare
-from runner.compare.export.words import context
+from runner.compare.export.words import context, shortened
 from runner.readout.course import Course
 from runner.readout.numbers import half_width
 from runner.readout.table import speed_of
@@ -20,6 +20,8 @@ from runner.wire.compare import Comparison, VariantResult
 
 _DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 _LINE_HEIGHT = 14.5
+_COVERS_CHARACTERS = 24
+"""Of what a sensor covers: the caption says all of it."""
 
 
 def speed_bars(comparison: Comparison, width: int) -> Markup | None:
@@ -61,6 +63,21 @@ def depth_curve(comparison: Comparison, width: int) -> Markup | None:
         ends = {index: points[-1][:2] for index, points in lines.items()}
         _letters(axes, ends, [letters[each.name] for each in comparison.variants])
         return as_svg(drawing, "depth", "Decode in tokens a second behind growing depths")
+
+
+def energy_bars(comparison: Comparison, width: int) -> Markup | None:
+    """Joules per answer; None where nothing could be read."""
+    measured = [(each, each.energy) for each in comparison.variants if each.energy]
+    shown = [(variant, energy) for variant, energy in measured if is_known(energy.answer_joules)]
+    if not shown:
+        return None
+    covers = sorted({energy.covers for _, energy in shown if energy.covers})
+    with figure(width, height(len(shown), 30)) as drawing:
+        axes = drawing.add_subplot()
+        prepare(axes, comparison, [variant for variant, _ in shown])
+        bars(axes, [energy.answer_joules for _, energy in shown], "c2")
+        axes.set_title(f"J per answer: {shortened(', '.join(covers), _COVERS_CHARACTERS)}")
+        return as_svg(drawing, "energy", "Joules per answer for each variant")
 
 
 def _decode(variant: VariantResult) -> list[tuple[int, float, float]]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, plain_log, settle
+from runner.compare.export.drawing import NARROW, as_svg, bare, color, figure, plain_log, settle, write
 from runner.compare.export.plots.labels import place
 from runner.compare.export.words import context, shortened, unit
 from runner.compare.tiers import TIERS
@@ -100,21 +100,19 @@ def _noise(axes: Axes, comparison: Comparison) -> None:
     top = 3 * ((comparison.noise_floor and comparison.noise_floor.value) or 0.0)
     if top > low:
         axes.axhspan(low, min(top, high), facecolor=color("muted"), alpha=0.13, linewidth=0)
-        axes.annotate("noise of this machine", (0, low), xycoords=("axes fraction", "data"), xytext=(4, 4),
-                      textcoords="offset points", color=color("muted"), fontsize=12)  # fmt: skip
+        write(axes, "noise of this machine", (0, low), (4, 4), "muted", xycoords=("axes fraction", "data"))
 
 
 def _limit(axes: Axes, at: float, right: float, text: str) -> None:
     """Shades what does not fit; says so where all that is in the picture does."""
     if at >= right:
-        axes.annotate(f"all of this fits: {text} are there", (0.995, 0.98), ha="right", va="top",
-                      xycoords="axes fraction", color=color("muted"), fontsize=12)  # fmt: skip
+        words, place = f"all of this fits: {text} are there", (0.995, 0.98)
+        write(axes, words, place, (0, 0), "muted", xycoords="axes fraction", ha="right", va="top")
         return
     axes.axvspan(at, right * 2, facecolor=color("muted"), alpha=0.13, linewidth=0)
     axes.axvline(at, color=color("muted"), linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.annotate(f"does not fit: {text} are there", (at, 0.98), xycoords=("data", "axes fraction"),
-                  xytext=(4, 0), rotation=270, va="top", textcoords="offset points", color=color("muted"),
-                  fontsize=12)  # fmt: skip
+    words, across = f"does not fit: {text} are there", ("data", "axes fraction")
+    write(axes, words, (at, 0.98), (4, 0), "muted", xycoords=across, rotation=270, va="top")
 
 
 def _tiers(axes: Axes) -> None:
@@ -128,8 +126,7 @@ def _tiers(axes: Axes) -> None:
         if start > low:
             axes.axhline(start, color=color("muted"), linewidth=0.9, linestyle=(0, (1, 3)))
         middle = (bottom * top) ** 0.5
-        axes.annotate(word, (1.0, middle), xycoords=("axes fraction", "data"), xytext=(8, 0), va="center",
-                      textcoords="offset points", fontsize=12, color=color("muted"))  # fmt: skip
+        write(axes, word, (1.0, middle), (8, 0), "muted", xycoords=("axes fraction", "data"), va="center")
 
 
 def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
