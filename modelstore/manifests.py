@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 
@@ -41,15 +41,6 @@ class Manifest:
     schema: Literal[1] = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """A manifest that cannot be read: its path, the tag it seems to be, and why."""
-
-    path: Path
-    name: str
-    reason: str
-
-
 _JSON = TypeAdapter(Manifest)
 
 
@@ -62,13 +53,14 @@ class Manifests:
     def path(self, name: str) -> Path:
         return self._folder / (quote(names.key(name), safe="") + _SUFFIX)
 
-    def all(self) -> tuple[list[Manifest], list[Damaged]]:
+    def all(self) -> tuple[list[Manifest], list[str]]:
+        """The readable ones, and what is wrong with each other."""
         readable, damaged = [], []
         for path in self._paths():
             try:
                 readable.append(_read(path))
             except NybbleError as error:
-                damaged.append(Damaged(path, unquote(path.name.removesuffix(_SUFFIX)), error.message))
+                damaged.append(error.message)
         return readable, damaged
 
     def get(self, name: str) -> Manifest | None:

@@ -12,11 +12,11 @@ from threading import Event
 
 from filelock import FileLock
 
-from modelstore import blobs, catalog, gc, names, progress
+from modelstore import blobs, catalog, names, progress
 from modelstore.blobs import Blobs, Digest
 from modelstore.errors import DigestMismatch, NotFound, Unusable
 from modelstore.gguf import read_header
-from modelstore.manifests import Damaged, Manifest, Manifests
+from modelstore.manifests import Manifest, Manifests
 from modelstore.progress import Emit, Progress
 
 _ORPHAN_AGE_S = 3600.0
@@ -51,8 +51,9 @@ class Store:
         """All readable tags, newest first."""
         return sorted(self._manifests.all()[0], key=lambda each: each.modified_at, reverse=True)
 
-    def damaged(self) -> list[Damaged]:
-        """Manifests that cannot be read. They stay until the user removes them, and so do all blobs."""
+    def damaged(self) -> list[str]:
+        """Of each manifest that cannot be read its path, and why. They stay until the user removes them, and
+        so do all blobs."""
         return self._manifests.all()[1]
 
     def get(self, name: str) -> Manifest:
@@ -170,10 +171,10 @@ class Store:
         return manifest
 
     def _collect(self, candidates: Iterable[str]) -> int:
+        """Deletes those that no tag uses: none while a manifest is unreadable, which might use them."""
         manifests, damaged = self._manifests.all()
-        return sum(
-            self.blobs.delete(Digest.parse(each)) for each in gc.garbage(candidates, manifests, damaged)
-        )
+        unused = set() if damaged else set(candidates) - {manifest.digest for manifest in manifests}
+        return sum(self.blobs.delete(Digest.parse(each)) for each in unused)
 
     def _hash(self, path: Path, emit: Emit, cancelled: Event) -> Digest:
         total_bytes, report = path.stat().st_size, progress.Throttle(emit)

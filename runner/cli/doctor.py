@@ -111,7 +111,7 @@ def _store(places: Paths) -> Check:
         return Check("store", "error", f"{text}, not writable", "set NYBBLE_HOME to a folder of yours")
     if damaged := Store(places.store).damaged():
         hint = "pull these models again, or remove the files: nothing else is deleted until then"
-        return Check("store", "error", f"{text}; {'; '.join(each.reason for each in damaged)}", hint)
+        return Check("store", "error", f"{text}; {'; '.join(damaged)}", hint)
     if free_bytes < _LITTLE_SPACE_BYTES:
         return Check("store", "warn", text, "models take space: `nybble rm` removes some")
     return Check("store", "ok", text)

@@ -7,7 +7,6 @@ from threading import Event
 
 import pytest
 
-from modelstore import gc
 from modelstore.blobs import Digest
 from modelstore.errors import DigestMismatch, InvalidModel, InvalidName, NotFound, StorageFull, Unusable
 from modelstore.manifests import Manifest
@@ -239,7 +238,8 @@ def test_an_unreadable_manifest_is_reported_and_stops_all_deleting(
     path = store.root / "manifests" / "bad%3Alatest.json"
     path.write_bytes(content)
     assert [each.name for each in store.models()] == ["good:latest"]
-    assert [(each.path, each.name) for each in store.damaged()] == [(path, "bad:latest")]
+    (damaged,) = store.damaged()
+    assert str(path) in damaged
     with pytest.raises(Unusable):
         store.get("bad")
     assert store.remove("good") == 0
@@ -251,7 +251,7 @@ def test_a_manifest_under_another_name_is_damaged(store: Store) -> None:
     folder = store.root / "manifests"
     (folder / "one%3Alatest.json").rename(folder / "two%3Alatest.json")
     assert store.models() == []
-    assert "one:latest" in store.damaged()[0].reason
+    assert "one:latest" in store.damaged()[0]
 
 
 def test_pulling_again_repairs_a_damaged_manifest(store: Store) -> None:
@@ -259,14 +259,6 @@ def test_pulling_again_repairs_a_damaged_manifest(store: Store) -> None:
     (store.root / "manifests" / "tiny%3Alatest.json").write_bytes(b"")
     assert add(store, "tiny") == store.get("tiny")
     assert store.damaged() == []
-
-
-def test_garbage_is_what_no_readable_manifest_uses(store: Store) -> None:
-    used = add(store, "tiny")
-    unused = "sha256:" + "0" * 64
-    assert gc.garbage([used.digest, unused], store.models(), []) == {unused}
-    (store.root / "manifests" / "x.json").write_bytes(b"")
-    assert gc.garbage([used.digest, unused], store.models(), store.damaged()) == frozenset()
 
 
 def test_a_sweep_takes_old_weights_without_a_tag_that_nobody_works_on(store: Store, tmp_path: Path) -> None:
