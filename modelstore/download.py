@@ -26,7 +26,7 @@ _RETRIED = {408, 425, 429, 500, 502, 503, 504}
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """`token` goes to the origin (scheme, host, port) of `url` only, never to where it redirects."""
+    """`token` goes to the origin of `url` only, or its https, never to another that it redirects to."""
 
     url: str
     size_bytes: int
@@ -109,24 +109,25 @@ async def _attempt(remote: Remote, partial: Partial, policy: Policy, report: Rep
 
 @asynccontextmanager
 async def _open(client: httpx.AsyncClient, remote: Remote, partial: Partial) -> AsyncIterator[httpx.Response]:
-    """The first response that is no redirect."""
-    url = httpx.URL(remote.url)
+    """The first response that is no redirect. By hand: httpx itself would read the bodies of redirects."""
+    request = client.build_request("GET", remote.url, headers=_headers(remote, partial))
     for _ in range(_MAX_REDIRECTS + 1):
-        request = client.build_request("GET", url, headers=_headers(remote, partial, url))
         response = await client.send(request, stream=True)
         try:
-            if not response.has_redirect_location:
+            if response.next_request is None:
                 yield response
                 return
-            url = _redirected(url, response.headers["location"])
+            # Without the token where that is another origin.
+            request = response.next_request
+            _check_redirect(response.url, request.url)
         finally:
             await response.aclose()
     raise SourceUnavailable(f"{_host(remote.url)} redirects more than {_MAX_REDIRECTS} times")
 
 
-def _headers(remote: Remote, partial: Partial, url: httpx.URL) -> dict[str, str]:
+def _headers(remote: Remote, partial: Partial) -> dict[str, str]:
     headers = {"Accept-Encoding": "identity"}
-    if remote.token and _origin(url) == _origin(httpx.URL(remote.url)):
+    if remote.token:
         headers["Authorization"] = f"Bearer {remote.token}"
     if partial.size_bytes and _is_strong(partial.validator):
         headers["Range"] = f"bytes={partial.size_bytes}-"
@@ -183,16 +184,11 @@ def _check_status(response: httpx.Response, remote: Remote, partial: Partial) ->
     raise SourceUnavailable(f"{host} answered {status}")
 
 
-def _redirected(url: httpx.URL, location: str) -> httpx.URL:
-    """Where a redirect leads: http and https only, never back from https, and with no credentials inside."""
-    try:
-        target = url.join(location)
-    except httpx.InvalidURL:
-        target = httpx.URL()
+def _check_redirect(url: httpx.URL, target: httpx.URL) -> None:
+    """To http and https only, never back from https, and with no credentials inside."""
     is_allowed = target.scheme == "https" or target.scheme == url.scheme == "http"
     if not is_allowed or not target.host or target.userinfo:
         raise SourceUnavailable(f"{url.host} redirects to a place that is not allowed")
-    return target
 
 
 def _retry_after_s(response: httpx.Response) -> float:
