@@ -50,19 +50,18 @@ def _run(line: bytes, talk: Talk) -> None:
     try:
         conduct(TypeAdapter(Order).validate_json(line), talk)
     except NybbleError as error:
-        body = ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
-        talk.say(ErrorEvent(error=body))
+        _say_failed(talk, error)
     except Cancelled:
         raise
     except Exception:  # noqa: BLE001 - the last who can tell: the daemon shows the last line of stderr
         _log.exception("the comparison failed")
-        body = ErrorBody(
-            message="the comparison failed for a reason that nybble did not foresee",
-            hint="`nybble logs` has the details",
-            code="internal",
-            status=500,
-        )
-        talk.say(ErrorEvent(error=body))
+        why = "the comparison failed for a reason that nybble did not foresee"
+        _say_failed(talk, NybbleError(why, hint="`nybble logs` has the details"))
+
+
+def _say_failed(talk: Talk, error: NybbleError) -> None:
+    body = ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
+    talk.say(ErrorEvent(error=body))
 
 
 if __name__ == "__main__":

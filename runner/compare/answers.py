@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
@@ -77,8 +77,9 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A batch that is being written: its answers so far, and the seconds that took."""
+    """The batch of that number, which is being written: its answers so far, and the seconds that took."""
 
+    batch: int
     seconds: float = 0.0
     answers: Drafts = ()
 
@@ -87,7 +88,8 @@ class Draft:
         return sum(len(answer) for answer in self.answers)
 
 
-NOTHING = Draft()
+_DRAFT_NUMBER = -1
+"""Among the batches that are kept."""
 _BATCH, _DRAFT = TypeAdapter(Batch), TypeAdapter(Draft)
 
 
@@ -118,20 +120,21 @@ class Writer:
         is_all = len(self.batches) * _TOGETHER >= len(self._questions)
         return self.written >= self.plan.tokens or is_late or is_all
 
-    def add_batch(self, author: Author, begun: Draft = NOTHING) -> Iterator[Draft]:
+    def add_batch(self, author: Author, begun: Draft | None = None) -> Iterator[Draft]:
         """Another batch, behind what was `begun` of it; says after each step what is written of it so far.
         Raises Unusable if most of the first answers are empty or go in circles, TemplateFailed as `rendered`
         does."""
         if not self._prompts:
             self._prompts = rendered(self._chat, [question for _, question in self._questions])
+        begun = begun or Draft(len(self.batches))
         started = time.perf_counter() - begun.seconds
-        first = len(self.batches) * _TOGETHER
+        first = begun.batch * _TOGETHER
         chosen = range(first, min(first + _TOGETHER, len(self._prompts)))
         prompts = [prompt_tokens(author, self._chat, self._prompts[index]) for index in chosen]
         seeds = [self.plan.seed + index for index in chosen]
         answers = begun.answers
         for answers in author.sample(prompts, self.plan.max_tokens, seeds, begun.answers):
-            yield Draft(time.perf_counter() - started, answers)
+            yield Draft(begun.batch, time.perf_counter() - started, answers)
         numbers = count(len(self.blocks))
         blocks = [
             block(author, next(numbers), self._questions[index][0], [*prompt, *answer], len(prompt))
@@ -176,8 +179,8 @@ class Manuscript(Writer):
         super().__init__(chat, plan)
         self._evidence = evidence
         self._key = key
-        for payload in evidence.pieces(key).values():
-            if not self.is_done:
+        for number, payload in evidence.pieces(key).items():
+            if number != _DRAFT_NUMBER and not self.is_done:
                 self.batches.append(_BATCH.validate_json(payload))
 
     @property
@@ -188,17 +191,16 @@ class Manuscript(Writer):
     def write(self, scorer: Scorer, report: Report) -> None:
         """Another batch by the first of the scorer's models. It is kept while it is written, a block's worth
         at a time, and gone on with after a kill. Raises as `add_batch` does."""
-        number = len(self.batches)
-        key = replace(self._key, what=f"{self._key.what}, draft of batch {number}")
-        pieces = self._evidence.pieces(key)
-        begun = _DRAFT.validate_json(pieces[0]) if pieces else NOTHING
+        number, found = len(self.batches), self._evidence.pieces(self._key).get(_DRAFT_NUMBER)
+        begun = _DRAFT.validate_json(found) if found else None
+        if begun is None or begun.batch != number:
+            begun = Draft(number)
         kept = begun.tokens
         for draft in self.add_batch(scorer, begun):
             if draft.tokens - kept >= self.plan.max_tokens:
                 kept = draft.tokens
-                self._evidence.keep_draft(key, _DRAFT.dump_json(draft))
+                self._evidence.keep_piece(self._key, _DRAFT_NUMBER, _DRAFT.dump_json(draft), is_draft=True)
                 report(min(self.written + kept, self.plan.tokens), self.plan.tokens)
         self._evidence.keep_piece(self._key, number, _BATCH.dump_json(self.batches[number]))
-        self._evidence.forget(key)
         # Another comparison may have been first, and scored what it wrote.
         self.batches[number] = _BATCH.validate_json(self._evidence.pieces(self._key)[number])

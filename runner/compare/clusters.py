@@ -23,7 +23,6 @@ PLANNED_DESIGN_EFFECT = 8.0
 
 _TWO_SIDED_95 = 1.959964
 _RESAMPLES = 200
-_NODES = 400
 _SEED = 20_240_229
 _TOO_FEW = "one text only: an error takes two"
 
@@ -148,22 +147,14 @@ def quantiles(values: Floats, clusters: Clusters, levels: Sequence[float]) -> li
 
 
 def _resampled_quantiles(values: Floats, clusters: Clusters, levels: Floats) -> Floats:
-    """(resamples, levels). Counts the tokens up to each of some hundred values once for each cluster: a
-    resampling is a weighted sum of these, however long the texts are."""
-    nodes = np.unique(np.quantile(values, _grid(len(values))))
-    cluster_of = np.repeat(np.arange(clusters.count), clusters.sizes)
-    cells = cluster_of * len(nodes) + np.searchsorted(nodes, values)
-    counts = np.bincount(cells, minlength=clusters.count * len(nodes)).reshape(clusters.count, len(nodes))
-    weights = resampled_weights(clusters.count, _RESAMPLES)
-    # Not `@`: the threads of a BLAS wait busily, and take the cores from whatever is being measured.
-    drawn = np.einsum("rc,cn->rn", weights, counts.cumsum(axis=1).astype(np.float64))
-    return np.array([np.interp(levels * row[-1], row, nodes) for row in drawn])
-
-
-def _grid(tokens: int) -> Floats:
-    """Levels from 0 to 1: even ones, and as many to each power of ten of the upper tail."""
-    tail = 1 - np.geomspace(1 / tokens, 1, _NODES)
-    return np.concatenate([np.linspace(0, 1, _NODES), tail])
+    """(resamples, levels): every token counts as often as its cluster was drawn."""
+    order = np.argsort(values)
+    ascending, cluster_of = values[order], np.repeat(np.arange(clusters.count), clusters.sizes)[order]
+    drawn = []
+    for weights in resampled_weights(clusters.count, _RESAMPLES):
+        tokens_up_to = weights[cluster_of].cumsum()
+        drawn.append(np.interp(levels * tokens_up_to[-1], tokens_up_to, ascending))
+    return np.array(drawn)
 
 
 def resampled_weights(count: int, resamples: int) -> Floats:

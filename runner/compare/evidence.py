@@ -83,24 +83,13 @@ class Evidence:
         with self._database.reading() as db:
             return {row["number"]: row["payload"] for row in db.execute(query, (key.text,))}
 
-    def keep_piece(self, key: Key, number: int, payload: bytes) -> None:
-        """What was kept first stays: somebody may have built on it."""
-        self._keep_piece("IGNORE", key, number, payload)
-
-    def keep_draft(self, key: Key, payload: bytes) -> None:
-        """Piece 0, in place of the one before."""
-        self._keep_piece("REPLACE", key, 0, payload)
-
-    def _keep_piece(self, otherwise: str, key: Key, number: int, payload: bytes) -> None:
+    def keep_piece(self, key: Key, number: int, payload: bytes, *, is_draft: bool = False) -> None:
+        """What was kept first stays, for somebody may have built on it; but a draft takes another's place."""
+        otherwise = "REPLACE" if is_draft else "IGNORE"
         with self._database.transaction() as db:
             db.execute("INSERT OR IGNORE INTO key (text) VALUES (?)", (key.text,))
             query = f"INSERT OR {otherwise} INTO piece SELECT id, ?, ? FROM key WHERE text = ?"
             db.execute(query, (number, payload, key.text))
-
-    def forget(self, key: Key) -> None:
-        with self._database.transaction() as db:
-            db.execute("DELETE FROM piece WHERE key_id = (SELECT id FROM key WHERE text = ?)", (key.text,))
-            db.execute("DELETE FROM key WHERE text = ?", (key.text,))
 
     def keep(self, comparison: Comparison) -> int:
         """Its id."""

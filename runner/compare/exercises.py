@@ -1,4 +1,5 @@
-"""Questions with known answers, made from templates: as many as wanted, always the same.
+"""Questions with known answers, made from templates: as many as wanted, always the same. And how many of a
+model's answers to them are right, beside the reference's: a few dozen illustrate; KL divergence is evidence.
 
 An answer is only read, never run.
 """
@@ -7,11 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
 from typing import Any
+
+from runner.compare.survival import discordant, p_value, share_of_prompts
+from runner.wire.compare import ALL_TASKS, Fork, TaskScore
 
 Marks = dict[str, bool]
 """What about an answer is right; the last is the strictest."""
@@ -202,3 +206,42 @@ def _is_like(field: str, value: object) -> bool:
 
 
 _KINDS = (("math", _sum), ("JSON", extraction), ("tool call", call))
+
+
+def marked(forks: Sequence[Fork]) -> dict[str, TaskScore]:
+    """As `mark`; of all prompts those that are exercises."""
+    known = {each.prompt: each for each in exercises(len(forks))}
+    asked = [fork for fork in forks if fork.prompt in known]
+    return mark(
+        [known[fork.prompt] for fork in asked],
+        [fork.reference_text for fork in asked],
+        [fork.candidate_text for fork in asked],
+    )
+
+
+def mark(asked: Sequence[Exercise], reference: Sequence[str], answers: Sequence[str]) -> dict[str, TaskScore]:
+    """By what is right about answers: first whether all of it is, then each part. All three in the same
+    order, one entry an exercise; the result is empty if they are."""
+    ours, theirs = _sheet(asked, reference), _sheet(asked, answers)
+    return {part: _score(ours[part], theirs[part]) for part in theirs}
+
+
+def _sheet(asked: Sequence[Exercise], answers: Sequence[str]) -> dict[str, list[bool]]:
+    sheet: dict[str, list[bool]] = {}
+    for exercise, answer in zip(asked, answers, strict=True):
+        marks = exercise.marks(answer)
+        for part, is_right in {ALL_TASKS: list(marks.values())[-1], **marks}.items():
+            sheet.setdefault(part, []).append(is_right)
+    return sheet
+
+
+def _score(reference: Sequence[bool], answers: Sequence[bool]) -> TaskScore:
+    lost, gained = discordant(reference, answers)
+    return TaskScore(
+        right=share_of_prompts(answers),
+        reference_right=share_of_prompts(reference),
+        lost=lost,
+        gained=gained,
+        p_value=p_value(lost, gained),
+        outcomes=list(answers),
+    )

@@ -8,9 +8,8 @@ from modelstore import progress
 from modelstore.errors import Unusable
 from runner.compare import plan
 from runner.compare.blocks import ReferenceScores
-from runner.compare.exercises import exercises
+from runner.compare.exercises import exercises, mark
 from runner.compare.forks import spoken
-from runner.compare.marking import mark
 from runner.compare.quality import NO_KLD, summarize_alone, text_bits
 from runner.compare.questions import answer, exercise_questions, in_chat, in_groups
 from runner.compare.reference import Reference

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from modelstore import progress
 from runner.compare.evidence import Key
+from runner.compare.exercises import marked
 from runner.compare.forks import Asked, GreedyAnswer, summarize_answers, tokens_in
-from runner.compare.marking import marked
 from runner.compare.outlook import Work
 from runner.compare.questions import TOGETHER, answer, in_groups
 from runner.compare.reference import Reference

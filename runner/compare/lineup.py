@@ -13,6 +13,7 @@ import numpy as np
 
 from runner.compare.clusters import Clusters, mean, normal_of
 from runner.compare.plausible import IMPLAUSIBLE
+from runner.compare.spread import duration
 from runner.compare.survival import discordant, p_value
 from runner.compare.tiers import upper
 from runner.compare.vary import CONTEXT_LENGTH
@@ -226,12 +227,9 @@ def _time_s(speed: Speed | None, decode_tps: Estimate | None) -> Figure | None:
     """To a whole answer; from the speed of writing where that was not measured."""
     if speed is None:
         return None
-    if (measured := _timing(speed.time_to_answer_s)) is not None:
-        return measured
-    tps = _timing(decode_tps) if decode_tps else None
-    if tps is None or tps.value <= 0:
-        return None
-    return Figure(_ANSWER_TOKENS / tps.value, _ANSWER_TOKENS / tps.value * (tps.error / tps.value))
+    if speed.time_to_answer_s.value is None and decode_tps and decode_tps.value:
+        return _timing(duration(_ANSWER_TOKENS, decode_tps))
+    return _timing(speed.time_to_answer_s)
 
 
 def _timing(estimate: Estimate) -> Figure | None:

@@ -164,7 +164,9 @@ def _selection(
     """`find` says what a word means; `usual` and `best` are what is compared where nobody said which."""
     chosen, failed = _found(request.quants, find) if request.quants is not None else (usual, [])
     wanted = find(request.reference) if request.reference else best
-    once = _once([wanted, *chosen])
+    once: dict[str, Entry] = {}
+    for entry in (wanted, *chosen):
+        once.setdefault(entry.content, entry)
     reference, *candidates = _unique([*once.values()], [word for word, _ in failed])
     copies = _copies([*once.values(), *chosen], once)
     if not candidates:
@@ -203,14 +205,6 @@ def _about(reference: Entry) -> list[str]:
     if isinstance(book, Book) and "dequantized" in (book.manifest.derived_from or ""):
         notes.append(f"the reference holds no more than what it was made of: {book.manifest.derived_from}")
     return notes
-
-
-def _once(entries: Sequence[Entry]) -> dict[str, Entry]:
-    """By content, the first of each."""
-    once: dict[str, Entry] = {}
-    for entry in entries:
-        once.setdefault(entry.content, entry)
-    return once
 
 
 def _unique(entries: Sequence[Entry], words: Sequence[str]) -> list[Entry]:

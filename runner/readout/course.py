@@ -44,7 +44,9 @@ class Course:
         if isinstance(event, CompareProgress):
             return replace(self, progress=event)
         if isinstance(event, VariantMeasured):
-            return replace(self, variants=_with(self.variants, event.variant))
+            # What is known already keeps its place.
+            rows = {row.name: row for row in (*self.variants, event.variant)}
+            return replace(self, variants=tuple(rows.values()))
         if isinstance(event, CompareSettled):
             return replace(self, settled_s=event.seconds, ties=_groups(event.ties))
         if isinstance(event, ComparisonDone):
@@ -83,12 +85,6 @@ class Course:
     def tie_of(self, name: str) -> tuple[str, ...]:
         """The first group of names that cannot be told from `name`; empty if it stands alone."""
         return next((group for group in self.ties if name in group and len(group) > 1), ())
-
-
-def _with(variants: Sequence[VariantResult], new: VariantResult) -> tuple[VariantResult, ...]:
-    if all(variant.name != new.name for variant in variants):
-        return (*variants, new)
-    return tuple(new if variant.name == new.name else variant for variant in variants)
 
 
 def _groups(ties: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:

@@ -11,11 +11,10 @@ from math import comb
 import pytest
 
 from runner.compare.answering import with_speed_ups
-from runner.compare.exercises import exercises, first_object, last_number
+from runner.compare.exercises import exercises, first_object, last_number, mark, marked
 from runner.compare.export import render
 from runner.compare.export.tables import task_table
 from runner.compare.forks import goes_in_circles
-from runner.compare.marking import mark, marked
 from runner.compare.recommend import recommend
 from runner.compare.survival import discordant, p_value
 from runner.readout.course import Course
