@@ -35,9 +35,11 @@ def reading(model: Model) -> Reading:
     """
     size = model.vocabulary_size
     pieces: list[bytes] = []
-    while len(pieces) < size:
-        end = min(len(pieces) + _READ_AT_ONCE, size)
-        pieces += [_piece(model, token) for token in range(len(pieces), end)]
+    end_tokens: list[int] = []
+    for start in range(0, size, _READ_AT_ONCE):
+        tokens = range(start, min(start + _READ_AT_ONCE, size))
+        pieces += [_piece(model, token) for token in tokens]
+        end_tokens += filter(model.is_end, tokens)
         yield None
     tokenize = ctypes.cast(api._lib.llama_tokenize, ctypes.c_void_p).value
     # Not in the library's type stub, but what its own llama.cpp module calls.
@@ -45,7 +47,7 @@ def reading(model: Model) -> Reading:
         tokens=pieces,
         vocab_ptr=model.vocabulary,
         tokenize_fptr=tokenize,
-        eos_token=model.end_tokens,
+        eos_token=end_tokens,
         slices=[],
     )
     yield None
