@@ -19,6 +19,7 @@ from native.attention import (
     is_plain_first,
     plain_micro_batch_tokens,
 )
+from native.fresh_cache import CacheLog
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, Ready
@@ -56,7 +57,7 @@ class _Attention:
 
 def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     """`put` gets the progress. Raises LlamaError with llama.cpp's words."""
-    started, log = time.perf_counter(), Log()
+    started, log = time.perf_counter(), CacheLog()
     with_head = command.has_head and head.can_run()
     model = Model(Path(command.model_path), command.gpu_layers, _progress(put), log, with_head=with_head)
     control_tokens: list[str] = []
