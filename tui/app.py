@@ -52,7 +52,7 @@ class NybbleApp(App[None]):
 
     async def on_mount(self) -> None:
         await self.switch_mode("chat")
-        self.run_worker(self.desk.refresh(), group="refresh")
+        self._beat()
         self.set_interval(_HEARTBEAT_S, self._beat)
         self._leave_on_signals()
         if self._theme_file is not None:
@@ -71,7 +71,7 @@ class NybbleApp(App[None]):
                 asyncio.get_running_loop().add_signal_handler(number, leave)
 
     def _beat(self) -> None:
-        self.run_worker(self.desk.beat(), group="refresh", exclusive=True)
+        self.run_worker(self.desk.refresh(), group="refresh", exclusive=True)
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen())

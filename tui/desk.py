@@ -45,7 +45,7 @@ class Desk:
         await self._client.close()
 
     async def refresh(self) -> None:
-        """Asks for everything again."""
+        """Asks for everything again: notices that the daemon is gone or back, and what others did to it."""
         if (models := await self._ask(self._client.models())) is not None:
             self.change(self.state.with_models(models))
             await self.refresh_sessions()
@@ -58,13 +58,6 @@ class Desk:
     async def refresh_loaded(self) -> None:
         if (loaded := await self._ask(self._client.loaded())) is not None:
             self.change(replace(self.state, loaded=tuple(loaded)))
-
-    async def beat(self) -> None:
-        """Notices that the daemon is gone and that it is back, and what others pulled, removed or loaded."""
-        was_lost = self.state.lost is not None
-        if (models := await self._ask(self._client.models())) is not None:
-            self.change(self.state.with_models(models))
-            await (self.refresh() if was_lost else self.refresh_loaded())
 
     # Chats
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from runner import wire
 from tui.comparing import Comparing
@@ -142,11 +143,7 @@ def request_for(state: State, model: wire.ModelInfo) -> wire.GenerateRequest:
     """
     if not model.has_chat_template:
         return wire.GenerateRequest(model=model.name, prompt=state.messages[-1].content, raw=True)
-    pairs = zip(state.messages, [*state.messages[1:], None], strict=True)
-    kept = [one for one, following in pairs if not (one.role == "user" and _is_user(following))]
-    messages = [wire.Message(role=message.role, content=message.content) for message in kept]
+    pairs = pairwise(state.messages)
+    kept = [one for one, following in pairs if not one.role == following.role == "user"]
+    messages = [wire.Message(role=one.role, content=one.content) for one in (*kept, state.messages[-1])]
     return wire.GenerateRequest(model=model.name, messages=messages)
-
-
-def _is_user(message: wire.SessionMessage | None) -> bool:
-    return message is not None and message.role == "user"

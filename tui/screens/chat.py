@@ -30,7 +30,7 @@ class ChatScreen(Screen[None]):
         self.conversation = Conversation(desk, id="conversation")
         self._status = StatusLine()
         self._chats = SessionList(id="sessions")
-        self._shown: State | None = None
+        self._shown = State()
 
     def compose(self) -> ComposeResult:
         yield self._status
@@ -49,9 +49,9 @@ class ChatScreen(Screen[None]):
         self._status.show(title, model_line(state))
         self._chats.show_sessions(state.sessions, None if state.session is None else state.session.id)
         self.conversation.show(state)
-        if before is None or _actions(before) != _actions(state):
+        if _actions(before) != _actions(state):
             self.refresh_bindings()
-        if before is None or _can_chat(before) != _can_chat(state):
+        if _can_chat(before) != _can_chat(state):
             self.conversation.enter()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -64,11 +64,8 @@ class ChatScreen(Screen[None]):
         else:
             self.workers.cancel_group(self, "pull")
 
-    def action_retry(self) -> None:
-        self._retry()
-
     @work(group="retry", exclusive=True)
-    async def _retry(self) -> None:
+    async def action_retry(self) -> None:
         await self.desk.refresh()
         if self.desk.state.lost is None:
             self.conversation.retry()
