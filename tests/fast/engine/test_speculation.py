@@ -28,6 +28,7 @@ from tests.kinds_gguf import WINDOW, write_kind
 from tests.tiny_gguf import write_model
 
 DATA = Path(__file__).parents[2] / "data"
+DRAFT = DATA / "nybble-tiny-draft-f16.gguf"
 GREEDY = Sampling(temperature=0, max_tokens=80)
 REPEATS = "def main(arguments):"
 PROMPTS = [REPEATS, "The list command shows the files", "In the beginning there was", "SYNOPSIS"]
@@ -44,17 +45,43 @@ def model() -> Iterator[Model]:
     model.close()
 
 
+@pytest.fixture(scope="module")
+def small() -> Iterator[Model]:
+    """Of the same vocabulary: where it does not matter what is said, it says it in a third of the time."""
+    model = Model(DRAFT, 0)
+    yield model
+    model.close()
+
+
+class Priced(DraftModel):
+    """Its tokens take 0.15 of the main model's, and what it reads a quarter of that: here, on any machine."""
+
+    def __init__(self, main: Model, options: ContextOptions) -> None:
+        super().__init__(Context(Model(DRAFT, 0), replace_fields(options, draft_tokens=0)), main.size_bytes)
+        self._token_s, self._read_s = 0.15, 0.15 / 4
+        self.spent_s = 0.0
+
+    def decode(self) -> None:
+        super().decode()
+        self._token_s, self._read_s = 0.15, 0.15 / 4
+        tokens = self.context.batch.struct.n_tokens
+        self.spent_s += self._token_s if tokens == len(self.context.batch.parts) else tokens * self._read_s
+
+
 @contextmanager
 def engine(
     model: Model, mode: str, slots: int = 1, length: int = 512, room: int | None = None
 ) -> Iterator[Engine]:
-    """Speculates from "n-grams", with a "draft model" as well, or not ("plain"), with `room` for so many
+    """Speculates from "n-grams", with a "draft model" or a "priced" one as well, or not ("plain"), with `room` for so many
     guesses in a step (None: as in a worker)."""
     if room is None:
         room = 0 if mode == "plain" else draft_tokens(model, slots)
     options = ContextOptions(length, slots, 256, 1, 1, room)
-    draft = DATA / "nybble-tiny-draft-f16.gguf"
-    beside = load_draft(draft, 0, model, options, Log()) if mode == "draft model" else None
+    beside: DraftModel | None = None
+    if mode == "draft model":
+        beside = load_draft(DRAFT, 0, model, options, Log())
+    elif mode == "priced":
+        beside = Priced(model, options)
     context = Context(model, options)
     running = Engine(context, 0.0, drafter=beside)
     yield running
@@ -139,40 +166,24 @@ def test_a_draft_model_finds_what_has_not_been_said_yet(model: Model) -> None:
         assert ask(with_model, PROMPTS, short).accepted > ask(ngrams, PROMPTS, short).accepted + 10
 
 
-class Priced(DraftModel):
-    """Its tokens take 0.15 of the main model's, and what it reads a quarter of that: here, on any machine."""
-
-    spent_s = 0.0
-
-    def decode(self) -> None:
-        super().decode()
-        self._token_s, self._read_s = 0.15, 0.15 / 4
-        tokens = self.context.batch.struct.n_tokens
-        self.spent_s += self._token_s if tokens == len(self.context.batch.parts) else tokens * self._read_s
-
-
-def test_a_draft_model_that_is_never_right_costs_a_hundredth(model: Model) -> None:
+def test_a_draft_model_that_is_never_right_costs_a_hundredth(small: Model) -> None:
     """In steps of the main model, of which the text of a hundred tokens takes a hundred."""
-    options = ContextOptions(1024, 1, 256, 1, 1, draft_tokens(model, 1))
-    small = Model(DATA / "nybble-tiny-draft-f16.gguf", 0)
-    drafter = Priced(Context(small, replace_fields(options, draft_tokens=0)), model.size_bytes)
-    drafter._token_s, drafter._read_s = 0.15, 0.15 / 4
     noise = Sampling(temperature=5, top_k=0, top_p=1, seed=1, max_tokens=100, ignore_eos=True)
-    fast = Engine(Context(model, options), 0.0, drafter=drafter)
-    run(fast, [Generate("0", ("SYNOPSIS",), noise)], F16_ON_A_CPU)
-    spent_before_s = drafter.spent_s
-    for number in range(1, 6):
-        prompt = f"{number} " + "list command shows the files in a loop " * 40
-        ran = run(fast, [Generate("0", (prompt,), noise)], F16_ON_A_CPU)
-        assert ran.ends[0].prompt_tokens > 200
+    with engine(small, "priced", length=1024) as fast:
+        drafter = fast._speculation._drafter
+        assert isinstance(drafter, Priced)
+        run(fast, [Generate("0", ("SYNOPSIS",), noise)], F16_ON_A_CPU)
+        spent_before_s = drafter.spent_s
+        for number in range(1, 6):
+            prompt = f"{number} " + "list command shows the files in a loop " * 40
+            ran = run(fast, [Generate("0", (prompt,), noise)], F16_ON_A_CPU)
+            assert ran.ends[0].prompt_tokens > 200
     assert drafter.spent_s - spent_before_s <= 0.02 * 500
-    fast.close()
-    fast._context.close()
 
 
-def test_sampled_text_has_the_distribution_of_the_plain_engine(model: Model) -> None:
+def test_sampled_text_has_the_distribution_of_the_plain_engine(small: Model) -> None:
     """Two-sample chi-square over the first three tokens, of which drafts can hold the second and third."""
-    with engine(model, "plain", 8, 64) as plain, engine(model, "draft model", 8, 64) as fast:
+    with engine(small, "plain", 8, 64) as plain, engine(small, "priced", 8, 64) as fast:
         expected, ran = first_tokens(plain, range(1200)), first_tokens(fast, range(10_000, 11_200))
     assert sum(each.accepted for each in ran) > 500
     one, other = (Counter(text for each in runs for text in each.texts) for runs in (expected, ran))
