@@ -193,22 +193,26 @@ def test_what_was_not_measured_leaves_no_hole(name: str) -> None:
     assert not re.search(r"\b(?:nan|None)\b", rendered)
 
 
-def test_speeds_of_which_one_is_unknown_are_drawn() -> None:
+@pytest.fixture(scope="module")
+def unlike() -> str:
+    """Of variants whose prefill speed is unknown, the first with a context of its own."""
+
     def without_prefill(variant: VariantResult) -> VariantResult:
         assert variant.speed
         no = Estimate(reason="no")
         depths = [row.model_copy(update={"prefill_tps": no}) for row in variant.speed.depths]
         return variant.model_copy(update={"speed": variant.speed.model_copy(update={"depths": depths})})
 
-    comparison = example()
-    variants = [without_prefill(each) for each in comparison.variants]
-    drawn = render(comparison.model_copy(update={"variants": variants}), "html")
-    assert 'aria-label="Prefill and decode' in drawn
-
-
-def test_of_variants_with_contexts_of_their_own_no_other_is_shown() -> None:
-    first, *others = example().variants
+    first, *others = map(without_prefill, example().variants)
     own = first.model_copy(update={"settings": {"context_length": "16384"}})
-    report = render(example().model_copy(update={"variants": [own, *others]}), "html")
-    assert "own context" in report and "32k context" not in report
-    assert first.memory and bytes_text(first.memory.total_bytes).split()[0] in report
+    return render(example().model_copy(update={"variants": [own, *others]}), "html")
+
+
+def test_speeds_of_which_one_is_unknown_are_drawn(unlike: str) -> None:
+    assert 'aria-label="Prefill and decode' in unlike
+
+
+def test_of_variants_with_contexts_of_their_own_no_other_is_shown(unlike: str) -> None:
+    first = example().variants[0]
+    assert "own context" in unlike and "32k context" not in unlike
+    assert first.memory and bytes_text(first.memory.total_bytes).split()[0] in unlike

@@ -72,8 +72,8 @@ class Priced(DraftModel):
 def engine(
     model: Model, mode: str, slots: int = 1, length: int = 512, room: int | None = None
 ) -> Iterator[Engine]:
-    """Speculates from "n-grams", with a "draft model" or a "priced" one as well, or not ("plain"), with `room` for so many
-    guesses in a step (None: as in a worker)."""
+    """Speculates from "n-grams", with a "draft model" or a "priced" one as well, or not ("plain"), with
+    `room` for so many guesses in a step (None: as in a worker)."""
     if room is None:
         room = 0 if mode == "plain" else draft_tokens(model, slots)
     options = ContextOptions(length, slots, 256, 1, 1, room)

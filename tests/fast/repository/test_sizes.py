@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import statistics
-from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +18,31 @@ def sources(*folders: str) -> dict[Path, str]:
     return {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in paths}
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """`code_lines` have code on them: no blank ones, no comments, no docstrings. `functions` are all names and
+    lengths in lines, signature and docstring included."""
+
+    code_lines: int
+    functions: list[tuple[str, int]]
+
+
 @cache
+def size(source: str) -> Size:
+    """Only the numbers are kept: the trees of all files are millions of objects."""
+    prose: set[int] = set()
+    functions: list[tuple[str, int]] = []
+    for node in statements(source):
+        match node:
+            case ast.Expr(ast.Constant(str())):
+                prose.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                functions.append((node.name, (node.end_lineno or node.lineno) - node.lineno + 1))
+    lines = enumerate(source.splitlines(), 1)
+    code = (1 for number, line in lines if number not in prose and line.strip() and line.strip()[0] != "#")
+    return Size(sum(code), functions)
+
+
 def statements(source: str) -> list[ast.AST]:
     """All of them, however deep; what they are made of is not looked at."""
     found: list[ast.AST] = [ast.parse(source)]
@@ -29,31 +53,12 @@ def statements(source: str) -> list[ast.AST]:
     return found
 
 
-def code_lines(source: str) -> int:
-    """Lines with code on them: no blank ones, no comments, no docstrings."""
-    prose: set[int] = set()
-    for node in statements(source):
-        if (
-            isinstance(node, ast.Expr)
-            and isinstance(node.value, ast.Constant)
-            and isinstance(node.value.value, str)
-        ):
-            prose.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    lines = enumerate(source.splitlines(), 1)
-    return sum(1 for number, line in lines if number not in prose and line.strip() and line.strip()[0] != "#")
-
-
-def functions(source: str) -> Iterator[tuple[str, int]]:
-    """Every function with its length in lines, signature and docstring included."""
-    for node in statements(source):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
-
-
 def test_files_and_total() -> None:
     ours = sources(*ROOMS)
     lines = {path: len(source.splitlines()) for path, source in ours.items() if source.strip()}
-    total = {room: sum(code_lines(s) for path, s in ours.items() if path.parts[0] == room) for room in ROOMS}
+    total = {
+        room: sum(size(s).code_lines for path, s in ours.items() if path.parts[0] == room) for room in ROOMS
+    }
     median = statistics.median(lines.values())
     longest = max(lines, key=lambda path: lines[path])
     print(f"{len(lines)} files, median {median:.0f} lines, longest {longest} with {lines[longest]}")
@@ -74,7 +79,7 @@ def test_functions() -> None:
     lengths = [
         (length, f"{path}: {name}")
         for path, source in sources(*ROOMS, "tests").items()
-        for name, length in functions(source)
+        for name, length in size(source).functions
     ]
     print(f"{len(lengths)} functions, median {statistics.median(n for n, _ in lengths):.0f} lines")
     assert [entry for entry in lengths if entry[0] > FUNCTION_LINES] == []
