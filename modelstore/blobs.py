@@ -10,7 +10,7 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from modelstore import progress
 from modelstore.errors import InvalidName, NotFound, StorageFull, Unusable
+from modelstore.progress import Emit, Progress, Throttle
 from modelstore.replacing import replace_file
 
 CHUNK_BYTES = 1024 * 1024
@@ -162,15 +163,16 @@ def regular_size_bytes(path: Path) -> int | None:
     return status.st_size
 
 
-def hash_file(path: Path, report: Callable[[int], None], cancelled: Event) -> Digest:
-    """SHA-256 of a regular file; `report` gets the bytes read so far."""
-    hasher, done_bytes = hashlib.sha256(), 0
+def hash_file(path: Path, emit: Emit, cancelled: Event, detail: str | None = None) -> Digest:
+    """SHA-256 of a regular file."""
+    hasher, done_bytes, total_bytes = hashlib.sha256(), 0, path.stat().st_size
+    report = Throttle(emit)
     with open_regular(path) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             progress.check(cancelled)
             hasher.update(chunk)
             done_bytes += len(chunk)
-            report(done_bytes)
+            report(Progress("verifying", detail, None, done_bytes, total_bytes))
     return Digest(hasher.hexdigest())
 
 

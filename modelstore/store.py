@@ -12,7 +12,7 @@ from threading import Event
 
 from filelock import FileLock
 
-from modelstore import blobs, catalog, names, progress
+from modelstore import blobs, catalog, names
 from modelstore.blobs import Blobs, Digest
 from modelstore.errors import DigestMismatch, NotFound, Unusable
 from modelstore.gguf import read_header
@@ -119,7 +119,7 @@ class Store:
         """Reads all the bytes of a model again. DigestMismatch if they are not what was published."""
         manifest = self.get(name)
         path = self.check(manifest)
-        if self._hash(path, emit, cancelled) != Digest.parse(manifest.digest):
+        if blobs.hash_file(path, emit, cancelled) != Digest.parse(manifest.digest):
             raise DigestMismatch(
                 f"The weights of {manifest.name!r} are damaged: their file does not match its digest",
                 hint=_repair(manifest),
@@ -133,7 +133,7 @@ class Store:
             is_right_size = blobs.regular_size_bytes(path) == size_bytes
         except Unusable:
             return False
-        return is_right_size and self._hash(path, emit, cancelled) == digest
+        return is_right_size and blobs.hash_file(path, emit, cancelled) == digest
 
     def publish(
         self, file: Path, digest: Digest | None, publication: Publication, emit: Emit, cancelled: Event
@@ -145,7 +145,7 @@ class Store:
         """
         manifest = _describe(file, publication)
         if digest is None:
-            digest = self._hash(file, emit, cancelled)
+            digest = blobs.hash_file(file, emit, cancelled)
             # Held, so that no sweep removes what is here before it has a tag.
             with self.blobs.exclusive(digest.hex, cancelled):
                 if self.has_intact(digest, manifest.size_bytes, emit, cancelled):
@@ -175,14 +175,6 @@ class Store:
         manifests, damaged = self._manifests.all()
         unused = set() if damaged else set(candidates) - {manifest.digest for manifest in manifests}
         return sum(self.blobs.delete(Digest.parse(each)) for each in unused)
-
-    def _hash(self, path: Path, emit: Emit, cancelled: Event) -> Digest:
-        total_bytes, report = path.stat().st_size, progress.Throttle(emit)
-        return blobs.hash_file(
-            path,
-            lambda done: report(Progress("verifying", completed_bytes=done, total_bytes=total_bytes)),
-            cancelled,
-        )
 
     def _changing(self) -> FileLock:
         blobs.make_folder(self.root)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections import UserDict
 from typing import Annotated, Any
 
 import typer
@@ -31,11 +31,11 @@ _PLACES = {
 }
 
 
-class _Commands(Mapping[str, Any]):
+class _Commands(UserDict[str, Any]):
     """Name → command: one that is not looked up costs nothing."""
 
     def __getitem__(self, name: str) -> Any:
-        module, attribute = _PLACES[name]
+        module, attribute = super().__getitem__(name)
         found = getattr(importlib.import_module(f"runner.cli.{module}"), attribute)
         group = typer.Typer(rich_markup_mode=None)
         if isinstance(found, typer.Typer):
@@ -44,16 +44,10 @@ class _Commands(Mapping[str, Any]):
             group.command(name)(found)
         return typer.main.get_group(group).commands[name]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(_PLACES)
-
-    def __len__(self) -> int:
-        return len(_PLACES)
-
 
 class _Root(TyperGroup):
     def __init__(self, **settings: Any) -> None:
-        super().__init__(**{**settings, "commands": _Commands()})
+        super().__init__(**{**settings, "commands": _Commands(_PLACES)})
 
 
 app = typer.Typer(

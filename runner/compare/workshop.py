@@ -55,7 +55,7 @@ class Workshop:
     def _local(self, entry: Entry, manifest: Manifest) -> Variant:
         """Its bytes are read again: figures are kept under their digest."""
         path = self.store.check(manifest)
-        if self._hash(path, entry) != Digest.parse(manifest.digest):
+        if hash_file(path, self._emit, self.talk.cancelled, entry.name) != Digest.parse(manifest.digest):
             raise DigestMismatch(
                 f"the weights of {manifest.name} are damaged: they do not match their digest",
                 hint=f"`nybble pull {manifest.name}` fetches them again, where they came from a hub",
@@ -76,7 +76,8 @@ class Workshop:
             conversion = Conversion(self.store.check(source), made.source.header, partial, Recipe(made.label))
             conversion.run(progress.Throttle(self._emit), self.store.blobs.ensure_free, self.talk.cancelled)
             partial.replace(path)
-        return self._variant(entry, path, str(self._hash(path, entry)), None)
+        digest = hash_file(path, self._emit, self.talk.cancelled, entry.name)
+        return self._variant(entry, path, str(digest), None)
 
     def _fetched(self, entry: Entry) -> Iterator[Variant]:
         """Through the daemon, which shows what is fetched; under its own name only if it is to be kept."""
@@ -104,15 +105,6 @@ class Workshop:
             quantization=entry.label,
             tag=tag,
             engine=entry.engine(self.engine),
-        )
-
-    def _hash(self, path: Path, entry: Entry) -> Digest:
-        total = path.stat().st_size
-        report = progress.Throttle(self._emit)
-        return hash_file(
-            path,
-            lambda done: report(Progress("verifying", entry.name, None, done, total)),
-            self.talk.cancelled,
         )
 
     def _emit(self, update: Progress) -> None:
