@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 
@@ -14,6 +15,8 @@ _LIMITS = LLParserLimits(
     verbose_errors=False,
 )
 _LONGEST_MESSAGE = 400
+# What Lark grammars name a special token by.
+_SPECIAL = re.compile(r"<[^<>\s]+>")
 # On an option of the library that would accept what a schema forbids.
 _ADVICE = ". Enable 'coerce_one_of' option to approximate oneOf with anyOf"
 
@@ -22,9 +25,17 @@ class GrammarError(Exception):
     """llguidance does not accept a grammar; the message says where and why."""
 
 
-def byte_tokenizer() -> LLTokenizer:
-    """A vocabulary of all bytes: enough to check a grammar with."""
-    return LLTokenizer("byte")
+def byte_tokenizer(grammar: str) -> LLTokenizer:
+    """A vocabulary of all bytes and of the special tokens that `grammar` names: enough to check it with."""
+    names = dict.fromkeys(["<end>", *_SPECIAL.findall(grammar)])
+    # Not in the library's type stub, but what its own tiktoken module calls.
+    made: LLTokenizer = LLTokenizer.from_tiktoken(  # type: ignore[attr-defined]
+        encoder={bytes([byte]): byte for byte in range(256)},
+        special_tokens={name: 256 + index for index, name in enumerate(names)},
+        pattern="(?s:.)",
+        eos_token=256,
+    )
+    return made
 
 
 def matcher(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:

@@ -46,7 +46,7 @@ def compiled(kind: str, source: str) -> str:
 def _compiled(kind: str, source: str) -> str:
     try:
         grammar = _grammar(kind, source)
-        matcher = guidance.matcher(guidance.byte_tokenizer(), grammar)
+        matcher = guidance.matcher(guidance.byte_tokenizer(grammar), grammar)
         matcher.compute_bitmask()
     except guidance.GrammarError as error:
         raise InvalidConstraint(str(error)) from error

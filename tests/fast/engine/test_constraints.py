@@ -236,6 +236,8 @@ def failure(engine: Engine, constraint: Constraint) -> Failed:
 def test_a_worker_refuses_what_it_cannot_use(engine: Engine) -> None:
     broken = failure(engine, Constraint(LLMatcher.grammar_from_lark("start: /(/")))
     assert (broken.code, broken.status) == ("invalid_constraint", 400)
+    unknown = failure(engine, constraint("lark", 'start: <|of_others|> "x"'))
+    assert 'unknown special token: "<|of_others|>"' in unknown.message
     never = failure(engine, constraint("regex", "abc", "x"))
     assert "no text of the constraint begins with its trigger 'x'" in never.message
     assert engine.is_idle
