@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ settings.load_profile("nybble")
 
 _MARK = "TMPDIR"
 _LEFTOVER_GRACE_S = 20
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: looking for garbage in it takes time, again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ def sources(*folders: str) -> dict[Path, str]:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """`code_lines` have code on them: no blank ones, no comments, no docstrings. `functions` are all names and
+    """`code_lines` have code on them: no blank ones, no comments, no docstrings. `functions` are names and
     lengths in lines, signature and docstring included."""
 
     code_lines: int
