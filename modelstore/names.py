@@ -29,7 +29,8 @@ _TAG = re.compile(rf"(?P<name>{_PART})(?::(?P<tag>{_PART}))?")
 _HUB = re.compile(rf"(?P<user>{_PART})/(?P<repository>{_PART})(?::(?P<tag>{_PART}))?")
 _HUB_PREFIX = re.compile(r"(?:hf\.co|huggingface\.co)/", re.IGNORECASE)
 _PATH = re.compile(r"[/~\\]|\.{1,2}[/\\]|[A-Za-z]:[/\\]")
-_REGISTRY_PREFIX = "ollama:"
+# Of the Ollama registry: no model here can be called so.
+_REGISTRY = "ollama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,10 @@ def parse(text: str) -> ModelRef:
     """The reference that `text` spells; InvalidName if it spells none."""
     if prefix := _HUB_PREFIX.match(text):
         return _hub(text, text[prefix.end() :])
-    if text.lower().startswith(_REGISTRY_PREFIX):
+    if text.lower().partition(":")[0] == _REGISTRY:
         _check_length(text, _MAX_LENGTH)
         raise InvalidName(
-            f"{text!r} is in the Ollama registry, which this version cannot pull from",
+            f"{text!r} is a name of the Ollama registry, which this version cannot pull from",
             hint="Use a catalog name, or a Hugging Face repository: user/repository:Q4_K_M.",
         )
     if _PATH.match(text) or (text.lower().endswith(".gguf") and ":" not in text):
@@ -105,7 +106,7 @@ def from_file_name(file_name: str) -> TagName:
     """A valid name made of a file's name, for a file that the user gave none."""
     stem = re.sub(r"\.gguf$", "", file_name, flags=re.IGNORECASE)
     name = re.sub(r"[^a-z0-9._]+", "-", stem.lower()).strip("-.")[:80]
-    return TagName(name or "model")
+    return TagName("model" if name in ("", _REGISTRY) else name)
 
 
 def key(name: str) -> str:
