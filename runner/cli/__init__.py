@@ -44,7 +44,7 @@ def main() -> int:
         from runner.cli.output import say
 
         say(f"error: cannot use {error.filename or 'a file'}: {error.strerror or error}")
-        say("hint: see whether you may write there, or set NYBBLE_HOME to a folder of yours")
+        say("hint: see whether you may write there and the disk has room, or set NYBBLE_HOME")
         return exits.FAILED
     except KeyboardInterrupt:
         return exits.INTERRUPTED

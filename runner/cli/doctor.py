@@ -122,11 +122,12 @@ def _settings(places: Paths) -> Check:
     from runner.cli.session import open_session
 
     try:
-        open_session()
+        origins = open_session().origins
     except config.InvalidSetting as error:
         return Check("settings", "error", error.message, error.hint)
-    there = "" if places.config_file.exists() else ", which does not exist: all defaults"
-    return Check("settings", "ok", f"{places.config_file}{there}")
+    there = "" if places.config_file.exists() else ", which does not exist"
+    others = sorted({origin for origin in origins.values() if origin.startswith("environment")})
+    return Check("settings", "ok", "; ".join((f"{places.config_file}{there}", *others)))
 
 
 async def _daemon(places: Paths) -> Check:

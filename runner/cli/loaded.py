@@ -24,7 +24,7 @@ async def ps(session: Session, json: Json = False) -> None:
         output.write_json(models)
     else:
         columns = ("NAME", "ID", "MEMORY", "WEIGHTS", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY")
-        output.write_table(columns, [_row(model) for model in models])
+        output.write_wide_table(columns, [_row(model) for model in models])
 
 
 def _row(model: LoadedModel) -> tuple[str, ...]:

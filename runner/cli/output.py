@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +28,12 @@ def has_live_terminal() -> bool:
 
 
 def say(text: str) -> None:
-    """A sentence for the person at the terminal."""
-    typer.echo(clean(text), err=True)
+    """A sentence for the person at the terminal, whose lines end between words."""
+    lines = clean(text).split("\n")
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        lines = [textwrap.fill(line, width, break_long_words=False) for line in lines]
+    typer.echo("\n".join(lines), err=True)
 
 
 def report(error: NybbleError) -> None:
@@ -52,8 +58,19 @@ def _fields(model: BaseModel) -> Any:
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Columns as wide as their widest cell; nothing but the header if there are no rows."""
-    cells = [list(columns), *([clean_name(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
-    for row in cells:
-        line = _GAP.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
+    typer.echo(_aligned([columns, *rows]))
+
+
+def write_wide_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """As `write_table`; in a terminal that is too narrow for that, the cells of a row below each other."""
+    table = _aligned([columns, *rows])
+    if rows and sys.stdout.isatty() and max(map(len, table.split("\n"))) > shutil.get_terminal_size().columns:
+        table = "\n\n".join(_aligned(list(zip(columns, row, strict=True))) for row in rows)
+    typer.echo(table)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    cells = [[clean_name(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (_GAP.join(map(str.ljust, row, widths)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)

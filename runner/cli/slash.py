@@ -8,9 +8,9 @@ from runner.cli.conversation import Conversation
 from runner.cli.options import parse_format, parse_overflow, with_option
 
 _HELP = """\
-/set KEY VALUE       change an option, as /set temperature 0; /set stop END adds a stop string
+/set KEY VALUE       change an option, as temperature 0; stop END adds one more
 /set system TEXT     system message from here on; no TEXT removes it
-/set format json     answers in JSON, or after a file with a JSON Schema; no FORMAT frees them
+/set format json     answers in JSON, or as a JSON Schema file says; none: any
 /set overflow POLICY a full context: error, truncate or shift
 /set verbose|quiet   print times and speeds after each answer, or not
 /show                the model, the system message and the options

@@ -282,10 +282,12 @@ def test_stop_daemon_ends_it_before_it_returns(home: Path) -> None:
 def test_doctor_reports_and_fails_on_errors(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("NYBBLE_MAX_QUEUE", "7")
     checks = {check["name"]: check for check in json.loads(ok(nybble_here("doctor", "--json")))}
     assert {"python", "llama.cpp", "instructions", "memory", "device", "store", "daemon"} <= checks.keys()
     assert "llama-cpp-python 0.3" in checks["llama.cpp"]["text"]
     assert str(home) in checks["store"]["text"]
+    assert "environment NYBBLE_MAX_QUEUE" in checks["settings"]["text"]
 
     (home / "store" / "manifests").mkdir(parents=True)
     (home / "store" / "manifests" / "tiny%3Alatest.json").write_text("{")

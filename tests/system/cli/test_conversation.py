@@ -78,11 +78,23 @@ def test_options_and_mistakes(terminal: Terminal) -> None:
     terminal.expect("did you mean temperature?")
     terminal.type("/set parameter top_k 7\r/show\r")
     terminal.expect("top_k              7")
+    terminal.type("/?\r")
+    assert max(map(len, terminal.expect("several lines").splitlines())) <= 80
+    terminal.type("/set tempo 1\r")
+    assert max(map(len, terminal.expect("kept_tokens").splitlines())) <= 100
     terminal.type("/frob\r")
     terminal.expect("unknown command /frob")
     terminal.type("/?\r")
     told = terminal.expect("/bye")
     assert "/set" in told and "Traceback" not in told
+
+
+def test_loaded_models_are_legible_in_a_terminal(terminal: Terminal) -> None:
+    answer(terminal, "Once")
+    with Terminal([*NYBBLE, "ps"]) as running:
+        shown = running.expect("no GPU")
+    assert re.search(r"^CONTEXT +\d+$", shown.replace("\r", ""), re.MULTILINE)
+    assert max(map(len, shown.splitlines())) <= 100
 
 
 def test_saved_conversation_is_loaded_in_the_next_one(terminal: Terminal) -> None:
