@@ -16,22 +16,19 @@ _MADV_POPULATE_WRITE = 23
 _PIECE_BYTES = 4 * 2**20
 
 
-def populate(size_bytes: int) -> None:
-    """Have the kernel back the smallest private mapping of at least `size_bytes`, from its end down, since
-    who fills it begins at its start. What is written there meanwhile stays."""
-    sizes = {start: end - start for start, end in _private_mappings() if end - start >= size_bytes}
-    if not sizes:
-        return
-    start = min(sizes, key=lambda start: sizes[start])
+def mappings() -> dict[int, int]:
+    """Start and bytes of each mapping of this process that can be written to and is of no file. Those side by
+    side can be one."""
+    rows = (row.split() for row in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines())
+    bounds = (row[0].split("-") for row in rows if len(row) == 5 and row[1] == "rw-p")
+    return {int(start, 16): int(end, 16) - int(start, 16) for start, end in bounds}
+
+
+def populate(start: int, size_bytes: int) -> None:
+    """Have the kernel back memory from its end down, since who fills it begins at its start. What is written
+    there meanwhile stays; it ends where nothing is mapped."""
     madvise = ctypes.CDLL(None).madvise
     for at in reversed(range(start, start + size_bytes, _PIECE_BYTES)):
         length = min(_PIECE_BYTES, start + size_bytes - at)
         if madvise(ctypes.c_void_p(at), ctypes.c_size_t(length), _MADV_POPULATE_WRITE):
             return
-
-
-def _private_mappings() -> list[tuple[int, int]]:
-    """Start and end of each mapping of no file that can be written to."""
-    rows = (row.split() for row in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines())
-    bounds = (row[0].split("-") for row in rows if len(row) == 5 and row[1] == "rw-p")
-    return [(int(start, 16), int(end, 16)) for start, end in bounds]

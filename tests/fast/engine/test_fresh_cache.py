@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import sys
 from pathlib import Path
@@ -25,18 +26,19 @@ def faults() -> int:
 def test_what_is_populated_needs_no_faults_and_what_was_written_stays() -> None:
     pages = 16_000
     with mmap.mmap(-1, pages * mmap.PAGESIZE, flags=mmap.MAP_PRIVATE) as memory:
+        start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
         memory[: mmap.PAGESIZE] = words = b"written before".ljust(mmap.PAGESIZE)
-        populate(len(memory))
-        before = faults()
+        populate(start, len(memory))
+        taken = faults()
         memory[mmap.PAGESIZE :: mmap.PAGESIZE] = bytes([1]) * (pages - 1)
-        assert faults() - before < pages // 100
+        assert faults() - taken < pages // 100
         assert memory[: mmap.PAGESIZE] == words
 
 
-def test_memory_that_was_not_mapped_is_left_alone() -> None:
-    before = faults()
-    populate(2**50)
-    assert faults() - before < 1000
+def test_what_is_not_mapped_is_left_alone() -> None:
+    taken = faults()
+    populate(mmap.PAGESIZE, 2**26)
+    assert faults() - taken < 100
 
 
 def test_a_load_leaves_most_of_its_cache_to_another_thread(tiny_model: Path) -> None:
