@@ -328,10 +328,13 @@ class Worker:
     def _death(self) -> NybbleError:
         if self._stopping:
             return WorkerFailed(f"{self.name} was unloaded", hint="send the request again")
-        words = "; ".join(list(self._stderr)[-3:])
         how = _how_it_ended(self._process.returncode)
+        words = "; ".join(list(self._stderr)[-3:])
         if self._is_hung:
             how = f"did nothing for {self._limits.patience_s:g} s and was ended"
+        elif how.endswith("SIGKILL"):
+            # It came from outside, and leaves no time for words.
+            how, words = f"{how}, as when memory runs out", ""
         message = f"the process of {self.name} {how}" + (f": {words}" if words else "")
         return WorkerFailed(message, hint="the next request loads the model again; `nybble logs` has more")
 

@@ -187,9 +187,12 @@ class Supervisor:
 
     async def _watch(self, key: str, worker: Worker) -> None:
         await worker.exited.wait()
-        _log.info("%s[%d] has ended", worker.name, worker.pid)
+        if death := worker.death:
+            _log.error("%s[%d] has ended: %s", worker.name, worker.pid, death.message)
+        else:
+            _log.info("%s[%d] has ended", worker.name, worker.pid)
         del self._workers[key]
-        self._apply(self.scheduler.on_exited(key, time.monotonic(), worker.death))
+        self._apply(self.scheduler.on_exited(key, time.monotonic(), death))
 
     def _progress(self, key: str, fraction: float) -> None:
         for lease in self._leases.values():

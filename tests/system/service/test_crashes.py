@@ -39,7 +39,9 @@ async def first_text(events: AsyncIterator[object]) -> None:
     raise AssertionError("the answer ended before its first text")
 
 
-async def test_a_killed_worker_fails_its_requests_within_a_second_and_the_next_works(client: Client) -> None:
+async def test_a_killed_worker_fails_its_requests_within_a_second_and_the_next_works(
+    client: Client, daemon: Daemon
+) -> None:
     events = client.generate(request())
     await first_text(events)
     (loaded,) = await client.loaded()
@@ -51,7 +53,9 @@ async def test_a_killed_worker_fails_its_requests_within_a_second_and_the_next_w
             pass
     assert time.monotonic() - killed < 1
     assert (caught.value.code, caught.value.status) == ("worker_crashed", 500)
-    assert "SIGKILL" in caught.value.message
+    # No words of before, and the log has it, too.
+    assert caught.value.message.endswith("SIGKILL, as when memory runs out")
+    daemon.expect(f"[{loaded.pid}] has ended: {caught.value.message}", 5)
     _, done = await answer(client, request(options=wire.Options(max_tokens=4)))
     assert done.usage.completion_tokens == 4
 
