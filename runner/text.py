@@ -1,8 +1,10 @@
-"""Text for terminals: making safe what comes from models, hubs and files; words that clients share."""
+"""Text in terminals: what comes from models, hubs and files made safe; words and paths, the same for all."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 # ESC sequences first, also unterminated ones (CSI, OSC/DCS/APC/PM/SOS strings, two-character ones), then what
 # is left of C0 (but not newline and tab), DEL and C1. The one-character forms of C1 only lose that character:
@@ -36,6 +38,11 @@ def in_line(position: int | None) -> str:
     teen = position % 100 in (11, 12, 13)
     ending = "th" if teen else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
     return f"{position:,}{ending} in line"
+
+
+def typed_path(words: str) -> Path:
+    """The file that somebody means, absolute; `~` is their home folder. Fails for no words."""
+    return Path(os.path.expanduser(words)).absolute()  # noqa: PTH111 - pathlib's fails for unknown users
 
 
 def clean_name(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from runner import wire
 from runner.client import Client
 from runner.errors import DaemonUnreachable, NybbleError, UserError
+from runner.text import typed_path
 from tui.clock import Clock
 from tui.comparing import CHATS, Comparing, Setup
 from tui.exporting import Format
@@ -189,7 +190,7 @@ class Desk:
 
 def _read(path: str) -> str:
     try:
-        return Path(path).expanduser().read_text("utf-8")
+        return typed_path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {error}", hint="the text is a file of UTF-8") from None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Literal, get_args
 
+from runner.text import typed_path
 from runner.wire.compare import Comparison
 from tui.wording import short_model
 
@@ -19,20 +21,16 @@ def proposed(comparison: Comparison) -> str:
     return f"{name}-{comparison.id}.html"
 
 
-def file_of(words: str) -> tuple[Path, Format]:
-    """Raises ValueError with what is wrong."""
-    file = Path(words).absolute()
-    for each in get_args(Format):
-        if file.suffix.lower() == f".{each}":
-            return file, each
-    raise ValueError("the ending decides: .html, .svg, .md, .csv or .json")
+def format_of(file: Path) -> Format | None:
+    """None for an ending that is no format's."""
+    return next((each for each in get_args(Format) if file.suffix.lower() == f".{each}"), None)
 
 
 def wrong(words: str) -> str | None:
-    try:
-        file, _ = file_of(words)
-    except ValueError as error:
-        return str(error)
-    if not file.parent.is_dir():
+    file = typed_path(words)
+    if format_of(file) is None:
+        return "the ending decides: .html, .svg, .md, .csv or .json"
+    # pathlib's fail for a name that is too long.
+    if not os.path.isdir(file.parent):  # noqa: PTH112
         return "there is no such folder"
-    return "there is such a file already" if file.exists() else None
+    return "there is such a file already" if os.path.exists(file) else None  # noqa: PTH110

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from runner.text import typed_path
 from runner.wire.compare import settings
 from tui.comparing import CHATS, COMPATIBLE, Setup
 
@@ -52,7 +53,9 @@ def _wrong_depth(value: str) -> str | None:
 
 
 def _wrong_text(value: str) -> str | None:
-    return None if value == CHATS or Path(value).expanduser().is_file() else "there is no such file"
+    # pathlib's fails for a name that is too long.
+    is_file = os.path.isfile(typed_path(value))  # noqa: PTH113
+    return None if value == CHATS or is_file else "there is no such file"
 
 
 def _wrong_vary(value: str) -> str | None:

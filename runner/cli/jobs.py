@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from runner.cli import human, output, progress
 from runner.cli.arguments import argument, option
 from runner.cli.models import Name
 from runner.cli.session import Session, client_command
+from runner.text import typed_path
 
 Alias = Annotated[str | None, option("--as", "NAME", "Name of the new local model.")]
 
@@ -30,7 +30,7 @@ def as_request(name: str) -> str:
     from modelstore.names import LocalFile, parse
 
     if isinstance(parse(name), LocalFile):
-        return str(Path(name).expanduser().absolute())
+        return str(typed_path(name))
     return name
 
 

@@ -13,6 +13,7 @@ from runner.cli.arguments import argument, flag, numbers, option, parsed
 from runner.cli.jobs import Alias
 from runner.cli.models import Name
 from runner.cli.session import Json, Session, client_command
+from runner.text import typed_path
 
 if TYPE_CHECKING:
     from runner.wire import JobDone
@@ -112,7 +113,7 @@ def _budget(text: str) -> int:
 
 
 def _file(option: str, name: str) -> Path:
-    path = Path(name).expanduser().absolute()
+    path = typed_path(name)
     if not path.is_file():
         raise typer.BadParameter(f"there is no file {name}", param_hint=option)
     return path

@@ -11,11 +11,11 @@ from textual.content import Content
 from textual.screen import Screen
 
 from runner.readout.verdict import running_words
-from runner.text import clean_name
+from runner.text import clean_name, typed_path
 from runner.wire.compare import ComparisonInfo
 from tui.comparing import Comparing
 from tui.desk import Desk
-from tui.exporting import QUESTION, file_of, proposed, wrong
+from tui.exporting import QUESTION, format_of, proposed, wrong
 from tui.keys import bindings, first_key
 from tui.screens.question import Ask
 from tui.state import State
@@ -116,8 +116,7 @@ class CompareScreen(Screen[None]):
         if comparison is None or comparison.id is None:
             return
         words = await self.app.push_screen_wait(Ask(QUESTION, proposed(comparison), wrong))
-        if words:
-            file, format_name = file_of(words)
+        if words and (format_name := format_of(file := typed_path(words))):
             self.notify("Saving …", timeout=2)
             if await self._desk.export(comparison.id, file, format_name):
                 self.notify(f"Wrote {clean_name(str(file))}", markup=False)

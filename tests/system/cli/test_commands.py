@@ -190,6 +190,7 @@ def test_quantize(shared: Daemon, tmp_path: Path) -> None:
         ("run tiny x --keep-alive soon", exits.USAGE, "5m"),
         ("run tiny" + " word" * 3000, exits.USAGE, "1024"),
         ("pull ../absent.gguf", exits.NOT_FOUND, "absent.gguf"),
+        ("pull ~nobody-here/absent.gguf", exits.NOT_FOUND, "absent.gguf"),
         ("pull a/b/c", exits.USAGE, "hint:"),
         ("stop", exits.USAGE, "--daemon"),
         ("compare export 1", exits.USAGE, "give --format or -o FILE: html, svg, md, csv, json"),

@@ -17,7 +17,7 @@ from tests.system.tui.screen import application, desk_of, ready, shows, started,
 from tests.system.tui.test_hostile import ESCAPES, MARKUP
 from tui.comparing import Comparing, Setup, offers
 from tui.exporting import Format as Ending
-from tui.exporting import proposed
+from tui.exporting import proposed, wrong
 from tui.knobs import CONTEXT, EFFORT, INTENT, KINDS, MADE, MEASURE, SCORED_AS, TEXT, VARY, Knob
 
 _HERE = [
@@ -60,12 +60,21 @@ def test_what_is_offered_and_what_is_asked_for() -> None:
     "knob, wrong, right",
     [(EFFORT, ("0", "-1", "many", "1.5"), "3"), (EFFORT, ("shallow",), "deep"),
      (CONTEXT, ("255", "many", "٣٠٠"), "8192"), (VARY, ("kv_type", "=f16", "a=,b"), "a=b c=d"),
-     (TEXT, ("/no/such/file",), __file__)],
+     (TEXT, ("/no/such/file", "~nobody-here/file", "x" * 300), __file__)],
     ids=["chunks", "depth", "context", "vary", "text"],
 )  # fmt: skip
 def test_what_is_typed_is_checked(knob: Knob, wrong: tuple[str, ...], right: str) -> None:
     assert knob.wrong is not None and knob.wrong(right) is None
     assert all(knob.wrong(each) for each in wrong)
+
+
+def test_a_file_to_save_to_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert wrong("~/card.md") is None
+    assert (wrong("~nobody-here/card.md"), wrong("card")) == ("there is no such folder", wrong("card.txt"))
+    assert wrong("x" * 300 + "/card.md") == "there is no such folder"
+    assert wrong("x" * 300 + ".md") is None, "what cannot be written is told when it is tried"
 
 
 def test_a_saved_comparison_can_be_done_again() -> None:
