@@ -22,6 +22,8 @@ async def ps(session: Session, json: Json = False) -> None:
         models = await client.loaded()
     if json:
         output.write_json(models)
+    elif not models:
+        output.say("no model is loaded")
     else:
         columns = ("NAME", "ID", "MEMORY", "WEIGHTS", "THREADS", "CONTEXT", "SLOTS", "QUEUE", "UNTIL", "WHY")
         output.write_wide_table(columns, [_row(model) for model in models])

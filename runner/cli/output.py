@@ -64,7 +64,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 def write_wide_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """As `write_table`; in a terminal that is too narrow for that, the cells of a row below each other."""
     table = _aligned([columns, *rows])
-    if rows and sys.stdout.isatty() and max(map(len, table.split("\n"))) > shutil.get_terminal_size().columns:
+    if sys.stdout.isatty() and max(map(len, table.split("\n"))) > shutil.get_terminal_size().columns:
         table = "\n\n".join(_aligned(list(zip(columns, row, strict=True))) for row in rows)
     typer.echo(table)
 

@@ -274,7 +274,7 @@ def test_a_folder_that_cannot_be_used_is_named(home: Path) -> None:
 
 
 def test_stop_daemon_ends_it_before_it_returns(home: Path) -> None:
-    ok(nybble_here("list"))
+    assert "no model is loaded" in nybble_here("ps").stderr
     ok(nybble_here("stop", "--daemon"))
     assert nybble_here("list", "--no-start").code == exits.UNREACHABLE
     assert "no daemon runs" in nybble_here("stop", "--daemon").stderr
