@@ -9,12 +9,13 @@ from fastapi import APIRouter, Path, Request, Response
 from runner.api import build_validators
 from runner.api.fields import service_of
 from runner.api.native import EventStream
+from runner.api.parsing import ParsingRoute
 from runner.wire import compare as types
 from runner.wire.compare import CompareEvent, CompareRequest, Comparison, ComparisonInfo
 
 build_validators(types)
 
-router = APIRouter(prefix="/nybble", tags=["compare"])
+router = APIRouter(prefix="/nybble", tags=["compare"], route_class=ParsingRoute)
 
 # SQLite's integers end here.
 ComparisonId = Annotated[int, Path(ge=1, le=2**63 - 1)]

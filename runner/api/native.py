@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request, Response
 
 from modelstore.errors import NybbleError
 from runner import wire
 from runner.api.errors import nybble_answer
 from runner.api.fields import service_of
+from runner.api.parsing import ParsingRoute
 from runner.api.stream import Stream, until_done, whole
 
-router = APIRouter(prefix="/nybble", tags=["nybble"])
+router = APIRouter(prefix="/nybble", tags=["nybble"], route_class=ParsingRoute)
 
 
 class EventStream(Stream):
@@ -87,4 +90,9 @@ async def generate(request: Request, body: wire.GenerateRequest) -> Response:
 
 @router.post("/embed", response_model=wire.Embeddings)
 async def embed(request: Request, body: wire.EmbedRequest) -> Response:
-    return await whole(request, service_of(request).embed(body))
+    return await whole(request, _embedded(request, body))
+
+
+async def _embedded(request: Request, body: wire.EmbedRequest) -> Mapping[str, object]:
+    done = await service_of(request).embed(body)
+    return done.model_dump(exclude={"vectors"}, exclude_none=True) | {"vectors": done.vectors}

@@ -14,9 +14,10 @@ from runner import wire
 from runner.api.fields import Body, KeepAlive, as_list, service_of
 from runner.api.ollama_records import nanoseconds
 from runner.api.ollama_requests import Options
+from runner.api.parsing import ParsingRoute
 from runner.api.stream import whole
 
-router = APIRouter(tags=["ollama"])
+router = APIRouter(tags=["ollama"], route_class=ParsingRoute)
 
 Texts = Annotated[
     Annotated[list[str], Field(max_length=wire.MOST_INPUTS)] | None,

@@ -13,10 +13,11 @@ from runner.api import ollama_records as records
 from runner.api import ollama_requests as requests
 from runner.api.errors import BadField, ollama_answer
 from runner.api.fields import events_of, refuse
+from runner.api.parsing import ParsingRoute
 from runner.api.stream import Stream, collected, until_done, whole
 from runner.report import Event
 
-router = APIRouter(tags=["ollama"])
+router = APIRouter(tags=["ollama"], route_class=ParsingRoute)
 
 _Record = records.GenerateRecord | records.ChatRecord
 _Shape = Callable[[str, str], _Record]

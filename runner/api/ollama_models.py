@@ -15,9 +15,10 @@ from runner.api import ollama_types as types
 from runner.api.errors import BadField
 from runner.api.fields import service_of
 from runner.api.ollama_generate import OllamaStream
+from runner.api.parsing import ParsingRoute
 from runner.api.stream import until_done, whole
 
-router = APIRouter(tags=["ollama"])
+router = APIRouter(tags=["ollama"], route_class=ParsingRoute)
 
 # Ollama's word for "kept loaded until told otherwise" is a date that nobody will see.
 _FOREVER = timedelta(days=100 * 365)

@@ -14,9 +14,10 @@ from runner.api.choices import numbered
 from runner.api.errors import BadField, Unsupported, openai_answer
 from runner.api.fields import events_of, refuse, service_of
 from runner.api.openai_answers import Answers, ChatAnswers, ChatCompletion, Completion, TextAnswers
+from runner.api.parsing import ParsingRoute
 from runner.api.stream import ALSO_STREAMS, ServerSentEvents, whole
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=ParsingRoute)
 
 ABSENT_IN_CHAT = {
     "tools": "tools",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, NotRequired
 
 from fastapi import APIRouter, Request, Response
@@ -14,9 +15,10 @@ from typing_extensions import TypedDict
 
 from runner import wire
 from runner.api.fields import Body, Texts, service_of
+from runner.api.parsing import ParsingRoute
 from runner.api.stream import whole
 
-router = APIRouter(tags=["openai"])
+router = APIRouter(tags=["openai"], route_class=ParsingRoute)
 
 
 def _document(value: Any) -> Any:
@@ -62,7 +64,7 @@ class Embeddings(TypedDict):
 
     object: Literal["list"]
     model: str
-    data: list[Embedding]
+    data: Iterable[Embedding]
     usage: Usage
     truncated: NotRequired[list[int]]
 
@@ -105,11 +107,11 @@ async def _embeddings(request: Request, body: EmbeddingsBody) -> Embeddings:
         model=body.model, inputs=body.input, truncate=bool(body.truncate), dimensions=body.dimensions
     )
     done = await service_of(request).embed(asked)
-    spelled = _in_base64 if body.encoding_format == "base64" else list[float]
-    data = [
-        Embedding(object="embedding", index=index, embedding=spelled(vector))
+    is_base64 = body.encoding_format == "base64"
+    data = (
+        Embedding(object="embedding", index=index, embedding=_in_base64(vector) if is_base64 else vector)
         for index, vector in enumerate(done.vectors)
-    ]
+    )
     answer = Embeddings(object="list", model=body.model, data=data, usage=_usage(done))
     return answer | {"truncated": done.truncated} if done.truncated else answer
 

@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 
 from runner.api.fields import service_of
+from runner.api.parsing import ParsingRoute
 from runner.wire import Session, SessionCreate, SessionInfo, SessionMessage, SessionUpdate
 
-router = APIRouter(prefix="/nybble/sessions", tags=["sessions"])
+router = APIRouter(prefix="/nybble/sessions", tags=["sessions"], route_class=ParsingRoute)
 
 # SQLite's integers end here.
 SessionId = Annotated[int, Path(ge=1, le=2**63 - 1)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import aclosing
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 
 SILENCE_S = 1.0
 _CLIENT_GONE = 499
+_AT_ONCE = 32
 
 ALSO_STREAMS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 """For the OpenAPI document: the route answers with one object, or with server-sent events."""
@@ -74,7 +76,22 @@ async def whole(request: Request, answer: Coroutine[Any, Any, Record]) -> Respon
     result = await while_connected(request.receive, answer)
     if result is None:
         return Response(status_code=_CLIENT_GONE)
-    return Response(encoded(result), media_type="application/json")
+    body = encoded(result if isinstance(result, BaseModel) else await _in_pieces(result))
+    return Response(body, media_type="application/json")
+
+
+async def _in_pieces(record: Mapping[str, object]) -> Mapping[str, object]:
+    """`record` with its lists, and what is made as it is read, in JSON: thousands of vectors take long,
+    and others have their turns meanwhile."""
+    spelled = dict(record)
+    for name, value in record.items():
+        if isinstance(value, list | Iterator):
+            items, pieces = iter(value), []
+            while some := list(islice(items, _AT_ONCE)):
+                pieces.append(msgspec.json.encode(some)[1:-1])
+                await asyncio.sleep(0)
+            spelled[name] = msgspec.Raw(b"[" + b",".join(pieces) + b"]")
+    return spelled
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result | None:
