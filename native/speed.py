@@ -40,14 +40,13 @@ from native.attention import plain_micro_batch_tokens
 from native.binding import api
 from native.errors import LlamaError
 from native.llama import Context, ContextOptions, Model
-from native.load import Governor, sample
 from native.log import Log
 from native.offload import buffers, flash_attention, placed_on
 from native.probe import take_snapshot
+from native.threads import Threads
 
 # llama-bench's micro-batch, and the worker's batch.
 _BATCH_TOKENS = 512
-_LOOK_S = 0.25
 
 
 class Tokens:
@@ -65,26 +64,6 @@ class Tokens:
         taken = [self._text[(self._next + i) % len(self._text)] for i in range(count)]
         self._next += count
         return taken
-
-
-class Threads:
-    """At most `most`, fewer while the machine is busy."""
-
-    def __init__(self, most: int) -> None:
-        self._governor = Governor(most, psutil.cpu_count() or most)
-        self._next_s = 0.0
-
-    def settle(self) -> None:
-        """Look for long enough to know before anything is computed."""
-        for _ in range(3):
-            self._governor.observe(sample())
-            time.sleep(_LOOK_S)
-
-    def adapt(self, context: Context) -> None:
-        if time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + _LOOK_S
-            threads = self._governor.observe(sample(), may_have_rested=False)
-            context.set_threads(threads, threads)
 
 
 class Stopwatch:
@@ -123,7 +102,7 @@ class Stopwatch:
         self._context.batch.clear()
         self._context.batch.add(0, position, tokens, outputs=1)
         if self._threads is not None:
-            self._threads.adapt(self._context)
+            self._threads.adapt()
         self.used.add(self._context.threads)
         self._context.decode()
         # A GPU computes on while llama_decode returns.
@@ -138,7 +117,7 @@ class Bench:
         self._gpu_layers: int = order.pop("gpu_layers")
         self._text: str | None = order.pop("text", None)
         threads = order.pop("threads")
-        self._threads = Threads(threads) if order.pop("follows_load", False) else None
+        self._follows_load: bool = order.pop("follows_load", False)
         self._options = ContextOptions(
             sequences=1, batch_tokens=_BATCH_TOKENS, threads=threads, prefill_threads=threads, **order
         )
@@ -147,8 +126,6 @@ class Bench:
 
     def first_load(self) -> dict[str, Any]:
         load_s = self.load()
-        if self._threads is not None:
-            self._threads.settle()
         # Such a file has a speed, too: that of nothing.
         if not np.isfinite(self._context.logits(0)).all():
             raise LlamaError("its logits are not numbers (NaN or infinite): the file is damaged")
@@ -168,7 +145,10 @@ class Bench:
         # Any token will do, and the first of a vocabulary needs no tokenizing.
         Stopwatch(self._context, Tokens(self._model, None)).seconds(0, 1, 0)
         load_s = time.perf_counter() - started
-        self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text), self._threads)
+        threads = Threads(self._context) if self._follows_load else None
+        if threads is not None:
+            threads.settle()
+        self._stopwatch = Stopwatch(self._context, Tokens(self._model, self._text), threads)
         return load_s
 
     def _for(self, model: Model) -> ContextOptions:

@@ -11,6 +11,7 @@ from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from native.llama import Context
 from native.sampler import hasten
+from native.threads import Threads
 from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
@@ -19,7 +20,6 @@ from runner.worker.loading import Loaded
 from runner.worker.pipes import Inbox, Outbox
 from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.texts import Texts
-from runner.worker.threads import Threads
 
 
 def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from native.llama import Context, ContextOptions, Model
+from native.threads import Threads
 from native.topology import physical_cores
-from runner.worker.threads import Threads
 
 SECONDS = 6.0
 WARM_UP_S = 1.5

@@ -25,6 +25,12 @@ class Threads:
         self._governor = Governor(most, psutil.cpu_count() or most)
         self._next_s = 0.0
 
+    def settle(self) -> None:
+        """Look for long enough to know before anything is computed."""
+        for _ in range(3):
+            self.adapt()
+            time.sleep(_INTERVAL_S)
+
     def adapt(self, *, has_rested: bool = False) -> None:
         """Call before each step: looks at the machine a few times a second and sets the context's threads.
 
