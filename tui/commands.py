@@ -38,10 +38,10 @@ class NybbleCommands(Provider):
         screen = self.screen
         for key in GROUPS["Compare" if isinstance(screen, CompareScreen) else "Chat"]:
             if isinstance(screen, ChatScreen | CompareScreen) and screen.check_action(key.action, ()):
-                yield Command(key.sentence, spelled(key.keys), partial(screen.run_action, key.action))
+                yield Command(key.tooltip, spelled(key.key), partial(screen.run_action, key.action))
         for key in GROUPS["Everywhere"]:
             if key.action not in ("command_palette", f"switch_mode('{self.app.current_mode}')"):
-                yield Command(key.sentence, spelled(key.keys), partial(self.app.run_action, key.action))
+                yield Command(key.tooltip, spelled(key.key), partial(self.app.run_action, key.action))
         yield Command("Choose other colours", "theme", self.app.search_themes)
         if isinstance(screen, ChatScreen):
             yield from _models_and_chats(screen)

@@ -27,5 +27,5 @@ class HelpScreen(ModalScreen[None]):
                 yield Static(group, classes="heading", markup=False)
                 for key in keys:
                     with Horizontal():
-                        yield Static(spelled(key.keys), classes="key", markup=False)
-                        yield Static(key.sentence, classes="sentence", markup=False)
+                        yield Static(spelled(key.key), classes="key", markup=False)
+                        yield Static(key.tooltip, classes="sentence", markup=False)

@@ -60,7 +60,7 @@ def test_ids_are_unique_and_a_key_means_one_thing_at_a_time() -> None:
     ids = [key.id for keys in GROUPS.values() for key in keys]
     assert len(ids) == len(set(ids))
     for group, keys in GROUPS.items():
-        names = [name for key in keys for name in key.keys.split(",")]
+        names = [name for key in keys for name in key.key.split(",")]
         assert len(names) == len(set(names)), group
 
 
@@ -69,8 +69,8 @@ def test_single_letters_stay_with_the_text_field() -> None:
         key.id
         for keys in GROUPS.values()
         for key in keys
-        for name in key.keys.split(",")
-        if len(name) == 1 and key.has_priority
+        for name in key.key.split(",")
+        if len(name) == 1 and key.priority
     ]
     assert letters == []
 
@@ -106,7 +106,7 @@ async def test_help_shows_every_key(fake_daemon: FakeDaemon) -> None:
         await shows(pilot, "Everywhere")
         for keys in GROUPS.values():
             for key in keys:
-                assert key.sentence in text(pilot), key.id
+                assert key.tooltip in text(pilot), key.id
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, HelpScreen)
 
