@@ -7,14 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from modelstore.header import Header
-from native.attention import (
-    LEAST_MICRO_BATCH_TOKENS,
-    Record,
-    conditions,
-    is_open,
-    is_plain_first,
-    plain_micro_batch_tokens,
-)
+from native import attention
 from runner.compare.variant import Variant
 
 # How a model is run, and its shape.
@@ -28,7 +21,7 @@ def as_served(headers: Mapping[Variant, Header], folder: Path, processors: Seque
     kinds = {variant: _kind(variant, header, processors) for variant, header in headers.items()}
     is_plain: dict[Kind, bool] = {}
     for variant, kind in kinds.items():
-        if verdict := Record(folder, variant.path, kind[0]).read():
+        if verdict := attention.Record(folder, variant.path, kind[0]).read():
             is_plain.setdefault(kind, not verdict.flash_attention)
     return [
         replace(each, engine=replace(each.engine, flash_attention=False))
@@ -40,19 +33,19 @@ def as_served(headers: Mapping[Variant, Header], folder: Path, processors: Seque
 
 def _kind(variant: Variant, header: Header, processors: Sequence[str]) -> Kind:
     engine = variant.engine
-    run = conditions(processors, engine.threads, engine.kv_type_k, engine.kv_type_v)
+    run = attention.conditions(processors, engine.threads, engine.kv_type_k, engine.kv_type_v)
     return run, header.architecture, header.block_count, header.head_count, header.key_length
 
 
 def _begins_plain(header: Header) -> bool:
-    return header.key_length is not None and is_plain_first(header.key_length)
+    return header.key_length is not None and attention.is_plain_first(header.key_length)
 
 
 def _may_be_plain(variant: Variant, header: Header) -> bool:
-    engine = variant.engine
-    room = plain_micro_batch_tokens(header.head_count or 1, engine.context_length, LEAST_MICRO_BATCH_TOKENS)
+    engine, least = variant.engine, attention.LEAST_MICRO_BATCH_TOKENS
+    room = attention.plain_micro_batch_tokens(header.head_count or 1, engine.context_length, least)
     return (
         engine.flash_attention is None
-        and is_open(engine.gpu_layers, engine.kv_type_v)
-        and room == LEAST_MICRO_BATCH_TOKENS
+        and attention.is_open(engine.gpu_layers, engine.kv_type_v)
+        and room == least
     )

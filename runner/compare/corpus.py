@@ -11,15 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from modelstore.errors import Unusable
-from runner.compare.blocks import (
-    Block,
-    Tokenizer,
-    Window,
-    beginning,
-    excerpt_block,
-    excerpts,
-    text_blocks,
-)
+from runner.compare import blocks
 
 FOLDER = Path(__file__).parent / "texts"
 _PROMPT_BORDER = "\n%%\n"
@@ -93,21 +85,21 @@ def pieces(cut: Callable[[str], Iterable[T]]) -> Iterator[tuple[str, T]]:
     return in_turn(found, languages())
 
 
-def fixed_blocks(tokenizer: Tokenizer, window: Window, chunks: int) -> list[Block]:
+def fixed_blocks(tokenizer: blocks.Tokenizer, window: blocks.Window, chunks: int) -> list[blocks.Block]:
     """Blocks of text that no model wrote, domains in turn; as much work as `chunks` times 512 tokens. The
     compatible window takes prose only, which llama-perplexity can be given as it lies there."""
     if window.is_compatible:
-        return text_blocks(tokenizer, prose(), window, chunks, "prose")
-    found = pieces(lambda text: text_blocks(tokenizer, text, window, None))
+        return blocks.text_blocks(tokenizer, prose(), window, chunks, "prose")
+    found = pieces(lambda text: blocks.text_blocks(tokenizer, text, window, None))
     chosen = enumerate(islice(found, window.blocks(chunks)))
     return [replace(block, index=index, domain=domain) for index, (domain, block) in chosen]
 
 
-def excerpt_blocks(tokenizer: Tokenizer, count: int, own: str | None = None) -> list[Block]:
+def excerpt_blocks(tokenizer: blocks.Tokenizer, count: int, own: str | None = None) -> list[blocks.Block]:
     """So many excerpts, domains in turn, or of the user's `own` text: the same in every vocabulary."""
-    found = pieces(excerpts) if own is None else (("own text", each) for each in excerpts(own))
-    bos = beginning(tokenizer)
-    return [excerpt_block(tokenizer, bos, index, *each) for index, each in enumerate(islice(found, count))]
+    found = pieces(blocks.excerpts) if own is None else (("own text", each) for each in blocks.excerpts(own))
+    bos, chosen = blocks.beginning(tokenizer), enumerate(islice(found, count))
+    return [blocks.excerpt_block(tokenizer, bos, index, *each) for index, each in chosen]
 
 
 def calibration_text() -> str:

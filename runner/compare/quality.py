@@ -10,18 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.compare import clusters as clustered
 from runner.compare.blocks import TEMPERATURES, Block, CandidateScores, ReferenceScores
-from runner.compare.clusters import (
-    Clusters,
-    Floats,
-    half_width,
-    mapped,
-    mean,
-    normal_of,
-    quantiles,
-    ratio,
-    share,
-)
+from runner.compare.clusters import Clusters, Floats
 from runner.compare.spread import blank
 from runner.compare.tiers import tier
 from runner.wire.compare import DomainQuality, Estimate, Flips, Quality
@@ -104,7 +95,7 @@ def summarize_alone(blocks: Sequence[Block], reference: Sequence[ReferenceScores
 
 def kld_mean(blocks: Sequence[CandidateScores]) -> Estimate:
     """Of all tokens together, in nats."""
-    return mean(end_to_end(blocks).kld, Clusters.of([len(each.kld) for each in blocks]), least=0.0)
+    return clustered.mean(end_to_end(blocks).kld, Clusters.of([len(each.kld) for each in blocks]), least=0.0)
 
 
 def _text_bytes(blocks: Sequence[Block]) -> Floats:
@@ -113,22 +104,22 @@ def _text_bytes(blocks: Sequence[Block]) -> Floats:
 
 def _quality(of: Pooled, text_bytes: Floats, hard: NDArray[np.bool_]) -> Quality:
     clusters, theirs, delta_p = of.clusters, of.candidate, of.delta_p
-    kld = mean(theirs.kld, clusters, least=0.0)
+    kld = clustered.mean(theirs.kld, clusters, least=0.0)
     median, p90, p99, p999 = _percentiles(theirs.kld, clusters)
-    hard_flips = share(hard, clusters)
+    hard_flips = clustered.share(hard, clusters)
     return Quality(
         tokens=clusters.tokens,
         clusters=clusters.count,
         ppl=perplexity(theirs.nll, clusters),
-        ln_ratio=mean(theirs.nll - of.reference_nll, clusters),
+        ln_ratio=clustered.mean(theirs.nll - of.reference_nll, clusters),
         kld_mean=kld,
         kld_median=median,
         kld_p90=p90,
         kld_p99=p99,
         kld_p999=p999,
-        delta_p_mean=mean(delta_p, clusters),
+        delta_p_mean=clustered.mean(delta_p, clusters),
         delta_p_rms=root_mean_square(delta_p, clusters),
-        same_top=share(theirs.same_top, clusters),
+        same_top=clustered.share(theirs.same_top, clusters),
         flips=_flips(of.margin, theirs.same_top, clusters),
         hard_flips=hard_flips,
         temperature=_temperature(of),
@@ -138,8 +129,8 @@ def _quality(of: Pooled, text_bytes: Floats, hard: NDArray[np.bool_]) -> Quality
 
 
 def perplexity(nll: Floats, clusters: Clusters) -> Estimate:
-    logarithm = mean(nll, clusters)
-    return mapped(logarithm, _exp, _exp(logarithm.value or 0.0))
+    logarithm = clustered.mean(nll, clusters)
+    return clustered.mapped(logarithm, _exp, _exp(logarithm.value or 0.0))
 
 
 def _exp(value: float) -> float:
@@ -148,7 +139,7 @@ def _exp(value: float) -> float:
 
 
 def _bits_per_byte(nll: Floats, clusters: Clusters, text_bytes: Floats) -> Estimate:
-    return ratio(clusters.sums(nll) / math.log(2), text_bytes, least=0.0)
+    return clustered.ratio(clusters.sums(nll) / math.log(2), text_bytes, least=0.0)
 
 
 def text_bits(blocks: Sequence[Block], nll: Sequence[Floats]) -> list[float]:
@@ -159,16 +150,16 @@ def text_bits(blocks: Sequence[Block], nll: Sequence[Floats]) -> list[float]:
 
 
 def root_mean_square(values: Floats, clusters: Clusters) -> Estimate:
-    squares = mean(values**2, clusters, least=0.0)
+    squares = clustered.mean(values**2, clusters, least=0.0)
     root = math.sqrt(squares.value or 0.0)
-    return mapped(squares, math.sqrt, 1 / (2 * root) if root else 0.0)
+    return clustered.mapped(squares, math.sqrt, 1 / (2 * root) if root else 0.0)
 
 
 def _percentiles(kld: Floats, clusters: Clusters) -> list[Estimate]:
     """Of LEAST_TOKENS, in its order; those of the tail only where enough tokens carry them."""
     enough = [level for level, least in LEAST_TOKENS.items() if clusters.tokens >= least]
     missing = list(LEAST_TOKENS.items())[len(enough) :]
-    return quantiles(kld, clusters, enough) + [
+    return clustered.quantiles(kld, clusters, enough) + [
         Estimate(reason=f"takes {least:,} tokens, {clusters.tokens:,} were scored") for _, least in missing
     ]
 
@@ -176,7 +167,7 @@ def _percentiles(kld: Floats, clusters: Clusters) -> list[Estimate]:
 def _flips(margin: NDArray[np.float32], same_top: NDArray[np.bool_], clusters: Clusters) -> Flips:
     classes = np.digitize(margin, MARGINS, right=True)
     tie, soft, firm, hard = (
-        share(~same_top & (classes == each), clusters) for each in range(len(MARGINS) + 1)
+        clustered.share(~same_top & (classes == each), clusters) for each in range(len(MARGINS) + 1)
     )
     return Flips(tie=tie, soft=soft, firm=firm, hard=hard)
 
@@ -199,7 +190,7 @@ def _temperature(of: Pooled) -> Estimate:
         )
     spread = np.array(without, dtype=np.float64)
     error = math.sqrt((clusters.count - 1) * float(spread.var()))
-    half = half_width(error, clusters.count)
+    half = clustered.half_width(error, clusters.count)
     return Estimate(value=value, error=error, low=max(1.0, value - half), high=value + half)
 
 
@@ -222,14 +213,14 @@ def _domain(of: Pooled, hard: NDArray[np.bool_], chosen: NDArray[np.bool_]) -> D
     """Of the `chosen` clusters, (clusters,), and which candidates are worse there than on the rest."""
     tokens = np.repeat(chosen, of.clusters.sizes)
     inside, outside = Clusters(of.clusters.sizes[chosen]), Clusters(of.clusters.sizes[~chosen])
-    kld = mean(of.candidate.kld[tokens], inside, least=0.0)
-    z = difference_z(kld, inside.count, mean(of.candidate.kld[~tokens], outside), outside.count)
+    kld = clustered.mean(of.candidate.kld[tokens], inside, least=0.0)
+    z = difference_z(kld, inside.count, clustered.mean(of.candidate.kld[~tokens], outside), outside.count)
     return DomainQuality(
         tokens=inside.tokens,
         clusters=inside.count,
         kld_mean=kld,
-        same_top=share(of.candidate.same_top[tokens], inside),
-        hard_flips=share(hard[tokens], inside),
+        same_top=clustered.share(of.candidate.same_top[tokens], inside),
+        hard_flips=clustered.share(hard[tokens], inside),
         z=z,
         is_worse=z is not None and z >= WARNING_Z,
     )
@@ -243,4 +234,4 @@ def difference_z(one: Estimate, one_clusters: int, other: Estimate, other_cluste
     variance, other_variance = one.error**2, other.error**2
     both = variance + other_variance
     freedom = both**2 / (variance**2 / (one_clusters - 1) + other_variance**2 / (other_clusters - 1))
-    return normal_of((one.value - other.value) / math.sqrt(both), freedom)
+    return clustered.normal_of((one.value - other.value) / math.sqrt(both), freedom)

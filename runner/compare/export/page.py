@@ -9,6 +9,7 @@ from string import Template
 from markupsafe import Markup, escape
 
 from modelstore.errors import UserError
+from runner.compare.export import tables
 from runner.compare.export.answers import answers, strips
 from runner.compare.export.drawing import HALF, NARROW, WIDE
 from runner.compare.export.markup import Content, details, element, joined
@@ -17,14 +18,6 @@ from runner.compare.export.plots.memory import limit_bytes, waterfall
 from runner.compare.export.plots.speed import depth_curve, energy_bars, speed_bars
 from runner.compare.export.plots.tradeoff import tradeoff
 from runner.compare.export.provenance import provenance
-from runner.compare.export.tables import (
-    domain_table,
-    energy_table,
-    full_table,
-    main_table,
-    memory_table,
-    task_table,
-)
 from runner.compare.export.words import context, with_error
 from runner.readout.course import Course
 from runner.readout.numbers import bytes_text
@@ -75,12 +68,12 @@ def _resource(name: str) -> str:
 
 def _overview(comparison: Comparison) -> Markup | None:
     drawn = _drawn(tradeoff, comparison, WIDE, _TRADEOFF + (_TIES if comparison.ties else ""))
-    all_figures = details("All figures", full_table(comparison))
-    return _section("Quality against memory", drawn, main_table(comparison), all_figures)
+    all_figures = details("All figures", tables.full_table(comparison))
+    return _section("Quality against memory", drawn, tables.main_table(comparison), all_figures)
 
 
 def _quality(comparison: Comparison) -> Markup | None:
-    domains = _figure(domain_table(comparison), _DOMAINS)
+    domains = _figure(tables.domain_table(comparison), _DOMAINS)
     rungs = _drawn(ladder, comparison, WIDE, _LADDER + missing(comparison))
     return _section("Where it hurts", domains, rungs)
 
@@ -90,7 +83,7 @@ def _speed(comparison: Comparison) -> Markup | None:
     curve = _drawn(depth_curve, comparison, HALF, _CURVE)
     speeds = element("div", bars, curve, class_="pair") if bars or curve else None
     memory = _drawn(waterfall, comparison, WIDE, f"Predicted. {_limit(comparison)}")
-    as_table = details("Memory as a table", memory_table(comparison)) if memory else None
+    as_table = details("Memory as a table", tables.memory_table(comparison)) if memory else None
     return _section("Speed and memory", speeds, memory, as_table)
 
 
@@ -108,7 +101,7 @@ def _energy(comparison: Comparison) -> Markup | None:
     measured = [each.energy for each in comparison.variants if each.energy]
     sensors = sorted({f"{each.sensor} covers: {each.covers}." for each in measured if each.sensor})
     if drawn := _drawn(energy_bars, comparison, HALF, " ".join(sensors)):
-        return _section("Energy", element("div", drawn, energy_table(comparison), class_="pair"))
+        return _section("Energy", element("div", drawn, tables.energy_table(comparison), class_="pair"))
     reasons = dict.fromkeys(each.reason or "not measurable here" for each in measured)
     return _section("Energy", *(element("p", reason, class_="muted") for reason in reasons))
 
@@ -118,7 +111,7 @@ def _answers(comparison: Comparison) -> Markup | None:
     shown: list[Content] = [element("p", _STRIP, class_="caption"), strip] if strip else []
     if compared:
         shown += [element("h3", "Side by side"), element("p", _FORKS, class_="caption"), compared]
-    if tasks := task_table(comparison):
+    if tasks := tables.task_table(comparison):
         shown += [element("h3", "Tasks with known answers"), element("p", _TASKS, class_="caption"), tasks]
     return _section("The answers themselves", *shown)
 
