@@ -15,8 +15,10 @@ from modelstore.progress import Emit, Progress, Throttle
 from modelstore.sources import local
 from modelstore.sources.huggingface import HubOptions, HubSource
 from modelstore.sources.package_index import PackageSource
-from modelstore.sources.remote import RemoteFile, Source
+from modelstore.sources.remote import RemoteFile
 from modelstore.store import Publication, Store
+
+Source = HubSource | PackageSource
 
 
 def pull(

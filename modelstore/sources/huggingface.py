@@ -69,17 +69,16 @@ class HubSource:
         return f"huggingface: {self.ref.repo_id}"
 
     def resolve(self, cancelled: Event) -> RemoteFile:
+        """What is offered now. Raises NotFound, SourceUnavailable, Unusable or Cancelled."""
         api, info = self._repository(cancelled)
-        siblings = _siblings(info)
-        return self._file(api, info, siblings, choose(list(siblings), self.ref.tag, self.ref.repo_id))
+        return self._file(api, info, choose(list(_siblings(info)), self.ref.tag, self.ref.repo_id))
 
     def files(self, cancelled: Event) -> list[RemoteFile]:
         """Every model of the repository that is one file, whatever `ref.tag` says. Raises as `resolve`."""
         api, info = self._repository(cancelled)
-        siblings = _siblings(info)
         # Of two files with one label the first is meant, as in `choose`.
-        choices = {each.label: each for each in reversed(offered(list(siblings), self.ref.repo_id))}
-        return [self._file(api, info, siblings, each) for label, each in choices.items() if label]
+        choices = {each.label: each for each in reversed(offered(list(_siblings(info)), self.ref.repo_id))}
+        return [self._file(api, info, each) for label, each in choices.items() if label]
 
     def _repository(self, cancelled: Event) -> tuple[HfApi, ModelInfo]:
         if self.options.offline:
@@ -93,12 +92,10 @@ class HubSource:
         api = HfApi(endpoint=endpoint, token=token or False)
         return api, _interruptible(lambda: self._ask(api), cancelled)
 
-    def _file(
-        self, api: HfApi, info: ModelInfo, siblings: dict[str, RepoSibling], choice: Choice
-    ) -> RemoteFile:
+    def _file(self, api: HfApi, info: ModelInfo, choice: Choice) -> RemoteFile:
         from huggingface_hub import hf_hub_url
 
-        size_bytes, digest = self._facts(siblings[choice.path])
+        size_bytes, digest = self._facts(_siblings(info)[choice.path])
         url = hf_hub_url(self.ref.repo_id, choice.path, revision=info.sha, endpoint=api.endpoint)
         token = api.token if isinstance(api.token, str) else None
         remote = Remote(url, size_bytes, token)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
-from typing import Protocol
 
 from modelstore.blobs import Digest
 from modelstore.partial import Partial
@@ -28,12 +27,3 @@ class RemoteFile:
     digest: Digest
     fetch: Callable[[Partial, Report, Event], None]
     scratch_bytes: int = 0
-
-
-class Source(Protocol):
-    @property
-    def label(self) -> str:
-        """What the source is called in manifests and messages."""
-
-    def resolve(self, cancelled: Event) -> RemoteFile:
-        """What is offered now. Raises NotFound, SourceUnavailable, Unusable or Cancelled."""
