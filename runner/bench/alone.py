@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from modelstore.child import Child
@@ -13,21 +13,8 @@ from runner.bench.figures import Figure, mean
 from runner.bench.plan import Plan, Test
 from runner.bench.progress import Report
 from runner.bench.steady import warm_up
+from runner.compare import variant
 from runner.errors import WorkerFailed
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """How the child loads the model, in the words of `native.speed`."""
-
-    path: str
-    gpu_layers: int
-    context_length: int
-    threads: int
-    kv_type_k: str
-    kv_type_v: str
-    flash_attention: bool | None
-    follows_load: bool = False
 
 
 class Engine:
@@ -40,11 +27,14 @@ class Engine:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, order: Order) -> AsyncIterator[Engine]:
+    async def running(
+        cls, path: str, setting: variant.Engine, *, follows_load: bool = False
+    ) -> AsyncIterator[Engine]:
         """An engine that has loaded the model. Raises WorkerFailed, as do its methods."""
         engine = cls()
+        order = {**asdict(setting), "path": path, "follows_load": follows_load}
         try:
-            engine.loaded = await engine._ask(asdict(order))
+            engine.loaded = await engine._ask(order)
             yield engine
         finally:
             engine._child.kill()

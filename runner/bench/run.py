@@ -18,6 +18,7 @@ from runner.bench.plan import Plan
 from runner.bench.progress import Report
 from runner.bench.runs import Run
 from runner.client import Client
+from runner.compare import variant
 from runner.errors import WrongPurpose
 from runner.settings import Settings
 from runner.wire import ModelDetail
@@ -52,14 +53,15 @@ class Benchmark:
         return Run(datetime.now(UTC), setup, tuple(figures), tuple(self._report.warnings))
 
     async def _alone(self, plan: Plan) -> tuple[list[Figure], dict[str, str]]:
-        order = self._order(plan)
+        setting = self._setting(plan)
         loaded = await self._client.loaded()
         watch = Watch()
-        async with alone.Engine.running(order) as engine:
+        file = self._model.files[0].path
+        async with alone.Engine.running(file, setting, follows_load=True) as engine:
             figures = await alone.measure(engine, plan, self._report)
             neighbours = watch.busy(families([os.getpid()]))
-        figures = self._marked(figures, order.threads, neighbours, "the engine")
-        setup = self._setup(plan, order, engine.loaded)
+        figures = self._marked(figures, setting.threads, neighbours, "the engine")
+        setup = self._setup(plan, setting, engine.loaded)
         return figures, setup | {"also loaded": ", ".join(model.name for model in loaded) or "nothing"}
 
     async def _served(self, plan: Plan, setup: dict[str, str]) -> list[Figure]:
@@ -92,20 +94,18 @@ class Benchmark:
             for figure in figures
         ]
 
-    def _order(self, plan: Plan) -> alone.Order:
+    def _setting(self, plan: Plan) -> variant.Engine:
         own = self._settings.of(self._model.name)
-        return alone.Order(
-            path=self._model.files[0].path,
+        return variant.Engine(
             gpu_layers=own.most_gpu_layers,
             context_length=plan.context_length,
             threads=self._settings.compute_threads,
             kv_type_k=own.kv_types.k,
             kv_type_v=own.kv_types.v,
             flash_attention=own.uses_flash_attention,
-            follows_load=True,
         )
 
-    def _setup(self, plan: Plan, order: alone.Order, loaded: dict[str, Any]) -> dict[str, str]:
+    def _setup(self, plan: Plan, setting: variant.Engine, loaded: dict[str, Any]) -> dict[str, str]:
         hardware = loaded["hardware"]
         devices = [device["description"] for device in hardware["devices"]]
         return {
@@ -117,8 +117,8 @@ class Benchmark:
             "instructions": " ".join(hardware["instruction_sets"]),
             "physical cores": str(hardware["physical_cores"]),
             "memory": f"{hardware['memory']['total_bytes'] / 2**30:.1f} GiB",
-            "threads": str(order.threads),
+            "threads": str(setting.threads),
             "placement": loaded["devices"],
-            "KV types": f"{order.kv_type_k}/{order.kv_type_v}",
+            "KV types": f"{setting.kv_type_k}/{setting.kv_type_v}",
             "tokens": f"{plan.prompt_tokens} prompt, {plan.generate_tokens} generated",
         }

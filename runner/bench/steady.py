@@ -21,7 +21,7 @@ async def warm_up(repeat: Callable[[], Awaitable[float]]) -> bool:
     return False
 
 
-def is_steady(durations_s: Sequence[float]) -> bool:
-    """Whether the last three differ by 5 % at most."""
-    last = durations_s[-_AGREEING:]
-    return len(last) == _AGREEING and max(last) <= _TOLERANCE * min(last)
+def is_steady(durations_s: Sequence[float], agreeing: int = _AGREEING, tolerance: float = _TOLERANCE) -> bool:
+    """Whether the last ones differ by 5 % at most: three of them, unless otherwise said."""
+    last = durations_s[-agreeing:]
+    return len(last) == agreeing and max(last) <= tolerance * min(last)

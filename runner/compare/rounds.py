@@ -10,11 +10,12 @@ from pathlib import Path
 from threading import Event
 
 from runner.bench.plan import Test
+from runner.bench.steady import is_steady
 from runner.compare import spread
 from runner.compare.disturbance import Disturbances
 from runner.compare.energy import Metered
 from runner.compare.metering import Meter
-from runner.compare.speed_plan import SpeedPlan, is_steady, slowdown, there_and_back
+from runner.compare.speed_plan import SpeedPlan, slowdown, there_and_back
 from runner.compare.timed import TimedEngine
 from runner.errors import WorkerFailed
 from runner.system import drop_from_memory
@@ -23,6 +24,7 @@ from runner.wire.compare import Estimate
 # Of a file whose pages were dropped, some are back before they are counted.
 _STILL_COLD = 0.02
 _SLOWED_DOWN = 0.1
+_TOLERANCE = 1.03
 
 
 @dataclass(slots=True)
@@ -181,7 +183,7 @@ def _seconds_to(depth: int, timings: Timings) -> float:
 def _warm_up(timings: Timings, test: Test) -> None:
     """Until two repetitions agree within 3 %, or it has taken half the time of a test."""
     taken_s: list[float] = []
-    while not is_steady(taken_s):
+    while not is_steady(taken_s, agreeing=2, tolerance=_TOLERANCE):
         if sum(taken_s) > timings.plan.most_s / 2:
             return
         if len(taken_s) == timings.plan.most_warm_ups:

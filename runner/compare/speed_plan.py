@@ -10,7 +10,6 @@ from runner.bench.plan import Test
 from runner.compare.outlook import Work
 from runner.wire.compare import Effort
 
-_TOLERANCE = 1.03
 _DEPTH_STEP = 512
 _USUAL_WARM_UPS = 2
 
@@ -89,12 +88,6 @@ DEEP = SpeedPlan(repetitions=10, loads=6, requests=6, most_s=300.0, budget_s=360
 
 def speed_plan(effort: Effort) -> SpeedPlan:
     return {"quick": QUICK, "standard": STANDARD, "deep": DEEP}[effort]
-
-
-def is_steady(durations_s: Sequence[float]) -> bool:
-    """Whether the last two agree within 3 %."""
-    last = durations_s[-2:]
-    return len(last) == 2 and max(last) <= _TOLERANCE * min(last)
 
 
 def there_and_back(count: int, rounds: int) -> list[list[int]]:

@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 
 from native.topology import physical_cores
-from runner.bench.alone import Engine, Order
+from runner.bench.alone import Engine
 from runner.bench.plan import Plan, Test
+from runner.compare import variant
 
 
 def theirs(binary: str, model: str, test: Test, threads: int) -> float:
@@ -35,9 +36,9 @@ async def ours(engine: Engine, test: Test) -> float:
 
 async def measure(model: str, binary: str, rounds: int, depth: int) -> None:
     plan, threads = Plan(depths=(depth,)), physical_cores()
-    order = Order(model, 0, plan.context_length, threads, "f16", "f16", None)
+    setting = variant.Engine(plan.context_length, threads, gpu_layers=0)
     speeds: dict[str, list[tuple[float, float]]] = {test.name: [] for test in plan.tests}
-    async with Engine.running(order) as engine:
+    async with Engine.running(model, setting) as engine:
         for _ in range(rounds):
             for test in plan.tests:
                 pair = await ours(engine, test), theirs(binary, model, test, threads)

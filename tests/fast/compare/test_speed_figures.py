@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from modelstore.gguf import read_header
+from runner.bench.steady import is_steady
 from runner.compare import spread
 from runner.compare.answering import with_answer
 from runner.compare.board import contents
 from runner.compare.energy import Metered, Window, energy, not_measured
-from runner.compare.speed_plan import QUICK, SpeedPlan, is_steady, slowdown, there_and_back
+from runner.compare.speed_plan import QUICK, SpeedPlan, slowdown, there_and_back
 from runner.wire.compare import Estimate, Speed, SpeedAt
 
 
@@ -87,7 +88,8 @@ def test_net_energy_leaves_out_what_the_idle_machine_takes() -> None:
 
 def test_who_is_measured_when_and_until_when() -> None:
     assert there_and_back(3, 3) == [[0, 1, 2], [2, 1, 0], [0, 1, 2]]
-    assert [is_steady(taken) for taken in ([1.0], [9, 1, 1.03], [1, 1, 1.04])] == [False, True, False]
+    found = [is_steady(taken, 2, 1.03) for taken in ([1.0], [9, 1, 1.03], [1, 1, 1.04])]
+    assert found == [False, True, False]
     assert slowdown([1, 1, 1.2, 1.2]) == pytest.approx(0.2)
     assert slowdown([1, 1.2]) == 0
 
