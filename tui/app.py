@@ -23,7 +23,7 @@ from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
 from tui.terminal import survived
 from tui.theme import THEME, chosen, keep
-from tui.wording import failure
+from tui.wording import problem
 
 _HEARTBEAT_S = 2.0
 _LAST_WORDS_S = 2.0
@@ -94,9 +94,7 @@ class NybbleApp(App[None]):
         return action != "switch_mode" or parameters != (self.current_mode,)
 
     def _tell(self, error: wire.ErrorBody) -> None:
-        reason, hint = failure(error)
-        text = reason if hint is None else f"{reason}\n{hint}"
-        self.notify(text, severity="error", markup=False)
+        self.notify("\n".join(problem(error)), severity="error", markup=False)
 
 
 def run(address: str, theme_file: Path | None = None) -> None:

@@ -125,8 +125,9 @@ class Notice:
 def notice(state: State) -> Notice | None:
     """The line above the prompt: what the user should know now, the most urgent first."""
     if state.lost is not None:
-        reason, hint = failure(state.lost)
-        return Notice(f"✕ {reason}\n{first_key('chat.retry')} tries again · {hint or ''}", True)
+        reason, *hint = problem(state.lost)
+        again = " · ".join([f"{first_key('chat.retry')} tries again", *hint])
+        return Notice(f"{reason}\n{again}", True)
     if state.models and state.pull is not None:
         return Notice(f"{short_model(state.pull.name)}: {pull_line(state.pull)}", False)
     if state.models and state.pull_error is not None:
@@ -135,11 +136,5 @@ def notice(state: State) -> Notice | None:
 
 
 def problem(error: wire.ErrorBody) -> list[str]:
-    """In one line or two."""
-    reason, hint = failure(error)
-    return [f"✕ {reason}", *([f"hint: {hint}"] if hint else [])]
-
-
-def failure(error: wire.ErrorBody) -> tuple[str, str | None]:
-    """Reason and hint, safe to show."""
-    return clean(error.message), clean(error.hint) if error.hint else None
+    """In one line or two, safe to show."""
+    return [f"✕ {clean(error.message)}", *([f"hint: {clean(error.hint)}"] if error.hint else [])]

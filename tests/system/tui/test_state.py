@@ -10,7 +10,7 @@ from runner import wire
 from tests.fakes.daemon import START, done, loaded, model
 from tui.state import Progressing, Pull, State, Turn, request_for
 from tui.widgets.transcript import last_code
-from tui.wording import model_facts, model_state, progress, pull_line, rate, size, usage
+from tui.wording import model_facts, model_state, notice, progress, pull_line, rate, size, usage
 
 
 def _message(role: str, content: str) -> wire.SessionMessage:
@@ -109,6 +109,8 @@ def test_what_the_model_is_doing() -> None:
 
 
 def test_unknown_facts_are_left_out() -> None:
+    said = notice(State(lost=wire.ErrorBody(message="gone", code="daemon_unreachable", status=503)))
+    assert said is not None and said.text == "✕ gone\nCtrl+R tries again"
     known = model("m:1b")
     assert model_facts(known) == "Q4_1 · 98 MB · context 8,192"
     nothing = {"quantization": None, "context_length": None, "has_chat_template": False}
