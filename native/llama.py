@@ -83,7 +83,7 @@ class Model(Owner):
 
         Raises LlamaError with llama.cpp's words.
         """
-        self._log = log or Log()
+        self.log = log or Log()
 
         def on_progress(fraction: float, _user_data: object) -> bool:
             progress(fraction)
@@ -96,7 +96,7 @@ class Model(Owner):
         pointer = api.llama_model_load_from_file(str(path).encode(), params)
         if not pointer:
             # Where the file is, is nobody's business who asks over HTTP.
-            words = self._log.last_errors().replace(str(path), path.name)
+            words = self.log.last_errors().replace(str(path), path.name)
             raise LlamaError(words or "llama.cpp could not load the file")
         super().__init__(pointer, api.llama_model_free)
         # In the order they were made, each until it is closed.
@@ -143,6 +143,12 @@ class Model(Owner):
         metadata = self.metadata()
         stated = metadata.get(f"{metadata.get('general.architecture')}.attention.key_length")
         return int(stated or api.llama_model_n_embd(self.handle) // max(1, self.head_count))
+
+    @property
+    def kv_numbers(self) -> int:
+        """Numbers that a token has in a KV cache, where all layers are alike."""
+        layers, heads = api.llama_model_n_layer(self.handle), api.llama_model_n_head_kv(self.handle)
+        return int(2 * layers * heads * self.head_length)
 
     @property
     def size_bytes(self) -> int:
@@ -235,10 +241,11 @@ class Context(Owner):
         self.options = options
         pointer = api.llama_init_from_model(model.handle, self._parameters())
         if not pointer:
-            raise LlamaError(model._log.last_errors() or "llama.cpp could not make a context")
+            raise LlamaError(model.log.last_errors() or "llama.cpp could not make a context")
         super().__init__(pointer, api.llama_free)
         model._contexts[self] = None
         self.batch = Batch(options.batch_tokens, options.sequences)
+        self.threads, self.prefill_threads = options.threads, options.prefill_threads
         self._row_type = ctypes.c_float * model.vocabulary_size
 
     def _parameters(self) -> api.llama_context_params:
@@ -271,20 +278,16 @@ class Context(Owner):
         return int(api.llama_n_ctx_seq(self.handle))
 
     @property
-    def unlisted_bytes(self) -> int:
-        """What llama.cpp will take later, and has not said in its log."""
-        return 0
-
-    @property
-    def threads(self) -> int:
-        """Compute threads of a decode of single tokens."""
-        return int(api.llama_n_threads(self.handle))
-
-    @property
     def _memory(self) -> object:
         return api.llama_get_memory(self.handle)
 
+    @property
+    def unlisted_bytes(self) -> int:
+        """What will be taken later, and llama.cpp has not said in its log."""
+        return 0
+
     def set_threads(self, threads: int, prefill_threads: int) -> None:
+        self.threads, self.prefill_threads = threads, prefill_threads
         api.llama_set_n_threads(self.handle, threads, prefill_threads)
 
     def stop_when(self, is_wanted: Callable[[], bool]) -> None:
@@ -299,8 +302,16 @@ class Context(Owner):
         """
         status = api.llama_decode(self.handle, self.batch.struct)
         if status not in (0, _STOPPED):
-            raise LlamaError(f"llama_decode returned {status}; {self.model._log.last_errors()}")
+            raise LlamaError(f"llama_decode returned {status}; {self.model.log.last_errors()}")
         return bool(status == 0)
+
+    def reads_apart(self, tokens: int) -> bool:
+        """Whether `read_prompt` is worth a step of its own for so many tokens of a prompt."""
+        return False
+
+    def read_prompt(self, prompt_length: int) -> bool:
+        """`decode` of a batch without logits that is part of a prompt of so many tokens, and nothing else."""
+        return self.decode()
 
     def logit(self, row: int, token: int) -> float:
         """One of `logits`, in processes that otherwise need no numpy."""

@@ -230,7 +230,10 @@ class Engine:
                 guide.begin()
         if batch.struct.n_tokens:
             started = time.perf_counter()
-            self._context.decode()
+            if len(busy) == 1 and not rows:
+                self._context.read_prompt(busy[0][1].prompt_length)
+            else:
+                self._context.decode()
             step_s = time.perf_counter() - started
             self._admission.take_checkpoints()
             self._speculation.follow(self._slots)

@@ -22,6 +22,7 @@ from native.attention import (
 from native.fresh_cache import CacheLog
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
+from native.reading import ReadingContext, can_read
 from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, Ready
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         context: Context = EmbeddingContext(model, command.context_length, texts, *threads)
     else:
         attention = _attention(model, command)
-        context = Context(model, _options(model, command, attention.is_flash, with_head))
+        options = _options(model, command, attention.is_flash, with_head)
+        reads_apart = command.gpu_layers == 0 and not with_head and can_read(model, options)
+        context = (ReadingContext if reads_apart else Context)(model, options)
     log_lines = [*log.infos, *log.errors]
     if not command.is_embedding:
         drafter = _drafter(context, command, log, with_head)

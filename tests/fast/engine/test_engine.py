@@ -241,7 +241,7 @@ def test_a_log_that_nobody_holds_any_more_is_still_safe_to_call(model: Model) ->
     Log()
     gc.collect()
     Context(model, ContextOptions(128, 1, 64, 1, 1)).close()
-    assert Log._installed is not model._log
+    assert Log._installed is not model.log
 
 
 def test_what_batching_changes_is_float_noise(model: Model) -> None:

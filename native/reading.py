@@ -1,0 +1,132 @@
+"""Long prompts for a context without flash attention: read with it.
+
+Where heads are short, a context without flash attention decodes a token 1.4 to 2.8 times as fast, and takes
+1.1 to 1.3 times as long for a prompt of 2,000. So one context reads, another decodes: the state goes over.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from dataclasses import replace
+
+from native import state
+from native.errors import LlamaError
+from native.llama import Context, ContextOptions, Model
+from native.turning import turned
+
+LEAST_TOKENS = 512
+"""Of fewer, making a context and turning the state takes the time that is won."""
+MOST_BYTES = 256 * 2**20
+"""Of a state that goes over. It is in memory three times meanwhile: there, as it was, and turned."""
+_CACHE_STEP_TOKENS = 256
+
+
+def can_read(model: Model, options: ContextOptions) -> bool:
+    """Whether flash attention has fast kernels for these types, and the cache is one whose states can be
+    turned."""
+    is_plain = not model.is_recurrent and not model.sliding_window
+    return options.flash_attention is False and is_plain and options.kv_type_k == options.kv_type_v
+
+
+class ReadingContext(Context):
+    """A context without flash attention. While a long prompt is read, its sequence is in another one, made
+    for it; whatever else is asked of this one brings it back first."""
+
+    def __init__(
+        self,
+        model: Model,
+        options: ContextOptions,
+        least_tokens: int = LEAST_TOKENS,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """Raises LlamaError if the buffers cannot be had."""
+        self._least_tokens = least_tokens
+        self._reader: Context | None = None
+        self._sequence = 0
+        self._is_able, self._is_proven = True, False
+        super().__init__(model, options)
+        self._token_bytes = model.kv_numbers * (4 if options.kv_type_k == "f32" else 2)
+        self._most_tokens = most_bytes // self._token_bytes
+
+    @property
+    def handle(self) -> object:
+        self._bring_back()
+        return super().handle
+
+    @property
+    def unlisted_bytes(self) -> int:
+        return 3 * self._token_bytes * min(self.options.context_length, self._most_tokens)
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        super().close()
+
+    def reads_apart(self, tokens: int) -> bool:
+        return self._is_able and tokens >= self._least_tokens
+
+    def read_prompt(self, prompt_length: int) -> bool:
+        part = self.batch.parts[0]
+        length = min(prompt_length, self._most_tokens)
+        reader = self._reader if self._sequence == part.sequence else None
+        if reader is None and self.reads_apart(length - part.position):
+            reader = self._send(part.sequence, part.position, length)
+        if reader is None or part.position + part.count > length:
+            return self.decode()
+        reader.batch.clear()
+        reader.batch.add(0, part.position, self.batch.tokens, outputs=0)
+        reader.decode()
+        return self._is_proven or self._prove() or self.decode()
+
+    def _send(self, sequence: int, position: int, length: int) -> Context | None:
+        """The other context, with what the sequence has read so far; None if there can be none."""
+        try:
+            sent = turned(state.save(self, sequence), 1) if position else None
+            reader = Context(self.model, self._reading_options(length))
+        except (LlamaError, ValueError) as error:
+            self._give_up(error)
+            return None
+        if sent and not state.restore(reader, 0, sent):
+            reader.close()
+            self._give_up("llama.cpp refuses the turned state")
+            return None
+        self._reader, self._sequence = reader, sequence
+        return reader
+
+    def _reading_options(self, length: int) -> ContextOptions:
+        return replace(
+            self.options,
+            context_length=-(-length // _CACHE_STEP_TOKENS) * _CACHE_STEP_TOKENS,
+            sequences=1,
+            threads=self.threads,
+            prefill_threads=self.prefill_threads,
+            draft_tokens=0,
+            flash_attention=True,
+            micro_batch_tokens=None,
+            output_tokens=1,
+        )
+
+    def _prove(self) -> bool:
+        """The first time, bring the sequence back while all that can be lost is still in the batch."""
+        try:
+            self._bring_back()
+        except ValueError as error:
+            self._give_up(error)
+            return False
+        self._is_proven = True
+        return True
+
+    def _bring_back(self) -> None:
+        if self._reader is None:
+            return
+        with closing(self._reader) as reader:
+            self._reader = None
+            back = turned(state.save(reader, 0), self.options.sequences)
+        if not state.restore(self, self._sequence, back):
+            raise LlamaError("llama.cpp refuses the state of a prompt that was read with flash attention")
+
+    def _give_up(self, why: object) -> None:
+        self._is_able = False
+        sys.stderr.write(f"long prompts are read without flash attention: {why}\n")
