@@ -57,7 +57,7 @@ def obstacle(
 ) -> str | None:
     """Why this model cannot have these types, in words; None if it can. `gpu_names` are ggml's names of the
     devices that it would run on, none for the CPU. `flash_attention` is "auto", "on" or "off"."""
-    if _is_quantized(types.v) and flash_attention == "off":
+    if _BY_NAME[types.v].block_weights > 1 and flash_attention == "off":
         return f"values of type {types.v} need flash attention, which is off"
     if reason := _block_obstacle(header, types):
         return reason
@@ -87,7 +87,3 @@ def _gpu_obstacle(name: str, types: KvTypes) -> str | None:
     if backend == "Vulkan" and types.k != types.v and "bf16" in (types.k, types.v):
         return f"{name} cannot mix bf16 with another type: the CPU would compute the attention"
     return None
-
-
-def _is_quantized(kind: str) -> bool:
-    return _BY_NAME[kind].block_weights > 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -56,7 +55,7 @@ class Manifests:
     def all(self) -> tuple[list[Manifest], list[str]]:
         """The readable ones, and what is wrong with each other."""
         readable, damaged = [], []
-        for path in self._paths():
+        for path in self._folder.glob(f"*{_SUFFIX}"):
             try:
                 readable.append(_read(path))
             except NybbleError as error:
@@ -86,10 +85,6 @@ class Manifests:
         with blobs.storage_errors(target):
             remove_file(target)
             blobs.sync_folder(self._folder)
-
-    def _paths(self) -> Iterator[Path]:
-        if self._folder.is_dir():
-            yield from (path for path in self._folder.iterdir() if path.name.endswith(_SUFFIX))
 
 
 def _read(path: Path) -> Manifest:

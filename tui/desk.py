@@ -84,7 +84,7 @@ class Desk:
         session = self.state.session or await self._begin()
         kept = None if session is None else await self._ask(self._client.add_message(session.id, message))
         if kept is not None:
-            self.change(self.state.with_message(kept))
+            self.change(replace(self.state, messages=(*self.state.messages, kept)))
             await self.refresh_sessions()
         return kept is not None
 

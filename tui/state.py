@@ -110,9 +110,6 @@ class State:
     def without_session(self) -> State:
         return replace(self, session=None, messages=())
 
-    def with_message(self, message: wire.SessionMessage) -> State:
-        return replace(self, messages=(*self.messages, message))
-
     def is_open(self, session_id: int) -> bool:
         return self.session is not None and self.session.id == session_id
 

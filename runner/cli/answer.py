@@ -20,47 +20,32 @@ if TYPE_CHECKING:
 async def answer(
     client: Client, request: GenerateRequest, *, verbose: bool, keep: Callable[[str], None] | None = None
 ) -> None:
-    """Print the answer as it comes, and with `verbose` its times and speeds; `keep` gets its pieces as they
-    are. Raises RemoteError."""
-    printer = _Printer()
+    """Print the answer as it comes, and with `verbose` its times and speeds; what the daemon is busy with
+    goes to a status line. `keep` gets the pieces as they are. Raises RemoteError."""
+    status, cleaner = StatusLine(), StreamCleaner()
+    done, end = None, ""
     try:
         async with aclosing(client.generate(request)) as events:
             async for event in events:
-                printer.take(event)
-                if keep is not None and isinstance(event, TextDelta):
-                    keep(event.text)
+                match event:
+                    case TextDelta(text=text):
+                        status.clear()
+                        _write(cleaner.feed(text))
+                        end = "\n"
+                        if keep is not None:
+                            keep(text)
+                    case Done():
+                        done = event
+                    case _:
+                        status.show(describe(event))
     finally:
-        printer.end()
-    if printer.done is not None:
-        _confess(printer.done)
+        # Also after half an answer.
+        status.clear()
+        _write(cleaner.flush() + end)
+    if done is not None:
+        _confess(done)
         if verbose:
-            _report(printer.done)
-
-
-class _Printer:
-    """Text to stdout, cleaned; what the daemon is busy with to a status line."""
-
-    def __init__(self) -> None:
-        self.done: Done | None = None
-        self._status = StatusLine()
-        self._cleaner = StreamCleaner()
-        self._is_line_open = False
-
-    def take(self, event: Queued | Loading | Reloading | Prefilling | TextDelta | Done) -> None:
-        match event:
-            case TextDelta(text=text):
-                self._status.clear()
-                self._is_line_open = True
-                _write(self._cleaner.feed(text))
-            case Done():
-                self.done = event
-            case _:
-                self._status.show(describe(event))
-
-    def end(self) -> None:
-        """Also after half an answer."""
-        self._status.clear()
-        _write(self._cleaner.flush() + ("\n" if self._is_line_open else ""))
+            _report(done)
 
 
 def _write(text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
@@ -80,7 +81,8 @@ async def test_markdown_of_any_shape_ends_nothing(fake_daemon: FakeDaemon) -> No
     fragments = [*signs.split(" "), "\n", "\n\n", "\t"]
     async with started(fake_daemon) as pilot:
         transcript = pilot.app.screen.query_one(Transcript)
-        transcript.show(desk_of(pilot).state.with_message(wire.SessionMessage(role="user", content="x")))
+        said = (wire.SessionMessage(role="user", content="x"),)
+        transcript.show(replace(desk_of(pilot).state, messages=said))
         for _ in range(10):
             source = "".join(dice.choice(fragments) + dice.choice(["", " ", "\n"]) for _ in range(40))
             shown = Answer(None)
