@@ -187,10 +187,12 @@ class Engine:
                 self._outcome.failed(error.of(sequence.request_id))
 
     def _too_long(self, prompt_tokens: int, how: str = "") -> Refused:
+        is_shortened = self._context_length < self._model.trained_context_length
+        larger = ", or ask for a larger context (`num_ctx`, `context_length`)" if is_shortened else ""
         return Refused(
             f"the prompt has {how}{prompt_tokens} tokens and the context {self._context_length}",
             "context_length_exceeded",
-            "shorten it, or ask for a larger context (`num_ctx`, `context_length`)",
+            f"shorten it or leave out the oldest turns (`overflow`){larger}",
             prompt_tokens,
             self._context_length,
         )

@@ -163,7 +163,17 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers(engine: E
     (failed,) = step.failed
     assert (failed.status, failed.code) == (400, "context_length_exceeded")
     assert "512" in failed.message
+    assert failed.hint and "num_ctx" in failed.hint
     assert engine.is_idle
+
+
+def test_a_larger_context_is_not_advised_where_the_model_knows_none(model: Model) -> None:
+    context = Context(model, ContextOptions(model.trained_context_length, 1, 256, 1, 1))
+    whole = Engine(context, 0.0)
+    whole.submit(Generate("big", (long_prompt(4000),), GREEDY))
+    (failed,) = whole.step().failed
+    context.close()
+    assert failed.hint == "shorten it or leave out the oldest turns (`overflow`)"
 
 
 def test_megabytes_that_cannot_fit_are_refused_unread(engine: Engine) -> None:
