@@ -75,6 +75,7 @@ def root(
         bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
+    import asyncio
     import sys
 
     if context.invoked_subcommand is not None:
@@ -86,4 +87,4 @@ def root(
     from runner.cli.session import daemon_address
     from tui.app import run as run_terminal_app
 
-    run_terminal_app(daemon_address(), paths.resolve().theme_file)
+    run_terminal_app(asyncio.run(daemon_address()), paths.resolve().theme_file)

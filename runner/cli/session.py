@@ -54,14 +54,10 @@ def open_session(host: str | None = None, port: int | None = None, *, start: boo
     return Session(places, settings, origins, start)
 
 
-def daemon_address() -> str:
+async def daemon_address() -> str:
     """`http://host:port` of the daemon, which is started if none runs. Raises DaemonUnreachable."""
-
-    async def find_or_start() -> str:
-        async with open_session().client() as client:
-            return client.address
-
-    return asyncio.run(find_or_start())
+    async with open_session().client() as client:
+        return client.address
 
 
 def client_command(function: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

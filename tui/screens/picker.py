@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -53,17 +54,13 @@ class ModelPicker(ModalScreen[Choice | None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         self._fill(event.value.strip())
 
-    def on_input_submitted(self) -> None:
-        self.action_choose()
-
-    def on_option_list_option_selected(self) -> None:
-        self.action_choose()
-
     def action_move(self, steps: int) -> None:
         options = self._options
         if options.option_count:
             options.highlighted = ((options.highlighted or 0) + steps) % options.option_count
 
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
     def action_choose(self) -> None:
         highlighted = self._options.highlighted
         if highlighted is not None:

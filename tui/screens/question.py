@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -51,9 +52,7 @@ class Ask(ModalScreen[str | None]):
             yield self._problem
             yield Static(hint("Words"), classes="hint", markup=False)
 
-    def on_input_submitted(self) -> None:
-        self.action_keep()
-
+    @on(Input.Submitted)
     def action_keep(self) -> None:
         value = self._input.value.strip()
         if (problem := self._wrong(value) if self._wrong and value else None) is None:

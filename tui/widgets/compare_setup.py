@@ -90,9 +90,9 @@ class CompareSetup(Vertical):
         if self._chosen == _MODEL:
             self.pick_model()
         elif (knob := self._knob) is not None:
-            self._put(knob.turned(self._setup, steps))
+            self._desk.set_up(knob.turned(self._setup, steps))
         else:
-            self._put(self._setup.toggled(self._chosen.removeprefix(_FILE)))
+            self._desk.set_up(self._setup.toggled(self._chosen.removeprefix(_FILE)))
 
     @on(OptionList.OptionSelected)
     def _select(self) -> None:
@@ -106,17 +106,14 @@ class CompareSetup(Vertical):
     async def _ask(self, knob: Knob, question: str) -> None:
         value = await self.app.push_screen_wait(Ask(question, knob.value(self._setup), knob.wrong))
         if value is not None:
-            self._put(knob.put(self._setup, value))
+            self._desk.set_up(knob.put(self._setup, value))
 
     @work(group="ask", exclusive=True)
     async def pick_model(self) -> None:
         """A name that is not here is fetched by the comparison itself."""
         choice = await self.app.push_screen_wait(ModelPicker(self._desk.state))
         if choice is not None:
-            self._put(self._setup.with_model(choice.name))
-
-    def _put(self, setup: Setup) -> None:
-        self._desk.set_up(setup)
+            self._desk.set_up(self._setup.with_model(choice.name))
 
 
 def _line(label: str, value: Content) -> Content:

@@ -195,10 +195,11 @@ class ComparisonView(Vertical):
 
 
 def _kinds(variant: VariantResult) -> Page:
+    if variant.is_reference:
+        return Page()
     explained = (Span("! is surely worse than this variant's other text", "dim"),)
     is_any_worse = any(row.is_worse for row in variant.domains.values())
-    is_reference = variant.is_reference
-    return Page() if is_reference else Page(kinds(variant), bottom=[explained] if is_any_worse else [])
+    return Page(kinds(variant), bottom=[explained] if is_any_worse else [])
 
 
 def _missing(course: Course, variant: VariantResult) -> str:

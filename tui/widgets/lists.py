@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -93,13 +94,11 @@ class SideList(Vertical):
         self._fill()
         self.list.action_first()
 
-    def on_input_submitted(self) -> None:
-        self.action_enter()
-
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.post_message(self.Opened(int(event.option_id or 0)))
 
+    @on(Input.Submitted)
     def action_enter(self) -> None:
         if self.list.highlighted is None:
             self.list.action_first()
