@@ -56,6 +56,7 @@ def _with_bar() -> Iterator[Callable[[JobProgress], None]]:
 
 def _bar(console: Console) -> Progress:
     from rich import progress as rich
+    from rich.table import Column
     from rich.text import Text
 
     class Amount(rich.DownloadColumn):
@@ -67,9 +68,10 @@ def _bar(console: Console) -> Progress:
         def render(self, task: rich.Task) -> Text:
             return super().render(task) if task.fields["is_bytes"] else Text()
 
-    text = rich.TextColumn("{task.description}", markup=False)
-    columns = (text, rich.BarColumn(), Amount(), Speed(), rich.TimeRemainingColumn())
-    return rich.Progress(*columns, console=console)
+    text = rich.TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True))
+    # Only the bar gives way, so that a file keeps its one line where the terminal is narrow.
+    figures = (kind(table_column=Column(no_wrap=True)) for kind in (Amount, Speed, rich.TimeRemainingColumn))
+    return rich.Progress(text, rich.BarColumn(bar_width=None), *figures, console=console)
 
 
 @contextmanager

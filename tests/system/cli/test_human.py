@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from rich.console import Console
 
-from runner.cli import human
+from runner.cli import human, progress
 from runner.cli.answer import describe
 from runner.text import in_line
 from runner.wire import Loading, Prefilling, Queued, Reloading
@@ -80,3 +82,13 @@ def test_places_in_a_queue() -> None:
 )
 def test_what_an_answer_waits_for(event: Queued | Loading | Reloading | Prefilling, text: str) -> None:
     assert describe(event) == text
+
+
+def test_a_bar_keeps_its_one_line_in_a_narrow_terminal() -> None:
+    shown = io.StringIO()
+    bar = progress._bar(Console(file=shown, width=72))
+    file = "downloading SmolLM2-135M-Instruct.Q4_1.gguf"
+    bar.add_task(file, total=98_400_000, completed=55_000_000, is_bytes=True)
+    bar.console.print(bar.get_renderable())
+    assert shown.getvalue().count("\n") == 1
+    assert f"{file} ━" in shown.getvalue() and "55.0/98.4 MB" in shown.getvalue()
