@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -124,6 +124,5 @@ def in_turn(items: Mapping[str, Sequence[T]], languages: Collection[str]) -> Ite
 
 
 def _alternating(items: Mapping[str, Sequence[T]]) -> Iterator[tuple[str, T]]:
-    longest = max(map(len, items.values()), default=0)
-    for index in range(longest):
-        yield from ((domain, of[index]) for domain, of in items.items() if index < len(of))
+    rows = zip_longest(*([(domain, item) for item in of] for domain, of in items.items()))
+    return (pair for row in rows for pair in row if pair)

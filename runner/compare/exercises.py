@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import cycle
 from random import Random
 from typing import Any
 
@@ -34,13 +35,11 @@ class Exercise:
 
 def exercises(count: int) -> list[Exercise]:
     """The first `count`: sums, JSON for a schema, and calls of tools in turn."""
-    return [_exercise(number) for number in range(count)]
-
-
-def _exercise(number: int) -> Exercise:
-    domain, make = _KINDS[number % len(_KINDS)]
-    prompt, marks = make(Random(number))
-    return Exercise(prompt, domain, marks)
+    found = []
+    for number, (domain, make) in zip(range(count), cycle(_KINDS), strict=False):
+        prompt, marks = make(Random(number))
+        found.append(Exercise(prompt, domain, marks))
+    return found
 
 
 # Small models fail at some of them, large ones at few.

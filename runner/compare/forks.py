@@ -53,10 +53,8 @@ class _Pair:
     @property
     def shared(self) -> int:
         """Tokens from the start that are the same."""
-        return self.parts_at if self.parts_at is not None else self._seen
-
-    @property
-    def _seen(self) -> int:
+        if self.parts_at is not None:
+            return self.parts_at
         return min(len(self.reference.tokens), len(self.candidate.tokens))
 
     @property

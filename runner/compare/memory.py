@@ -10,6 +10,7 @@ from modelstore.fit import MemoryNeed, memory_need
 from modelstore.header import Header
 from modelstore.kv_types import KvTypes
 from runner.compare.variant import Engine
+from runner.errors import DoesNotFit
 from runner.wire.compare import Memory
 
 _CONTEXTS = (4096, 8192, 32768)
@@ -48,6 +49,13 @@ def with_measured(memory: Memory, buffers: Sequence[Mapping[str, Any]], grown_by
     rearranged = max(0, weights - memory.weights_bytes)
     measured = max(grown_bytes, on_cpu) + on_gpus - rearranged
     return memory.model_copy(update={"measured_bytes": measured, "reason": None})
+
+
+def ensure_fits(who: str, needed_bytes: int, free_bytes: float, hint: str) -> None:
+    """Raises DoesNotFit, with both numbers."""
+    if needed_bytes > free_bytes:
+        why = f"{who} needs {needed_bytes / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are free"
+        raise DoesNotFit(why, hint=hint)
 
 
 def memory_with(header: Header, engine: Engine, context_length: int) -> MemoryNeed:

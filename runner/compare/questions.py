@@ -53,10 +53,9 @@ def in_chat(tokenizer: Tokenizer, chat: Chat, asked: Sequence[Asked]) -> list[As
 
 def openings(tokenizer: Tokenizer, blocks: Sequence[Block], wanted: Answering) -> list[Asked]:
     """For a model without one, or a text of the user's."""
-    return [_opening(tokenizer, block, wanted.max_tokens) for block in blocks[: wanted.prompts]]
-
-
-def _opening(tokenizer: Tokenizer, block: Block, max_tokens: int) -> Asked:
-    tokens = block.tokens[:_OPENING_TOKENS]
-    text = b"".join(tokenizer.pieces(tokens)).decode("utf-8", "replace")
-    return Asked(text, block.domain, max_tokens, tokens)
+    found = []
+    for block in blocks[: wanted.prompts]:
+        tokens = block.tokens[:_OPENING_TOKENS]
+        text = b"".join(tokenizer.pieces(tokens)).decode("utf-8", "replace")
+        found.append(Asked(text, block.domain, wanted.max_tokens, tokens))
+    return found

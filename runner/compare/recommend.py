@@ -37,7 +37,8 @@ def recommend(
     `ties` as `tie_groups` finds them; `wish.context` is the one that the variants' memory was predicted for.
     Pure: the same figures give the same answer."""
     entered = lineup(variants, ties, wish, noise_floor)
-    measured = [each for each in entered.candidates if obstacle(each, entered, _without_limits(wish)) is None]
+    unlimited = replace(wish, usable_bytes=None, floors=Floors())
+    measured = [each for each in entered.candidates if obstacle(each, entered, unlimited) is None]
     pareto = front(measured, entered, wish.context)
     decision = decide(entered, wish)
     chosen = decision.choice
@@ -51,10 +52,6 @@ def recommend(
         confidence=confidence,
         runner_up=runner_up,
     ), [each.name for each in pareto]
-
-
-def _without_limits(wish: Wish) -> Wish:
-    return replace(wish, usable_bytes=None, floors=Floors())
 
 
 def _certainty(

@@ -10,6 +10,7 @@ from modelstore.header import Header
 from runner.compare import plan
 from runner.compare.evidence import Key
 from runner.compare.forks import GreedyAnswer
+from runner.compare.memory import ensure_fits
 from runner.compare.passages import Passages, Source
 from runner.compare.quality import kld_mean
 from runner.compare.questions import TOGETHER, answer, in_groups
@@ -17,7 +18,6 @@ from runner.compare.rendering import Chat
 from runner.compare.scoring import Loaded, Scorer
 from runner.compare.task import Task
 from runner.compare.variant import Variant
-from runner.errors import DoesNotFit
 from runner.wire.compare import Estimate
 
 _NOISE_BLOCKS = 2
@@ -35,7 +35,9 @@ class Reference:
         self.variant = plan.for_scoring(variant)
         self.record = record
         self.needed_bytes = plan.scoring_bytes(header, self.variant.engine)
-        self._refuse_if_too_large()
+        free_bytes = task.hardware.free_bytes(self.variant.engine.gpu_layers)
+        hint = "--reference names a smaller one; `nybble stop` unloads models"
+        ensure_fits(f"the reference {variant.name}", self.needed_bytes, free_bytes, hint)
         with self._running(None) as scorer:
             self.key = self._key(scorer.loaded[0], header.chat_template)
             chat = Chat.of(scorer.loaded[0], header)
@@ -74,15 +76,6 @@ class Reference:
     def _running(self, record: Path | None) -> contextlib.AbstractContextManager[Scorer]:
         self._task.talk.progress("loading", self.variant.name)
         return Scorer.running(self.variant, (), record, self._task.talk.cancelled)
-
-    def _refuse_if_too_large(self) -> None:
-        free_bytes = self._task.hardware.free_bytes(self.variant.engine.gpu_layers)
-        if self.needed_bytes > free_bytes:
-            raise DoesNotFit(
-                f"the reference {self.variant.name} needs {self.needed_bytes / 1e9:.1f} GB, and"
-                f" {free_bytes / 1e9:.1f} GB are free",
-                hint="--reference names a smaller one; `nybble stop` unloads models",
-            )
 
     def _key(self, loaded: Loaded, template: str | None) -> Key:
         return Key(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +51,8 @@ class Scoreboard:
 
     def quality(self, name: str) -> tuple[Quality, dict[str, DomainQuality]] | None:
         """None before the first block."""
-        main, fixed = (self._done(name, blocks) for blocks in (self.passages.main, self.passages.fixed))
+        both = self.passages.main, self.passages.fixed
+        main, fixed = ([block for block in blocks if self.has(name, block)] for blocks in both)
         if not main:
             return None
         scores = self._scores[name]
@@ -104,9 +105,6 @@ class Scoreboard:
         return {
             name: [scores[block.index].candidate for block in blocks] for name, scores in self._scores.items()
         }
-
-    def _done(self, name: str, blocks: Iterable[Block]) -> list[Block]:
-        return [block for block in blocks if self.has(name, block)]
 
 
 def _summary(blocks: Sequence[Block], scores: dict[int, Score]) -> tuple[Quality, dict[str, DomainQuality]]:

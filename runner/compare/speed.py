@@ -14,14 +14,13 @@ from modelstore.errors import NybbleError
 from native.topology import memory
 from runner.compare.disturbance import Disturbances
 from runner.compare.first_token import FirstToken, measure_first_token
-from runner.compare.memory import predicted, with_measured
+from runner.compare.memory import ensure_fits, predicted, with_measured
 from runner.compare.metering import Meter
 from runner.compare.rounds import Rounds, Timings
 from runner.compare.sensors import find_sensor
 from runner.compare.speed_plan import SpeedPlan
 from runner.compare.timed import TimedEngine
 from runner.compare.variant import Variant, header_of
-from runner.errors import DoesNotFit
 from runner.text import clean_name
 from runner.wire.compare import CompareProgress, Energy, Estimate, Memory, Speed, SpeedAt
 
@@ -29,6 +28,7 @@ from runner.wire.compare import CompareProgress, Energy, Estimate, Memory, Speed
 _USABLE = 0.8
 # Of the steps: what the first take says little of the others.
 _GROUND = 0.25
+_HINT = "A smaller context or closing other programs helps."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +105,18 @@ def _loaded(
     while waiting:
         variant = waiting[0]
         try:
-            need_bytes = predicted(header_of(variant.path), variant.engine).total_bytes
+            need_bytes = predicted(header_of(variant.path, variant.size_bytes), variant.engine).total_bytes
             if engines and need_bytes > _USABLE * min(free_bytes, engines[-1].free_on_gpus_bytes):
                 break
-            if not engines:
-                _ensure_fits(variant, need_bytes, free_bytes)
+            # Alone. Of a GPU's memory the driver knows more than we do.
+            if not engines and not variant.engine.gpu_layers:
+                ensure_fits(clean_name(variant.name), need_bytes, free_bytes, _HINT)
             engines.append(stack.enter_context(TimedEngine.running(variant, plan.text, cancelled)))
             free_bytes -= need_bytes
         except NybbleError as error:
             listener.refused(variant, error)
         waiting.popleft()
     return engines
-
-
-def _ensure_fits(variant: Variant, need_bytes: int, free_bytes: float) -> None:
-    """Alone. Of a GPU's memory the driver knows more than we do."""
-    if need_bytes > free_bytes and not variant.engine.gpu_layers:
-        raise DoesNotFit(
-            f"{clean_name(variant.name)} needs {need_bytes / 1e9:.1f} GB of memory, and"
-            f" {free_bytes / 1e9:.1f} GB are free",
-            hint="A smaller context or closing other programs helps.",
-        )
 
 
 def _memory(timings: Timings) -> Memory:

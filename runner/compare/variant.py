@@ -39,7 +39,8 @@ class Variant:
     engine: Engine
 
 
-def header_of(file: Path) -> Header:
-    """Raises InvalidModel, NotFound if there is no such file, and Unusable if it cannot be read."""
+def header_of(file: Path, size_bytes: int | None = None) -> Header:
+    """`size_bytes` is what the file should have, None what it has. Raises InvalidModel, NotFound if there
+    is no such file, and Unusable if it cannot be read."""
     with open_regular(file) as stream:
-        return read_header(stream, os.fstat(stream.fileno()).st_size)
+        return read_header(stream, size_bytes or os.fstat(stream.fileno()).st_size)

@@ -78,7 +78,8 @@ def plot(course: Course, width: int, height: int, against: Measure = "memory") -
     if len(measured) < 2 or width < _LEAST_WIDTH or height < _LEAST_HEIGHT:
         return []
     canvas = Canvas(width - _GUTTER, height - _AROUND)
-    unit = _unit(shown, against)
+    sizes = (round(point.across) for point in shown)
+    unit = ByteUnit("tok/s", 1) if against == "speed" else byte_unit(sizes)
     across = _across_axis(shown, unit, canvas.width)
     # A logarithm has no zero: the last row is the reference's, the one above stays empty.
     up = _kld_axis(measured, canvas.height - 2)
@@ -102,10 +103,6 @@ def plot(course: Course, width: int, height: int, against: Measure = "memory") -
         *_rows(canvas, up),
         *_across_labels(across, f"{against}, {unit.name} →"),
     ]
-
-
-def _unit(shown: Sequence[Point], against: Measure) -> ByteUnit:
-    return ByteUnit("tok/s", 1) if against == "speed" else byte_unit(round(point.across) for point in shown)
 
 
 def _across_axis(shown: Sequence[Point], unit: ByteUnit, cells: int) -> Axis:

@@ -31,9 +31,11 @@ def render(comparison: Comparison, format_name: Format) -> str:
         from runner.compare.export.card import card
 
         return card(safe)
-    _require_drawing()
-    from runner.compare.export.page import page, picture
-
+    try:
+        from runner.compare.export.page import page, picture
+    except ModuleNotFoundError as error:
+        hint = "pip install 'nybble[report]'; JSON, CSV and Markdown need no extra"
+        raise UserError("pictures need matplotlib, which is not installed", hint=hint) from error
     return page(safe) if format_name == "html" else picture(safe)
 
 
@@ -50,12 +52,3 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {_cleaned(key): _cleaned(item) for key, item in value.items()}
     return value
-
-
-def _require_drawing() -> None:
-    """Raises UserError."""
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        hint = "pip install 'nybble[report]'; JSON, CSV and Markdown need no extra"
-        raise UserError("pictures need matplotlib, which is not installed", hint=hint) from error

@@ -44,10 +44,6 @@ class Matrix:
     def name(self) -> str:
         return self.tensor.name
 
-    @property
-    def columns(self) -> int:
-        return self.tensor.shape[0]
-
     def size_bytes(self, kind: str) -> int:
         return size_bytes(self.tensor, kind)
 

@@ -19,6 +19,7 @@ from runner.compare.fit.passages import Passages
 from runner.compare.fit.verdict import Scores, Verdict, verdict
 from runner.compare.fit.workshop import Workshop
 from runner.compare.quality import kld_mean
+from runner.wire.compare import Estimate
 
 _FINE = "Q8_0"
 _PROBE_BITS = 3.4
@@ -39,9 +40,14 @@ class Tried:
     scores: Scores
 
     @property
+    def figures(self) -> dict[str, Estimate]:
+        """Mean KL divergence by kind of text; the first is the kind that decides."""
+        return {kind: kld_mean(blocks) for kind, blocks in self.scores.items()}
+
+    @property
     def kld(self) -> float:
         """Mean KL divergence on the kind of text that decides."""
-        return kld_mean(next(iter(self.scores.values()))).value or 0.0
+        return next(iter(self.figures.values())).value or 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Mixing:
         chosen = self._matrices(imatrix)
         errors = self._shop.errors(chosen, imatrix, self._plan.rows)
         factors = self._sensitivities(chosen, imatrix, errors, passages)
-        problem = self._problem(chosen, errors, factors)
+        problem = self._problem(chosen, imatrix, errors, factors)
         kinds = problem.best(1 / self._floor_tps if self._floor_tps else None)
         mixture = Recipe(allocation.label_of(chosen, kinds), imatrix, allocation.patterns(kinds))
         tried = [
@@ -170,14 +176,18 @@ class Mixing:
         return allocation.sensitivities(probes, floor, errors)
 
     def _problem(
-        self, chosen: Sequence[Matrix], errors: allocation.Errors, factors: Mapping[str, float]
+        self,
+        chosen: Sequence[Matrix],
+        imatrix: Path,
+        errors: allocation.Errors,
+        factors: Mapping[str, float],
     ) -> allocation.Problem:
         costs = {
             each.name: {kind: factors[each.group] * error for kind, error in errors[each.name].items()}
             for each in chosen
         }
         room_bytes = self._budget_bytes - allocation.fixed_bytes(self._shop.header, chosen)
-        seconds = pace.seconds(self._shop, chosen) if self._floor_tps else {}
+        seconds = pace.seconds(self._shop, chosen, imatrix) if self._floor_tps else {}
         return allocation.Problem(chosen, costs, room_bytes, seconds)
 
     # The truth

@@ -27,7 +27,7 @@ def decode_tps(shop: Workshop, file: Path) -> float:
     return _TEST.tokens / statistics.median(times)
 
 
-def seconds(shop: Workshop, matrices: Sequence[Matrix]) -> Errors:
+def seconds(shop: Workshop, matrices: Sequence[Matrix], imatrix: Path) -> Errors:
     """What each matrix adds to the time of a token in each of its types: by matrix and type."""
     kept = _slice(matrices, shop.header.block_count or 1)
     pruned = tuple(range(kept, shop.header.block_count or 1))
@@ -38,7 +38,7 @@ def seconds(shop: Workshop, matrices: Sequence[Matrix]) -> Errors:
         kinds = {each.name: kind for each in layers if kind in each.types}
         shop.say("timing types", kind)
         types = (*patterns(kinds), (".*", _FINE))
-        file = shop.make("slice", Recipe(_FINE, shop.imatrix, types, pruned))
+        file = shop.make("slice", Recipe(_FINE, imatrix, types, pruned))
         return 1 / decode_tps(shop, file)
 
     fine = timed(_FINE)

@@ -7,7 +7,6 @@ from typing import Any
 
 from runner.compare.fit.mixture import Mixed, Tried
 from runner.compare.fit.order import Order
-from runner.compare.quality import kld_mean
 
 _FORMAT = 1
 
@@ -32,7 +31,7 @@ def recipe(order: Order, mixed: Mixed) -> dict[str, Any]:
 
 
 def _measured(tried: Tried) -> dict[str, Any]:
-    figures = {kind: kld_mean(blocks).model_dump(mode="json") for kind, blocks in tried.scores.items()}
+    figures = {kind: figure.model_dump(mode="json") for kind, figure in tried.figures.items()}
     return {"size_bytes": tried.file.stat().st_size, "kld_mean": figures}
 
 
@@ -63,8 +62,7 @@ def sentences(order: Order, mixed: Mixed) -> list[str]:
 
 def _line(tried: Tried) -> str:
     figures = []
-    for kind, blocks in tried.scores.items():
-        value = kld_mean(blocks)
+    for kind, value in tried.figures.items():
         error = f" ± {value.error:.5f}" if value.error is not None else ""
         figures.append(f"{value.value:.5f}{error} on {kind}")
     size_bytes = tried.file.stat().st_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,7 +25,7 @@ from runner.compare.variant import header_of
 Emit = Callable[[dict[str, Any]], None]
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
 class Workshop:
     """`header` is that of the order's source, the reference of every measurement; `emit` tells how far it
     is."""
@@ -34,10 +34,6 @@ class Workshop:
     header: Header
     emit: Emit
     cancelled: Event
-    imatrix: Path | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self.imatrix = self.order.imatrix
 
     @property
     def _record(self) -> Path:
@@ -79,8 +75,8 @@ class Workshop:
 
     def importance(self, blocks: Sequence[Block], datasets: tuple[str, ...]) -> Path:
         """The order's importance matrix, or one of these blocks."""
-        if self.imatrix:
-            return self.imatrix
+        if self.order.imatrix:
+            return self.order.imatrix
         file = self.order.work / "imatrix.gguf"
         longest = max(len(each.tokens) for each in blocks)
         reading = Reading(
@@ -91,7 +87,6 @@ class Workshop:
             gpu_layers=self.order.gpu_layers,
         )
         collect(self.order.source, reading, file, self._pass_on, self.cancelled)
-        self.imatrix = file
         return file
 
     def types(self, recipe: Recipe) -> dict[str, str]:
@@ -124,7 +119,7 @@ class Workshop:
     def errors(self, matrices: Sequence[Matrix], imatrix: Path, rows: int) -> dict[str, dict[str, float]]:
         """Relative error by matrix and type, from `native.roundtrip`. Raises Unusable."""
         wanted = {
-            each.name: {"columns": each.columns, "types": [NUMBERS[kind] for kind in each.types]}
+            each.name: {"columns": each.tensor.shape[0], "types": [NUMBERS[kind] for kind in each.types]}
             for each in matrices
         }
         order = {

@@ -45,7 +45,7 @@ def tradeoff(comparison: Comparison, width: int, css: str = "") -> Markup | None
         bare(axes, grid="y")
         _frame(axes, comparison, points)
         _ties(axes, comparison, points)
-        _pareto(axes, comparison, points)
+        _join(axes, points, comparison.pareto, color=color("ink"), linewidth=1.4, alpha=0.45, zorder=2)
         for role, fits in dict.fromkeys((point.role, point.fits) for point in points):
             _mark(axes, [each for each in points if (each.role, each.fits) == (role, fits)])
         if width != NARROW:
@@ -127,10 +127,6 @@ def _tiers(axes: Axes) -> None:
             axes.axhline(start, color=color("muted"), linewidth=0.9, linestyle=(0, (1, 3)))
         middle = (bottom * top) ** 0.5
         write(axes, word, (1.0, middle), (8, 0), "muted", xycoords=("axes fraction", "data"), va="center")
-
-
-def _pareto(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
-    _join(axes, points, comparison.pareto, color=color("ink"), linewidth=1.4, alpha=0.45, zorder=2)
 
 
 def _ties(axes: Axes, comparison: Comparison, points: Sequence[_Point]) -> None:
