@@ -28,6 +28,7 @@ _LEFTOVER_GRACE_S = 20
 def pytest_collection_finish() -> None:
     """What is imported by now stays: looking for garbage in it takes time, again and again."""
     gc.freeze()
+    gc.set_threshold(10_000, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)
