@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,7 +41,7 @@ class Knob:
 
 def _whole(what: str, least: int, most: int) -> Callable[[str], str | None]:
     def wrong(value: str) -> str | None:
-        is_number = value.isascii() and value.isdigit()
+        is_number = re.fullmatch("[0-9]{1,9}", value) is not None
         return (
             None if is_number and least <= int(value) <= most else f"a whole number of {what}, from {least}"
         )

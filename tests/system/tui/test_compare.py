@@ -59,7 +59,7 @@ def test_what_is_offered_and_what_is_asked_for() -> None:
 @pytest.mark.parametrize(
     "knob, wrong, right",
     [(EFFORT, ("0", "-1", "many", "1.5"), "3"), (EFFORT, ("shallow",), "deep"),
-     (CONTEXT, ("255", "many", "٣٠٠"), "8192"), (VARY, ("kv_type", "=f16", "a=,b"), "a=b c=d"),
+     (CONTEXT, ("255", "many", "٣٠٠", "9" * 5000), "8192"), (VARY, ("kv_type", "=f16", "a=,b"), "a=b c=d"),
      (TEXT, ("/no/such/file", "~nobody-here/file", "x" * 300), __file__)],
     ids=["chunks", "depth", "context", "vary", "text"],
 )  # fmt: skip
