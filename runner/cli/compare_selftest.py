@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runner.compare.selftest import Check
-    from runner.compare.variant import Engine
-    from runner.settings import Settings
 
 
 def selftest(
@@ -46,10 +44,12 @@ def selftest(
 def _checks(name: str, perplexity: Path | None) -> Iterator[Check]:
     """Raises NybbleError."""
     from modelstore.store import Store
-    from runner.compare.selftest_run import SelfTest
-    from runner.compare.variant import Variant
+    from native.backends import gpu_backends
+    from runner.compare.selftest_run import LENGTH_TOKENS, SelfTest
+    from runner.compare.variant import Engine, Variant
 
     session = open_session()
+    layers = session.settings.most_gpu_layers if gpu_backends() else 0
     store = Store(session.paths.store)
     manifest = store.get(name)
     reference = Variant(
@@ -59,15 +59,6 @@ def _checks(name: str, perplexity: Path | None) -> Iterator[Check]:
         size_bytes=manifest.size_bytes,
         quantization=manifest.quantization,
         tag=manifest.name,
-        engine=_engine(session.settings),
+        engine=Engine(LENGTH_TOKENS, session.settings.compute_threads, layers),
     )
     return SelfTest(reference, perplexity, output.say, Event()).checks()
-
-
-def _engine(settings: Settings) -> Engine:
-    from native.backends import gpu_backends
-    from runner.compare.selftest_run import LENGTH_TOKENS
-    from runner.compare.variant import Engine
-
-    layers = settings.most_gpu_layers if gpu_backends() else 0
-    return Engine(LENGTH_TOKENS, settings.compute_threads, layers)

@@ -18,8 +18,8 @@ calls everything else in this order:
   has `rounds` measure them in turn, as `speed_plan` and `attention` say; `first_token` and `speculation` ask
   the daemon. `spread` has the errors, `memory` and `hardware` the bytes, `metering` and `energy` what
   `sensors` count, `disturbance` what disturbed, `answering` what a whole answer takes.
-* **The decision.** `outcome` → `plausible` names broken files, and `recommend` makes a `lineup` of the rows,
-  from which `decide` chooses by a `wish`; `reasons` says why.
+* **The decision.** `plausible` names broken files, and `recommend` makes a `lineup` of the rows, from which
+  `decide` chooses by a `wish`; `reasons` says why.
 
 Meanwhile `board` has the rows as far as they are known, `outlook` says how long the rest takes, `evidence`
 keeps it all; `task` holds these together. Behind a comparison come `joining` and `export`. `selftest_run`

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from modelstore import progress
 from modelstore.errors import NybbleError, UserError
 from modelstore.header import Header
 from modelstore.store import Store
 from runner.compare import fetched, resources
+from runner.compare.answering import with_speed_ups
 from runner.compare.board import Board
 from runner.compare.corpus import texts
 from runner.compare.entry import Entry
@@ -19,15 +21,18 @@ from runner.compare.evidence import Evidence
 from runner.compare.foreign import measure_foreign
 from runner.compare.hardware import look
 from runner.compare.order import Order, Talk
-from runner.compare.outcome import outcome
 from runner.compare.outlook import Work
+from runner.compare.plausible import implausible
 from runner.compare.quality_run import QualityRun
+from runner.compare.recommend import recommend
 from runner.compare.reference import Reference
+from runner.compare.scoreboard import Scoreboard
 from runner.compare.selection import Selection, select
 from runner.compare.speculation import measure_speculation
 from runner.compare.task import Task
 from runner.compare.variant import Engine, Variant, header_of
 from runner.compare.vary import SPECULATION, baseline, ways
+from runner.compare.wish import Wish, usual_floors
 from runner.compare.workshop import Workshop, own_folder
 from runner.text import clean_name
 from runner.wire.compare import Comparison, ComparisonDone
@@ -108,7 +113,7 @@ class _Comparing:
             if self.selection.served and self.measures != "quality":
                 self._measure_speculation(self.selection.served)
             scores = self.quality.scores if self.quality else None
-            return outcome(self.task, variant, self.reference, scores)
+            return _outcome(self.task, variant, self.reference, scores)
 
     @contextmanager
     def _ready(self, entries: Sequence[Entry]) -> Iterator[dict[Variant, Header]]:
@@ -155,3 +160,51 @@ class _Comparing:
             self.task.note(
                 f"with speculation {served.differing} of {served.prompts} answers were not the same"
             )
+
+
+def _outcome(task: Task, variant: Variant, asked: Reference | None, scores: Scoreboard | None) -> Comparison:
+    """What all that was measured adds up to, decided and kept. `variant` is the reference; `asked` and
+    `scores` are None where quality was not measured."""
+    board, request = task.board, task.order.request
+    ties = scores.ties() if scores else []
+    own = scores.reference_quality() if scores else None
+    if own is not None:
+        board.update(variant.name, quality=own[0], domains=own[1])
+    _judge(board, ties)
+    limit_bytes = task.hardware.free_bytes(variant.engine.gpu_layers)
+    domains = tuple(request.domains)
+    floors = usual_floors(request.intent, domains)
+    wish = Wish(request.intent, request.context, limit_bytes, floors, domains)
+    noise_floor = asked.noise_floor if asked else None
+    task.talk.progress("deciding")
+    recommendation, pareto = recommend(
+        board.rows, ties, wish, (noise_floor.value or 0.0) if noise_floor else 0.0
+    )
+    comparison = Comparison(
+        created_at=datetime.now(UTC),
+        model=request.name,
+        reference=variant.name,
+        context=request.context,
+        effort=request.effort,
+        intent=request.intent,
+        engine=task.hardware.engine,
+        hardware=task.hardware.machine,
+        memory_limit_bytes=limit_bytes,
+        text=asked.passages.facts() if asked else {},
+        noise_floor=noise_floor,
+        variants=board.rows,
+        pareto=pareto,
+        ties=ties,
+        recommendation=recommendation,
+        notes=task.notes,
+        seconds=task.seconds,
+    )
+    return comparison.model_copy(update={"id": task.evidence.keep(comparison)})
+
+
+def _judge(board: Board, ties: Sequence[Sequence[str]]) -> None:
+    """What only all rows together say of each."""
+    for name, problem in implausible(board.rows, ties).items():
+        board.problem(name, problem)
+    for name, speed in with_speed_ups(board.rows):
+        board.update(name, speed=speed)

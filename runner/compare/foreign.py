@@ -26,7 +26,7 @@ def measure_foreign(task: Task, reference: Reference, variants: Sequence[Variant
     across vocabularies. That KL divergence is refused is a problem of their rows. The reference's own bits
     per byte come from the scoring beside others of its vocabulary, or from here unless it `has_others`.
     Raises WorkerFailed if the reference does not run any more."""
-    asked = exercises(plan.answering(task.order.request).exercises)
+    asked = exercises(plan.ANSWERING[task.order.request.effort].exercises)
     if not reference.passages.fixed:
         task.note(
             "the text is too short to ask models of different vocabularies for the same bytes of it: bits per"
@@ -70,7 +70,7 @@ def _solutions(task: Task, scorer: Scorer, variant: Variant) -> list[str]:
     chat = Chat.of(scorer.loaded[0], header_of(variant.path))
     if chat is None:
         return []
-    questions = exercise_questions(plan.answering(task.order.request))
+    questions = exercise_questions(plan.ANSWERING[task.order.request.effort])
     try:
         prompts = in_chat(scorer, chat, questions)
     except TemplateFailed:

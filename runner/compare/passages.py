@@ -130,7 +130,7 @@ class Source:
 
     def prompts(self, scorer: Scorer, blocks: Sequence[Block]) -> list[Asked]:
         """What is answered greedily: beginnings of texts where there is nobody to talk to."""
-        wanted = plan.answering(self.request)
+        wanted = plan.ANSWERING[self.request.effort]
         if self.chat is not None and self.request.text is None:
             with contextlib.suppress(TemplateFailed):  # said in a note where answers were to be scored
                 return in_chat(scorer, self.chat, questions(wanted))

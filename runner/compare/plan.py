@@ -37,7 +37,7 @@ class Answering:
     exercises: int
 
 
-_ANSWERS: Mapping[Effort, Answering] = {
+ANSWERING: Mapping[Effort, Answering] = {
     "quick": Answering(3, 64, 3),
     "standard": Answering(16, 256, 30),
     "deep": Answering(40, 256, 120),
@@ -51,10 +51,6 @@ def chunks(request: CompareRequest) -> int:
 def excerpts(request: CompareRequest) -> int:
     """Of text that no model wrote, beside the reference's own answers."""
     return max(_LEAST_EXCERPTS, chunks(request) * 3 // 8)
-
-
-def answering(request: CompareRequest) -> Answering:
-    return _ANSWERS[request.effort]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from runner.compare.passages import Passages, Source
 from runner.compare.quality import kld_mean
 from runner.compare.questions import TOGETHER, answer, in_groups
 from runner.compare.rendering import Chat
-from runner.compare.scoring import Loaded, Scorer
+from runner.compare.scoring import Scorer
 from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.wire.compare import Estimate
@@ -39,7 +39,15 @@ class Reference:
         hint = "--reference names a smaller one; `nybble stop` unloads models"
         ensure_fits(f"the reference {variant.name}", self.needed_bytes, free_bytes, hint)
         with self._running(None) as scorer:
-            self.key = self._key(scorer.loaded[0], header.chat_template)
+            self.key = Key(
+                kind="texts",
+                what="",
+                reference=self.variant.digest,
+                reference_settings=self.variant.engine,
+                template=header.chat_template,
+                engine=scorer.loaded[0].engine,
+                hardware=task.hardware.key,
+            )
             chat = Chat.of(scorer.loaded[0], header)
             self.source = Source(task.order.request, chat, task.evidence, self.key, self.report, has_foreign)
             task.talk.progress("writing answers", variant.name)
@@ -76,17 +84,6 @@ class Reference:
     def _running(self, record: Path | None) -> contextlib.AbstractContextManager[Scorer]:
         self._task.talk.progress("loading", self.variant.name)
         return Scorer.running(self.variant, (), record, self._task.talk.cancelled)
-
-    def _key(self, loaded: Loaded, template: str | None) -> Key:
-        return Key(
-            kind="texts",
-            what="",
-            reference=self.variant.digest,
-            reference_settings=self.variant.engine,
-            template=template,
-            engine=loaded.engine,
-            hardware=self._task.hardware.key,
-        )
 
     def _noise_floor(self, scorer: Scorer) -> Estimate:
         blocks = self.passages.main[:_NOISE_BLOCKS]

@@ -11,7 +11,7 @@ from runner.compare.attention import as_served
 from runner.compare.corpus import read, texts
 from runner.compare.outlook import Work
 from runner.compare.speed import Listener, measure_speed
-from runner.compare.speed_plan import SpeedPlan, speed_plan
+from runner.compare.speed_plan import SPEED_PLANS, SpeedPlan
 from runner.compare.task import Task
 from runner.compare.variant import Variant
 from runner.wire.compare import CompareProgress
@@ -50,7 +50,7 @@ def work(task: Task, variants: Collection[Variant]) -> Work:
 
 
 def _plan(task: Task) -> SpeedPlan:
-    plan = speed_plan(task.order.request.effort).within(task.order.request.context)
+    plan = SPEED_PLANS[task.order.request.effort].within(task.order.request.context)
     return replace(plan, daemon=task.order.daemon)
 
 

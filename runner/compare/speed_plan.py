@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from runner.bench.plan import Test
@@ -84,10 +84,7 @@ QUICK = SpeedPlan(
 )
 STANDARD = SpeedPlan(depths=(0, 4096))
 DEEP = SpeedPlan(repetitions=10, loads=6, requests=6, most_s=300.0, budget_s=3600.0)
-
-
-def speed_plan(effort: Effort) -> SpeedPlan:
-    return {"quick": QUICK, "standard": STANDARD, "deep": DEEP}[effort]
+SPEED_PLANS: Mapping[Effort, SpeedPlan] = {"quick": QUICK, "standard": STANDARD, "deep": DEEP}
 
 
 def there_and_back(count: int, rounds: int) -> list[list[int]]:

@@ -87,7 +87,7 @@ def _ties(course: Course) -> Iterator[Line]:
             names = [clean_name(name) for name in group]
             yield (
                 Span("Tie: ", "strong"),
-                Span(f"{_listed(names)} cannot be told apart by this measurement."),
+                Span(f"{', '.join(names[:-1])} and {names[-1]} cannot be told apart by this measurement."),
             )
 
 
@@ -164,7 +164,3 @@ def _origin(done: Comparison) -> Iterator[str]:
     if done.seconds is not None:
         yield f"took {duration(done.seconds)}"
     yield "± and (a–b) are 95 % intervals, bytes are counted"
-
-
-def _listed(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from modelstore.header import Header
-from runner.compare.answers import AnswerPlan, answer_blocks
+from runner.compare.answers import AnswerPlan, Report, answer_blocks
 from runner.compare.blocks import Block, Window, block
 from runner.compare.corpus import fixed_blocks
 from runner.compare.rendering import Chat
 from runner.compare.scoring import Scorer
-
-Report = Callable[[int, int], None]
 
 # Shorter than elsewhere: what is decided is how two files differ, and for that more texts say more.
 _WINDOW = Window(512, 64)
