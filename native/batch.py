@@ -49,10 +49,6 @@ class Batch:
             logits=self._outputs,
         )
 
-    @property
-    def tokens(self) -> list[int]:
-        return list(self._tokens[: self.struct.n_tokens])
-
     def clear(self) -> None:
         self.struct.n_tokens = 0
         self.parts.clear()

@@ -277,9 +277,12 @@ class Context(Owner):
         """Tokens that one sequence can hold, as llama.cpp rounded them."""
         return int(api.llama_n_ctx_seq(self.handle))
 
-    @property
-    def _memory(self) -> object:
-        return api.llama_get_memory(self.handle)
+    def handle_of(self, sequence: int) -> object:
+        """`handle`, for what looks at the memory of `sequence` or changes it."""
+        return self.handle
+
+    def _memory(self, sequence: int) -> object:
+        return api.llama_get_memory(self.handle_of(sequence))
 
     @property
     def unlisted_bytes(self) -> int:
@@ -305,13 +308,10 @@ class Context(Owner):
             raise LlamaError(f"llama_decode returned {status}; {self.model.log.last_errors()}")
         return bool(status == 0)
 
-    def reads_apart(self, tokens: int) -> bool:
-        """Whether `read_prompt` is worth a step of its own for so many tokens of a prompt."""
+    def read_apart(self, sequence: int, position: int, tokens: list[int], prompt_length: int) -> bool:
+        """Decode `tokens` of a prompt of `prompt_length`, without logits and the batch, where that is faster.
+        False if it is not: then nothing has changed."""
         return False
-
-    def read_prompt(self, prompt_length: int) -> bool:
-        """`decode` of a batch without logits that is part of a prompt of so many tokens, and nothing else."""
-        return self.decode()
 
     def logit(self, row: int, token: int) -> float:
         """One of `logits`, in processes that otherwise need no numpy."""
@@ -346,28 +346,30 @@ class Context(Owner):
         window = self.model.sliding_window
         # A token sees itself and `window` - 1 before it.
         is_there = not window or self.positions(sequence)[0] <= max(0, length + 1 - window)
-        kept = is_there and api.llama_memory_seq_rm(self._memory, sequence, length, -1)
+        kept = is_there and api.llama_memory_seq_rm(self._memory(sequence), sequence, length, -1)
         if not kept:
-            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+            api.llama_memory_seq_rm(self._memory(sequence), sequence, -1, -1)
         return bool(kept)
 
     @property
     def can_shift(self) -> bool:
         """Whether `forget` works: recurrent state keeps no tokens apart, and llama.cpp aborts where the cache
         cannot move its keys."""
-        return not self.model.is_recurrent and bool(api.llama_memory_can_shift(self._memory))
+        return not self.model.is_recurrent and bool(
+            api.llama_memory_can_shift(api.llama_get_memory(self.handle))
+        )
 
     def forget(self, sequence: int, start: int, count: int) -> None:
         """Drop `count` tokens from position `start` on, and move the later ones up. Needs `can_shift`."""
-        api.llama_memory_seq_rm(self._memory, sequence, start, start + count)
-        api.llama_memory_seq_add(self._memory, sequence, start + count, -1, -count)
+        api.llama_memory_seq_rm(self._memory(sequence), sequence, start, start + count)
+        api.llama_memory_seq_add(self._memory(sequence), sequence, start + count, -1, -count)
 
     def clear(self, sequence: int) -> None:
-        api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        api.llama_memory_seq_rm(self._memory(sequence), sequence, -1, -1)
 
     def positions(self, sequence: int) -> tuple[int, int]:
         """First and last position held, (-1, -1) if none."""
         return (
-            int(api.llama_memory_seq_pos_min(self._memory, sequence)),
-            int(api.llama_memory_seq_pos_max(self._memory, sequence)),
+            int(api.llama_memory_seq_pos_min(self._memory(sequence), sequence)),
+            int(api.llama_memory_seq_pos_max(self._memory(sequence), sequence)),
         )

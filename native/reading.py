@@ -31,7 +31,7 @@ def can_read(model: Model, options: ContextOptions) -> bool:
 
 class ReadingContext(Context):
     """A context without flash attention. While a long prompt is read, its sequence is in another one, made
-    for it; whatever else is asked of this one brings it back first."""
+    for it; what else is asked of the sequence brings it back first."""
 
     def __init__(
         self,
@@ -50,13 +50,23 @@ class ReadingContext(Context):
         self._most_tokens = most_bytes // self._token_bytes
 
     @property
-    def handle(self) -> object:
-        self._bring_back()
-        return super().handle
-
-    @property
     def unlisted_bytes(self) -> int:
         return 3 * self._token_bytes * min(self.options.context_length, self._most_tokens)
+
+    def handle_of(self, sequence: int) -> object:
+        if sequence == self._sequence:
+            self._bring_back()
+        return super().handle_of(sequence)
+
+    def set_threads(self, threads: int, prefill_threads: int) -> None:
+        super().set_threads(threads, prefill_threads)
+        if self._reader is not None:
+            self._reader.set_threads(threads, prefill_threads)
+
+    def decode(self) -> bool:
+        if any(part.sequence == self._sequence for part in self.batch.parts):
+            self._bring_back()
+        return super().decode()
 
     def close(self) -> None:
         if self._reader is not None:
@@ -64,24 +74,23 @@ class ReadingContext(Context):
             self._reader = None
         super().close()
 
-    def reads_apart(self, tokens: int) -> bool:
-        return self._is_able and tokens >= self._least_tokens
-
-    def read_prompt(self, prompt_length: int) -> bool:
-        part = self.batch.parts[0]
+    def read_apart(self, sequence: int, position: int, tokens: list[int], prompt_length: int) -> bool:
         length = min(prompt_length, self._most_tokens)
-        reader = self._reader if self._sequence == part.sequence else None
-        if reader is None and self.reads_apart(length - part.position):
-            reader = self._send(part.sequence, part.position, length)
-        if reader is None or part.position + part.count > length:
-            return self.decode()
+        if not tokens or position + len(tokens) > length:
+            return False
+        reader = self._reader if self._sequence == sequence else None
+        if reader is None and self._is_able and length - position >= self._least_tokens:
+            reader = self._send(sequence, position, length)
+        if reader is None:
+            return False
         reader.batch.clear()
-        reader.batch.add(0, part.position, self.batch.tokens, outputs=0)
+        reader.batch.add(0, position, tokens, outputs=0)
         reader.decode()
-        return self._is_proven or self._prove() or self.decode()
+        return self._is_proven or self._prove()
 
     def _send(self, sequence: int, position: int, length: int) -> Context | None:
         """The other context, with what the sequence has read so far; None if there can be none."""
+        self._bring_back()
         try:
             sent = turned(state.save(self, sequence), 1) if position else None
             reader = Context(self.model, self._reading_options(length))
@@ -109,7 +118,7 @@ class ReadingContext(Context):
         )
 
     def _prove(self) -> bool:
-        """The first time, bring the sequence back while all that can be lost is still in the batch."""
+        """The first time, bring the sequence back while all that can be lost has just been read."""
         try:
             self._bring_back()
         except ValueError as error:

@@ -216,12 +216,15 @@ class Engine:
         batch.clear()
         rows = []
         prompt_tokens = generating = 0
+        is_only_prompt = sum(each.is_prefilling for each in pending) == 1
+        started = time.perf_counter()
         for index, count in self._batcher.plan(pending, self._pace.chunk_tokens):
             slot, sequence = by_index[index]
             is_prefilling = sequence.is_prefilling
-            row = self._add(slot, sequence, count)
+            read = self._read(slot, sequence, count) if is_prefilling and is_only_prompt else 0
+            row = None if read else self._add(slot, sequence, count)
             if is_prefilling:
-                prompt_tokens += count
+                prompt_tokens += read or count
                 self._outcome.prefilled(sequence)
             else:
                 generating += 1
@@ -231,11 +234,8 @@ class Engine:
             if guide := sequence.picker.guide:
                 guide.begin()
         if batch.struct.n_tokens:
-            started = time.perf_counter()
-            if len(busy) == 1 and not rows:
-                self._context.read_prompt(busy[0][1].prompt_length)
-            else:
-                self._context.decode()
+            self._context.decode()
+        if batch.struct.n_tokens or prompt_tokens:
             step_s = time.perf_counter() - started
             self._admission.take_checkpoints()
             self._speculation.follow(self._slots)
@@ -243,6 +243,17 @@ class Engine:
             if not prompt_tokens:
                 self._speculation.observe(batch.struct.n_tokens, step_s)
         return rows
+
+    def _read(self, slot: Slot, sequence: Sequence, count: int) -> int:
+        """Read up to `count` tokens of a prompt apart from the batch, in whole tiles. How many were: none
+        where that is not faster, and never the last of a prompt, which needs logits."""
+        start, count = sequence.computed, min(count, sequence.pending - 1)
+        chunk = sequence.tokens[start : start + count - count % FLASH_TILE_TOKENS]
+        if not self._context.read_apart(slot.index, start, chunk, sequence.prompt_length):
+            return 0
+        sequence.computed += len(chunk)
+        slot.cached.extend(chunk)
+        return len(chunk)
 
     def _add(self, slot: Slot, sequence: Sequence, count: int) -> int | None:
         """Put `count` tokens into the batch. The row of the first logits; None if the prompt goes on."""

@@ -24,10 +24,8 @@ class Checkpoints:
         self._slot_bytes = 0 if history.is_whole else slot_bytes
 
     def plan(self, slot: Slot, sequence: Sequence) -> None:
-        """Make prefill stop where the checkpoint at the prompt's end is due, or where logits are needed of a
-        prompt that is read apart."""
-        is_due = self._slot_bytes and sequence.prompt_length - _last(slot) > _LEAST_TOKENS
-        if is_due or self._context.reads_apart(sequence.pending):
+        """Make prefill stop where the checkpoint at the prompt's end is due."""
+        if self._slot_bytes and sequence.prompt_length - _last(slot) > _LEAST_TOKENS:
             sequence.checkpoint_at = sequence.prompt_length - 1
 
     def take(self, slot: Slot, sequence: Sequence) -> None:

@@ -12,12 +12,12 @@ from native import state
 from native.llama import Context, ContextOptions, Model
 from native.reading import ReadingContext, can_read
 from native.turning import turned
-from runner.protocol import Generate
+from runner.protocol import Generate, Sampling
 from runner.worker.engine import Engine
 from tests.fast.engine.driving import GREEDY, answer, answers, run
 from tests.kinds_gguf import write_kind
 
-OPTIONS = ContextOptions(512, 4, 64, 1, 1, flash_attention=False)
+OPTIONS = ContextOptions(512, 4, 96, 1, 1, flash_attention=False)
 LEAST_TOKENS = 100
 LONG = "word by word, a list of commands is read and each is run in its turn. " * 12
 
@@ -89,16 +89,31 @@ def test_a_long_prompt_is_read_apart_and_says_the_same(model: Model, reading: Re
 def test_the_end_of_a_very_long_prompt_is_read_where_it_belongs(model: Model) -> None:
     context, count = filled(model, LONG)
     token_bytes = state.size(context, 3) // count
-    reading = ReadingContext(model, OPTIONS, LEAST_TOKENS, most_bytes=200 * token_bytes)
+    reading = ReadingContext(model, OPTIONS, LEAST_TOKENS, most_bytes=180 * token_bytes)
     engine, held = Engine(reading, 0.0), []
     engine.submit(Generate("one", (LONG,), GREEDY))
     while not engine.is_idle:
         engine.step()
         held.append(is_away(reading))
-    # What it is, proof that it can come back, 64 tokens more, 64 more, and what ends beyond 200.
-    assert held[:5] == [False, False, True, True, False]
-    assert reading.unlisted_bytes == pytest.approx(3 * 200 * token_bytes, rel=0.02)
+    # What it is, proof that it can come back, 64 tokens more, and those that would end beyond 180.
+    assert held[:4] == [False, False, True, False]
+    assert reading.unlisted_bytes == pytest.approx(3 * 180 * token_bytes, rel=0.02)
     reading.close()
+
+
+def test_it_is_read_apart_while_somebody_generates(model: Model, reading: ReadingContext) -> None:
+    engine, long_stream = Engine(reading, 0.0), Sampling(temperature=0, max_tokens=40, ignore_eos=True)
+    engine.submit(Generate("0", ("Somebody",), long_stream))
+    together, texts = 0, {"0": engine.step().deltas[0].text, "1": ""}
+    engine.submit(Generate("1", (LONG,), GREEDY))
+    while not engine.is_idle:
+        step = engine.step()
+        together += is_away(reading) and any(delta.request_id == "0" for delta in step.deltas)
+        for delta in step.deltas:
+            texts[delta.request_id] += delta.text
+    assert together
+    assert texts["1"] == plain_answers(model, [LONG])[0]
+    assert texts["0"].startswith(plain_answers(model, ["Somebody"])[0])
 
 
 def test_who_comes_meanwhile_is_served_beside_the_rest_of_it(model: Model, reading: ReadingContext) -> None:
@@ -115,12 +130,14 @@ def test_who_comes_meanwhile_is_served_beside_the_rest_of_it(model: Model, readi
 def test_what_was_read_until_the_request_was_cancelled_stays(model: Model, reading: ReadingContext) -> None:
     engine = Engine(reading, 0.0)
     engine.submit(Generate("one", (LONG,), GREEDY))
-    while reading.positions(0)[1] < 130:
+    while len(engine._slots[0].cached) < 128:
         engine.step()
+    assert is_away(reading)
     engine.cancel("one")
     run(engine)
-    again = answer(engine, LONG)
-    assert again.cached >= 128 and [again.text] == plain_answers(model, [LONG])
+    other = LONG[: len(LONG) // 2] + "and now for something else. " * 12
+    again = answer(engine, other)
+    assert again.cached >= 100 and [again.text] == plain_answers(model, [other])
 
 
 def test_what_cannot_be_turned_is_read_where_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
