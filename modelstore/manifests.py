@@ -55,7 +55,9 @@ class Manifests:
     def all(self) -> tuple[list[Manifest], list[str]]:
         """The readable ones, and what is wrong with each other."""
         readable, damaged = [], []
-        for path in self._folder.glob(f"*{_SUFFIX}"):
+        # Not by glob: to that a folder that may not be read looks empty.
+        paths = self._folder.iterdir() if self._folder.is_dir() else ()
+        for path in (each for each in paths if each.name.endswith(_SUFFIX)):
             try:
                 readable.append(_read(path))
             except NybbleError as error:

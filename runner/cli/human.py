@@ -20,11 +20,8 @@ def _scaled(number: int, units: tuple[str, ...], gap: str) -> str:
     for unit in units[:-1]:
         # What would be shown as 1000 belongs to the next unit.
         if value < 999.5:
-            return (
-                f"{value:.1f}{gap}{unit}"
-                if unit and value < 9.95 and value != number
-                else f"{value:.0f}{gap}{unit}"
-            )
+            decimals = 1 if value < 9.95 and value != number else 0
+            return f"{value:.{decimals}f}{gap}{unit}"
         value /= 1000
     return f"{value:.1f}{gap}{units[-1]}"
 
