@@ -18,11 +18,11 @@ BODY = b'{"model": "tiny", "prompt": "Hi", "n": 2, "stream": true}'
 
 
 class Impatient(Connection):
-    unread_s = 0.3
+    unread_s = 0.15
 
 
 class Hasty(Connection):
-    unasked_s = 0.5
+    unasked_s = 0.2
 
 
 async def test_who_asks_nothing_is_cut() -> None:
