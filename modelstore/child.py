@@ -31,12 +31,19 @@ class Child:
         )
         self._requests = cast(IO[bytes], self.process.stdin)
         self._answers = cast(IO[bytes], self.process.stdout)
+        self._said = self.messages()
 
     def send(self, message: object) -> None:
         # A child that is gone already has said why on stderr.
         with contextlib.suppress(BrokenPipeError):
             self._requests.write(json.dumps(message).encode() + b"\n")
             self._requests.flush()
+
+    def ask(self, message: object) -> dict[str, Any]:
+        """What it says to that; if it ends instead, its last words are the `error`."""
+        self.send(message)
+        answer = next(self._said, None)
+        return {"error": self.last_words()} if answer is None else answer
 
     def messages(self) -> Iterator[dict[str, Any]]:
         """What the child says, until it ends. What it was killed in the middle of, it has not said."""

@@ -9,8 +9,7 @@ from runner import wire
 from runner.api.anthropic_answers import Answer, Message, TokenCount
 from runner.api.anthropic_requests import CountBody, MessagesBody
 from runner.api.errors import anthropic_answer
-from runner.api.fields import events_of, service_of
-from runner.api.parsing import ParsingRoute
+from runner.api.fields import ParsingRoute, events_of, service_of
 from runner.api.stream import ALSO_STREAMS, Record, ServerSentEvents, whole
 
 router = APIRouter(prefix="/v1/messages", tags=["anthropic"], route_class=ParsingRoute)

@@ -7,9 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from runner.api import build_validators
-from runner.api.fields import service_of
+from runner.api.fields import ParsingRoute, service_of
 from runner.api.native import EventStream
-from runner.api.parsing import ParsingRoute
 from runner.wire import compare as types
 from runner.wire.compare import CompareEvent, CompareRequest, Comparison, ComparisonInfo
 

@@ -1,18 +1,22 @@
-"""Request fields that dialects share, from their spelling to ours."""
+"""Request bodies and fields that dialects share, from their spelling to ours."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import from_json
 
 # The standard library's lacks what pydantic needs to describe it, before Python 3.12.
 from typing_extensions import TypedDict
 
+from modelstore.errors import UserError
 from runner import wire
 from runner.api.errors import BadField, Unsupported, says, spell
 from runner.config_values import duration
@@ -24,6 +28,32 @@ if TYPE_CHECKING:
 
 FOREVER_S = -1.0
 _LONGEST_S = 10 * 365 * 86400.0
+
+
+class ParsingRoute(APIRoute):
+    """Raises UserError for a body that is no JSON, before the web framework sees it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def parse_and_handle(request: Request) -> Response:
+            if body := await request.body():
+                # Where the framework's own parser leaves what it has read.
+                request._json = _parsed(body)
+                await asyncio.sleep(0)  # a large one took its time, and takes more
+            return await handle(request)
+
+        return parse_and_handle
+
+
+def _parsed(body: bytes) -> Any:
+    """Raises UserError also for what Python's parser lets pass, or takes badly: half surrogates, which no
+    UTF-8 answer can repeat, nesting deeper than 201, numbers of thousands of digits."""
+    try:
+        return from_json(body)
+    except ValueError as error:
+        problem = str(error).replace("recursion limit exceeded", "nested deeper than the limit of 201 levels")
+        raise UserError(f"invalid JSON: {problem}") from error
 
 
 class Body(BaseModel):

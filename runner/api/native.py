@@ -9,8 +9,7 @@ from fastapi import APIRouter, Request, Response
 from modelstore.errors import NybbleError
 from runner import wire
 from runner.api.errors import nybble_answer
-from runner.api.fields import service_of
-from runner.api.parsing import ParsingRoute
+from runner.api.fields import ParsingRoute, service_of
 from runner.api.stream import Stream, until_done, whole
 
 router = APIRouter(prefix="/nybble", tags=["nybble"], route_class=ParsingRoute)

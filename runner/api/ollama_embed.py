@@ -11,10 +11,9 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from runner import wire
-from runner.api.fields import Body, KeepAlive, as_list, service_of
+from runner.api.fields import Body, KeepAlive, ParsingRoute, as_list, service_of
 from runner.api.ollama_records import nanoseconds
 from runner.api.ollama_requests import Options
-from runner.api.parsing import ParsingRoute
 from runner.api.stream import whole
 
 router = APIRouter(tags=["ollama"], route_class=ParsingRoute)

@@ -12,8 +12,7 @@ from runner import wire
 from runner.api import ollama_records as records
 from runner.api import ollama_requests as requests
 from runner.api.errors import BadField, ollama_answer
-from runner.api.fields import events_of, refuse
-from runner.api.parsing import ParsingRoute
+from runner.api.fields import ParsingRoute, events_of, refuse
 from runner.api.stream import Stream, collected, until_done, whole
 from runner.report import Event
 

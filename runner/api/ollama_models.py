@@ -13,9 +13,8 @@ from modelstore import names
 from runner import wire
 from runner.api import ollama_types as types
 from runner.api.errors import BadField
-from runner.api.fields import service_of
+from runner.api.fields import ParsingRoute, service_of
 from runner.api.ollama_generate import OllamaStream
-from runner.api.parsing import ParsingRoute
 from runner.api.stream import until_done, whole
 
 router = APIRouter(tags=["ollama"], route_class=ParsingRoute)

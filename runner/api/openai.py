@@ -12,9 +12,8 @@ from runner import wire
 from runner.api import openai_requests as requests
 from runner.api.choices import numbered
 from runner.api.errors import BadField, Unsupported, openai_answer
-from runner.api.fields import events_of, refuse, service_of
+from runner.api.fields import ParsingRoute, events_of, refuse, service_of
 from runner.api.openai_answers import Answers, ChatAnswers, ChatCompletion, Completion, TextAnswers
-from runner.api.parsing import ParsingRoute
 from runner.api.stream import ALSO_STREAMS, ServerSentEvents, whole
 
 router = APIRouter(prefix="/v1", tags=["openai"], route_class=ParsingRoute)

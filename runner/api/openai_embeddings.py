@@ -14,8 +14,7 @@ from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
 from runner import wire
-from runner.api.fields import Body, Texts, service_of
-from runner.api.parsing import ParsingRoute
+from runner.api.fields import Body, ParsingRoute, Texts, service_of
 from runner.api.stream import whole
 
 router = APIRouter(tags=["openai"], route_class=ParsingRoute)

@@ -7,8 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
 
-from runner.api.fields import service_of
-from runner.api.parsing import ParsingRoute
+from runner.api.fields import ParsingRoute, service_of
 from runner.wire import Session, SessionCreate, SessionInfo, SessionMessage, SessionUpdate
 
 router = APIRouter(prefix="/nybble/sessions", tags=["sessions"], route_class=ParsingRoute)

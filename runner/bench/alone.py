@@ -22,7 +22,6 @@ class Engine:
 
     def __init__(self) -> None:
         self._child = Child("native.speed")
-        self._answers = self._child.messages()
         self.loaded: dict[str, Any] = {}
 
     @classmethod
@@ -39,19 +38,13 @@ class Engine:
         finally:
             engine._child.kill()
 
-    async def seconds(self, test: Test) -> float:
-        return (await self.timed(test))[0]
-
     async def timed(self, test: Test) -> tuple[float, list[int]]:
         """Seconds, and all numbers of threads that were used."""
         answer = await self._ask(asdict(test))
         return float(answer["seconds"]), answer["threads"]
 
     async def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        self._child.send(message)
-        answer = await asyncio.to_thread(next, self._answers, None)
-        if answer is None:
-            answer = {"error": await asyncio.to_thread(self._child.last_words)}
+        answer = await asyncio.to_thread(self._child.ask, message)
         if error := answer.get("error"):
             raise WorkerFailed(f"the engine cannot be measured: {error}")
         return answer

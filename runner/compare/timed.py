@@ -26,7 +26,6 @@ class TimedEngine:
 
     def __init__(self, child: Child, variant: Variant, cancelled: Event) -> None:
         self._child = child
-        self._answers = child.messages()
         self._cancelled = cancelled
         self.variant = variant
         self.loaded: dict[str, Any] = {}
@@ -73,11 +72,8 @@ class TimedEngine:
         return int(self._ask({"do": "memory"})["grown_bytes"])
 
     def _ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        self._child.send(message)
-        answer = next(self._answers, None)
+        answer = self._child.ask(message)
         progress.check(self._cancelled)
-        if answer is None:
-            answer = {"error": self._child.last_words()}
         if error := answer.get("error"):
             raise WorkerFailed(clean(error))
         return answer

@@ -30,8 +30,9 @@ def theirs(binary: str, model: str, test: Test, threads: int) -> float:
 
 
 async def ours(engine: Engine, test: Test) -> float:
-    await engine.seconds(test)
-    return test.tokens / await engine.seconds(test)
+    await engine.timed(test)
+    taken_s, _ = await engine.timed(test)
+    return test.tokens / taken_s
 
 
 async def measure(model: str, binary: str, rounds: int, depth: int) -> None:
