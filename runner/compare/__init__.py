@@ -21,7 +21,7 @@ calls everything else in this order:
 * **The decision.** `plausible` names broken files, and `recommend` makes a `lineup` of the rows, from which
   `decide` chooses by a `wish`; `reasons` says why.
 
-Meanwhile `board` has the rows as far as they are known, `outlook` says how long the rest takes, `evidence`
-keeps it all; `task` holds these together. Behind a comparison come `joining` and `export`. `selftest_run`
+Meanwhile `task` has the rows as far as they are known, `outlook` says how long the rest takes, and `evidence`
+keeps it all. Behind a comparison come `joining` and `export`. `selftest_run`
 tests the ruler (`selftest`, beside llama-perplexity: `peer`), and `fit` makes a better mixture.
 """

@@ -14,7 +14,6 @@ from modelstore.header import Header
 from modelstore.store import Store
 from runner.compare import fetched, resources
 from runner.compare.answering import with_speed_ups
-from runner.compare.board import Board
 from runner.compare.corpus import texts
 from runner.compare.entry import Entry
 from runner.compare.evidence import Evidence
@@ -29,7 +28,7 @@ from runner.compare.reference import Reference
 from runner.compare.scoreboard import Scoreboard
 from runner.compare.selection import Selection, select
 from runner.compare.speculation import measure_speculation
-from runner.compare.task import Task
+from runner.compare.task import Board, Task
 from runner.compare.variant import Engine, Variant, header_of
 from runner.compare.vary import SPECULATION, baseline, ways
 from runner.compare.wish import Wish, usual_floors
@@ -170,7 +169,10 @@ def _outcome(task: Task, variant: Variant, asked: Reference | None, scores: Scor
     own = scores.reference_quality() if scores else None
     if own is not None:
         board.update(variant.name, quality=own[0], domains=own[1])
-    _judge(board, ties)
+    for name, problem in implausible(board.rows, ties).items():
+        board.problem(name, problem)
+    for name, speed in with_speed_ups(board.rows):
+        board.update(name, speed=speed)
     limit_bytes = task.hardware.free_bytes(variant.engine.gpu_layers)
     domains = tuple(request.domains)
     floors = usual_floors(request.intent, domains)
@@ -200,11 +202,3 @@ def _outcome(task: Task, variant: Variant, asked: Reference | None, scores: Scor
         seconds=task.seconds,
     )
     return comparison.model_copy(update={"id": task.evidence.keep(comparison)})
-
-
-def _judge(board: Board, ties: Sequence[Sequence[str]]) -> None:
-    """What only all rows together say of each."""
-    for name, problem in implausible(board.rows, ties).items():
-        board.problem(name, problem)
-    for name, speed in with_speed_ups(board.rows):
-        board.update(name, speed=speed)

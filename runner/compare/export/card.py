@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from runner.compare.export.columns import main_columns
-from runner.compare.export.provenance import facts
+from runner.compare.export.tables import facts
 from runner.compare.export.words import context, with_error
 from runner.readout.course import Course
 from runner.readout.span import plain

@@ -17,7 +17,6 @@ from runner.compare.export.plots.ladder import ladder, missing
 from runner.compare.export.plots.memory import limit_bytes, waterfall
 from runner.compare.export.plots.speed import depth_curve, energy_bars, speed_bars
 from runner.compare.export.plots.tradeoff import tradeoff
-from runner.compare.export.provenance import provenance
 from runner.compare.export.words import context, with_error
 from runner.readout.course import Course
 from runner.readout.numbers import bytes_text
@@ -117,7 +116,7 @@ def _answers(comparison: Comparison) -> Markup | None:
 
 
 def _provenance(comparison: Comparison) -> Markup | None:
-    return _section("Provenance", provenance(comparison))
+    return _section("Provenance", tables.provenance(comparison))
 
 
 def _section(title: str, *content: Content) -> Markup | None:

@@ -1,17 +1,17 @@
-"""Tables of a report: all figures, energy, tasks, memory, and kinds of text as a heat map."""
+"""Tables of a report: all figures, energy, tasks, memory, kinds of text as a heat map, and provenance."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from markupsafe import Markup
 
 from runner.compare.export.columns import Column, columns, contexts, main_columns, memory_parts
-from runner.compare.export.markup import element, table
-from runner.compare.export.words import context, note
+from runner.compare.export.markup import element, joined, table
+from runner.compare.export.words import context, note, with_error
 from runner.readout.course import Course
-from runner.readout.numbers import UNKNOWN, bytes_text, figure, rounded
+from runner.readout.numbers import UNKNOWN, bytes_text, duration, figure, percent, rounded
 from runner.wire.compare import Comparison, DomainQuality, Estimate, TaskScore, VariantResult
 
 _HEAT_STEPS = (0.002, 0.006, 0.02, 0.05, 0.12, 0.3)
@@ -133,3 +133,48 @@ def _memory_cells(comparison: Comparison, parts: Sequence[int]) -> list[str]:
     spare = None if limit is None else limit - sum(parts)
     over = UNKNOWN if spare is None else bytes_text(spare) if spare >= 0 else f"{bytes_text(-spare)} too much"
     return [*map(bytes_text, parts), over]
+
+
+def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Names and values, for people."""
+    yield "model", comparison.model
+    yield "reference", comparison.reference
+    yield "context", f"{comparison.context:,} tokens"
+    yield "effort", comparison.effort
+    yield "measured", comparison.created_at.strftime("%Y-%m-%d %H:%M %Z").strip()
+    if comparison.seconds is not None:
+        yield "took", duration(comparison.seconds)
+    for room, values in (
+        ("engine", comparison.engine),
+        ("hardware", comparison.hardware),
+        ("text", comparison.text),
+    ):
+        yield from ((f"{room}: {key.replace('_', ' ')}", value) for key, value in values.items())
+    if comparison.noise_floor is not None:
+        yield "noise floor, nats", with_error(comparison.noise_floor)
+
+
+def provenance(comparison: Comparison) -> Markup:
+    listed = joined(element("dt", key) + element("dd", value) for key, value in facts(comparison))
+    heads = ["file", "digest", "what it contains"]
+    if any(each.settings for each in comparison.variants):
+        heads.append("settings")
+    rows = [_file(each)[: len(heads)] for each in comparison.variants]
+    return element("dl", listed) + table(heads, rows, class_="files")
+
+
+def _file(variant: VariantResult) -> list[Markup]:
+    return [
+        element("th", variant.name, scope="row"),
+        element("td", element("code", variant.digest)),
+        element("td", ", ".join(_contents(variant))),
+        element("td", ", ".join(f"{key} {value}" for key, value in variant.settings.items())),
+    ]
+
+
+def _contents(variant: VariantResult) -> Iterator[str]:
+    """ "Q4_K 61 %", the largest share first."""
+    total = sum(variant.types.values()) or 1
+    for name, size_bytes in sorted(variant.types.items(), key=lambda item: -item[1]):
+        share = size_bytes / total
+        yield f"{name} {percent(share) if share >= 0.005 else '< 1 %'}"

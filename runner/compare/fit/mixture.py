@@ -11,7 +11,6 @@ from pathlib import Path
 from modelstore.blobs import megabytes
 from modelstore.conversion import Recipe
 from modelstore.errors import Unusable, UserError
-from runner.compare.blocks import Block
 from runner.compare.fit import allocation, pace
 from runner.compare.fit.matrices import TYPES, Matrix, matrices
 from runner.compare.fit.order import Plan
@@ -75,10 +74,11 @@ class Mixing:
         Cancelled."""
         self._refuse_out_of_range()
         passages = self._shop.passages(self._plan.chunks)
-        self._shop.record([*self._probing(passages), *passages.deciding])
+        self._shop.record([*passages.calibration[: self._plan.probe_blocks], *passages.deciding])
         imatrix = self._shop.importance(passages.calibration, passages.datasets)
         stock = self._stock(imatrix)
-        chosen = self._matrices(imatrix)
+        would_be = self._shop.types(Recipe("Q4_K_M", imatrix))
+        chosen = matrices(self._shop.header, would_be, self._plan.types, self._plan.parts)
         errors = self._shop.errors(chosen, imatrix, self._plan.rows)
         factors = self._sensitivities(chosen, imatrix, errors, passages)
         problem = self._problem(chosen, imatrix, errors, factors)
@@ -108,9 +108,6 @@ class Mixing:
     @property
     def _floor_tps(self) -> float | None:
         return self._shop.order.min_tps
-
-    def _probing(self, passages: Passages) -> list[Block]:
-        return passages.calibration[: self._plan.probe_blocks]
 
     def _refuse_out_of_range(self) -> None:
         header, budget_bytes = self._shop.header, self._budget_bytes
@@ -149,10 +146,6 @@ class Mixing:
             return False
         return True
 
-    def _matrices(self, imatrix: Path) -> list[Matrix]:
-        kinds = self._shop.types(Recipe("Q4_K_M", imatrix))
-        return matrices(self._shop.header, kinds, self._plan.types, self._plan.parts)
-
     # What it costs
 
     def _sensitivities(
@@ -160,7 +153,7 @@ class Mixing:
     ) -> dict[str, float]:
         """By probing: one group coarse, all others fine."""
         fine = self._shop.make("fine", Recipe(_FINE, imatrix))
-        blocks = self._probing(passages)
+        blocks = passages.calibration[: self._plan.probe_blocks]
         floor = kld_mean(self._shop.scores("fine", fine, blocks)).value or 0.0
         low = allocation.low_types(errors, _PROBE_BITS)
         probes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from modelstore.conversion import Recipe
@@ -47,14 +47,11 @@ def seconds(shop: Workshop, matrices: Sequence[Matrix], imatrix: Path) -> Errors
     for kind in {kind for each in layers for kind in each.types} - {_FINE}:
         weights = sum(each.tensor.weights for each in layers if kind in each.types)
         per_weight[kind] = max(0.0, per_weight[_FINE] + (timed(kind) - fine) / weights)
-    return {each.name: _of(each, per_weight, _is_read(each, matrices)) for each in matrices}
-
-
-def _of(matrix: Matrix, per_weight: Mapping[str, float], is_read: bool) -> dict[str, float]:
-    """A type that no layer has counts as the finest one."""
+    read = {each.name: each.tensor.weights if _is_read(each, matrices) else 0 for each in matrices}
+    # A type that no layer has counts as the finest one.
     return {
-        kind: is_read * matrix.tensor.weights * per_weight.get(kind, per_weight[_FINE])
-        for kind in matrix.types
+        each.name: {kind: read[each.name] * per_weight.get(kind, per_weight[_FINE]) for kind in each.types}
+        for each in matrices
     }
 
 

@@ -12,9 +12,9 @@ from modelstore.gguf import read_header
 from runner.bench.steady import is_steady
 from runner.compare import spread
 from runner.compare.answering import with_answer
-from runner.compare.board import contents
 from runner.compare.energy import Metered, Window, energy, not_measured
 from runner.compare.speed_plan import QUICK, SpeedPlan, slowdown, there_and_back
+from runner.compare.task import contents
 from runner.wire.compare import Estimate, Speed, SpeedAt
 
 
