@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,12 @@ class NybbleApp(App[None]):
         self.notify("\n".join(problem(error)), severity="error", markup=False)
 
 
-def run(address: str, theme_file: Path | None = None) -> None:
-    """Opens the app on the daemon at `address` (`http://host:port`) and returns when the user leaves it."""
+def run(
+    address: str, theme_file: Path | None = None, find_daemon: Callable[[], Awaitable[str]] | None = None
+) -> None:
+    """Opens the app on the daemon at `address` (`http://host:port`) and returns when the user leaves it.
+    `find_daemon` starts one again if it has ended, and says where."""
     with survived():
-        NybbleApp(Client(address), theme_file=theme_file).run()
+        app = NybbleApp(Client(address), theme_file=theme_file)
+        app.desk.find_daemon = find_daemon
+        app.run()

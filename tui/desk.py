@@ -29,6 +29,8 @@ class Desk:
         self.clock = clock
         self.state = State()
         self.on_problem: Callable[[wire.ErrorBody], None] = lambda error: None
+        self.find_daemon: Callable[[], Awaitable[str]] | None = None
+        """Its address; starts one if none runs."""
         self._client = client
         self._listeners: list[Callable[[State], None]] = []
 
@@ -51,6 +53,13 @@ class Desk:
             self.change(self.state.with_models(models))
             await self.refresh_sessions()
             await self.refresh_loaded()
+
+    async def reconnect(self) -> None:
+        """`refresh`, and a daemon that has ended is started again."""
+        if self.state.lost and self.find_daemon and (address := await self._ask(self.find_daemon())):
+            before, self._client = self._client, Client(address)
+            await before.close()
+        await self.refresh()
 
     async def refresh_sessions(self) -> None:
         if (sessions := await self._ask(self._client.sessions())) is not None:

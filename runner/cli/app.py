@@ -87,4 +87,4 @@ def root(
     from runner.cli.session import daemon_address
     from tui.app import run as run_terminal_app
 
-    run_terminal_app(asyncio.run(daemon_address()), paths.resolve().theme_file)
+    run_terminal_app(asyncio.run(daemon_address()), paths.resolve().theme_file, daemon_address)

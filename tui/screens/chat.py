@@ -66,7 +66,7 @@ class ChatScreen(Screen[None]):
 
     @work(group="retry", exclusive=True)
     async def action_retry(self) -> None:
-        await self.desk.refresh()
+        await self.desk.reconnect()
         if self.desk.state.lost is None:
             self.conversation.retry()
 

@@ -89,6 +89,22 @@ async def test_a_daemon_that_goes_and_comes_back(fake_daemon: FakeDaemon) -> Non
         await shows(pilot, "Ask new:1b")
 
 
+async def test_a_daemon_that_has_ended_is_started_again_on_request(fake_daemon: FakeDaemon) -> None:
+    async def start_again() -> str:
+        fake_daemon.start()
+        return fake_daemon.address
+
+    fake_daemon.replies.append(answer("Whole"))
+    async with started(fake_daemon) as pilot:
+        desk_of(pilot).find_daemon = start_again
+        fake_daemon.stop()
+        await shows(pilot, "daemon not reachable")
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: "not reachable" not in text(pilot))
+        await say(pilot, "Tell me")
+        await shows(pilot, "Whole")
+
+
 async def test_what_another_program_pulls_is_noticed(fake_daemon: FakeDaemon) -> None:
     fake_daemon.models = []
     async with started(fake_daemon) as pilot:
