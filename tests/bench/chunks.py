@@ -1,10 +1,11 @@
 """A stream and a long prompt in a bare `llama_decode` loop: how short the gaps of the one can be at which
 speed of the other, whatever schedules them.
 
-    python -m tests.bench.chunks MODEL.gguf THREADS on|off CHUNK_TOKENS
+    python -m tests.bench.chunks MODEL.gguf THREADS on|off|apart CHUNK_TOKENS
 
-Each step has the stream's next token and the prompt's next CHUNK_TOKENS: best one more than whole tiles of
-64, since llama.cpp first computes one token of each. `on` and `off` are for flash attention. Prints the
+Each step has the stream's next token and the prompt's next CHUNK_TOKENS. With flash attention on or off both
+are in one batch: best are one token more than whole tiles of 64, since llama.cpp first computes one token of
+each. `apart` is as nybble does it: the token without it, the chunk with it, in a context of its own. Prints the
 seconds of the second longest step, which is the 99th percentile of the gaps of a stream of 160 tokens, and of
 all steps.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from native.llama import Context, ContextOptions, Model
@@ -31,27 +33,31 @@ def gap_and_ttft_s(path: Path, threads: int, attention: str, chunk_tokens: int) 
     return gap_s, ttft_s
 
 
-def _steps_s(context: Context, chunk_tokens: int) -> list[float]:
-    prompt = context.model.tokenize(words(PROMPT_WORDS, 1), add_special=True)
-    stream = context.model.tokenize(words(20, 2), add_special=True)
-    context.batch.clear()
-    context.batch.add(0, 0, stream, outputs=1)
-    context.decode()
+def _steps_s(streams: Context, prompts: Context, chunk_tokens: int) -> list[float]:
+    prompt = streams.model.tokenize(words(PROMPT_WORDS, 1), add_special=True)
+    stream = streams.model.tokenize(words(20, 2), add_special=True)
+    streams.batch.add(0, 0, stream, outputs=1)
+    streams.decode()
     found = []
     for number, start in enumerate(range(0, len(prompt), chunk_tokens)):
-        context.batch.clear()
-        context.batch.add(0, len(stream) + number, stream[:1], outputs=1)
-        context.batch.add(1, start, prompt[start : start + chunk_tokens], outputs=1)
+        for context in {streams, prompts}:
+            context.batch.clear()
+        streams.batch.add(0, len(stream) + number, stream[:1], outputs=1)
+        prompts.batch.add(1, start, prompt[start : start + chunk_tokens], outputs=1)
         started = time.perf_counter()
-        context.decode()
+        for context in {streams, prompts}:
+            context.decode()
         found.append(time.perf_counter() - started)
     return found
 
 
 def main(path: str, threads: str, attention: str, chunk_tokens: str) -> None:
-    count = int(threads)
+    count, model = int(threads), Model(Path(path), 0)
     options = ContextOptions(4096, 2, 1024, count, count, flash_attention=attention == "on")
-    steps_s = _steps_s(Context(Model(Path(path), 0), options), int(chunk_tokens))
+    streams = Context(model, options)
+    is_apart = attention == "apart"
+    prompts = Context(model, replace(options, flash_attention=True)) if is_apart else streams
+    steps_s = _steps_s(streams, prompts, int(chunk_tokens))
     print(sorted(steps_s)[-2], sum(steps_s))
 
 

@@ -153,6 +153,7 @@ def row_ceiling(bench: Bench) -> None:
 def row_frontier(bench: Bench) -> None:
     """What there is to win in `row_calm`: bare loops with chunks of a size, against llama-server."""
     kinds = [(attention, tokens) for attention in ("on", "off") for tokens in (65, 129, 257, 513)]
+    kinds += [("apart", tokens) for tokens in (64, 128, 192, 256, 512)]
     found: dict[tuple[str, int], list[tuple[tuple[float, ...], ...]]] = {}
     with llama_server(bench.binary, bench.setup) as theirs:
         asyncio.run(_beside(theirs, 0))
