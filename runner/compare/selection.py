@@ -197,9 +197,10 @@ def _about(reference: Entry) -> list[str]:
     """What a reader must know of the reference."""
     notes = []
     if reference.bits < _LOSSLESS_BITS:
+        own = "its own (about 0.001 to 0.005 nats)" if reference.label == "Q8_0" else "its own"
         notes.append(
-            f"the reference is {reference.label}: differences are from that, not from the original, and its "
-            "own (about 0.001 to 0.005 nats for Q8_0) come on top"
+            f"the reference is {reference.label}: differences are from that, not from the original, "
+            f"and {own} come on top"
         )
     book = reference.origin
     if isinstance(book, Book) and "dequantized" in (book.manifest.derived_from or ""):

@@ -109,6 +109,12 @@ def test_a_file_under_two_names_is_measured_once(store: Store) -> None:
         local(copied, reference="copy", quants=["tiny"])
 
 
+@pytest.mark.parametrize(("label", "own"), [("Q8_0", "own (about 0.001 to 0.005 nats)"), ("Q6_K", "own")])
+def test_only_of_a_q8_0_reference_is_it_known_what_it_lost(store: Store, label: str, own: str) -> None:
+    (note,) = local(store, reference=label, quants=["Q4_K_M"]).notes
+    assert f"{own} come on top" in note
+
+
 @pytest.mark.parametrize("words", [["F16"], ["Q9_Z"], []])
 def test_a_reference_alone_is_nothing_to_compare(store: Store, words: list[str]) -> None:
     with pytest.raises(UserError, match="nothing to compare"):
