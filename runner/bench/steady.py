@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-_AGREEING = 3
-_TOLERANCE = 1.05
 _MOST_REPETITIONS = 10
 _LONGEST_S = 60.0
 
@@ -21,7 +19,7 @@ async def warm_up(repeat: Callable[[], Awaitable[float]]) -> bool:
     return False
 
 
-def is_steady(durations_s: Sequence[float], agreeing: int = _AGREEING, tolerance: float = _TOLERANCE) -> bool:
-    """Whether the last ones differ by 5 % at most: three of them, unless otherwise said."""
+def is_steady(durations_s: Sequence[float], agreeing: int = 3, tolerance: float = 1.05) -> bool:
+    """Whether the last ones agree, within 5 % if nothing else is said."""
     last = durations_s[-agreeing:]
     return len(last) == agreeing and max(last) <= tolerance * min(last)

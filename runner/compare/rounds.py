@@ -24,7 +24,6 @@ from runner.wire.compare import Estimate
 # Of a file whose pages were dropped, some are back before they are counted.
 _STILL_COLD = 0.02
 _SLOWED_DOWN = 0.1
-_TOLERANCE = 1.03
 
 
 @dataclass(slots=True)
@@ -183,7 +182,7 @@ def _seconds_to(depth: int, timings: Timings) -> float:
 def _warm_up(timings: Timings, test: Test) -> None:
     """Until two repetitions agree within 3 %, or it has taken half the time of a test."""
     taken_s: list[float] = []
-    while not is_steady(taken_s, agreeing=2, tolerance=_TOLERANCE):
+    while not is_steady(taken_s, agreeing=2, tolerance=1.03):
         if sum(taken_s) > timings.plan.most_s / 2:
             return
         if len(taken_s) == timings.plan.most_warm_ups:
