@@ -56,8 +56,7 @@ class Benchmark:
         setting = self._setting(plan)
         loaded = await self._client.loaded()
         watch = Watch()
-        file = self._model.files[0].path
-        async with alone.Engine.running(file, setting, follows_load=True) as engine:
+        async with alone.Engine.running(self._model.files[0].path, setting, follows_load=True) as engine:
             figures = await alone.measure(engine, plan, self._report)
             neighbours = watch.busy(families([os.getpid()]))
         figures = self._marked(figures, setting.threads, neighbours, "the engine")
