@@ -76,22 +76,25 @@ async def whole(request: Request, answer: Coroutine[Any, Any, Record]) -> Respon
     result = await while_connected(request.receive, answer)
     if result is None:
         return Response(status_code=_CLIENT_GONE)
-    body = encoded(result if isinstance(result, BaseModel) else await _in_pieces(result))
+    body = encoded(result) if isinstance(result, BaseModel) else await _in_pieces(result)
     return Response(body, media_type="application/json")
 
 
-async def _in_pieces(record: Mapping[str, object]) -> Mapping[str, object]:
-    """`record` with its lists, and what is made as it is read, in JSON: thousands of vectors take long,
-    and others have their turns meanwhile."""
-    spelled = dict(record)
+async def _in_pieces(record: Mapping[str, object]) -> bytes:
+    """JSON. Others have their turns between pieces of its lists, and of what is made as it is read: thousands
+    of vectors take long, and so does each copy of them."""
+    pieces: list[bytes] = []
     for name, value in record.items():
+        pieces += (b",", msgspec.json.encode(name), b":")
         if isinstance(value, list | Iterator):
-            items, pieces = iter(value), []
+            items, spelled = iter(value), list[bytes]()
             while some := list(islice(items, _AT_ONCE)):
-                pieces.append(msgspec.json.encode(some)[1:-1])
+                spelled += (b",", msgspec.json.encode(some)[1:-1])
                 await asyncio.sleep(0)
-            spelled[name] = msgspec.Raw(b"[" + b",".join(pieces) + b"]")
-    return spelled
+            pieces += (b"[", *spelled[1:], b"]")
+        else:
+            pieces.append(msgspec.json.encode(value))
+    return b"".join((b"{", *pieces[1:], b"}"))
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, _Result]) -> _Result | None:
