@@ -6,7 +6,7 @@ speed of the other, whatever schedules them.
 Each step has the stream's next token and the prompt's next CHUNK_TOKENS. With flash attention on or off both
 are in one batch: best are one token more than whole tiles of 64, since llama.cpp first computes one token of
 each. `apart` is as nybble does it: the token without it, the chunk with it, in a context of its own. Prints
-the seconds of the second longest step, which is the 99th percentile of the gaps of a stream of 160 tokens, and of
+the seconds of the second longest step, which is the 99th percentile of a stream's gaps in 160 tokens, and of
 all steps.
 """
 
