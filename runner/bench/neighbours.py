@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from runner.text import clean_name
+
 _NOTICED_CORES = 0.1
 
 
@@ -20,7 +22,7 @@ class Neighbour:
     cores: float
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.cores:.2f} cores)"
+        return f"{clean_name(self.name)} ({self.cores:.2f} cores)"
 
 
 class Watch:
@@ -43,6 +45,11 @@ class Watch:
         found.append(Neighbour(None, "processes that ended", machine_cores - sum(cores.values())))
         noticed = [neighbour for neighbour in found if neighbour.cores > _NOTICED_CORES]
         return sorted(noticed, key=lambda neighbour: neighbour.cores, reverse=True)
+
+
+def busiest(neighbours: Iterable[Neighbour]) -> str:
+    """The three that took most, for people."""
+    return ", ".join(map(str, sorted(neighbours, key=lambda each: -each.cores)[:3]))
 
 
 def families(pids: Iterable[int]) -> set[int]:

@@ -13,7 +13,7 @@ import psutil
 from native.load import NOTICED_CORES
 from runner.bench import alone, served
 from runner.bench.figures import Figure
-from runner.bench.neighbours import Neighbour, Watch, families
+from runner.bench.neighbours import Neighbour, Watch, busiest, families
 from runner.bench.plan import Plan
 from runner.bench.progress import Report
 from runner.bench.runs import Run
@@ -22,8 +22,6 @@ from runner.compare import variant
 from runner.errors import WrongPurpose
 from runner.settings import Settings
 from runner.wire import ModelDetail
-
-_NAMED = 3
 
 
 class Benchmark:
@@ -83,8 +81,7 @@ class Benchmark:
     ) -> list[Figure]:
         """Disturbed is what had fewer than these threads, and everything if there was no room for them."""
         if neighbours:
-            busiest = ", ".join(map(str, neighbours[:_NAMED]))
-            self._report.warn(f"beside {measured} there was at work: {busiest}")
+            self._report.warn(f"beside {measured} there was at work: {busiest(neighbours)}")
         processors = psutil.cpu_count() or threads
         wanted = min(threads, processors)
         is_crowded = processors - sum(each.cores for each in neighbours) < wanted - NOTICED_CORES

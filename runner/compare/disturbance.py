@@ -7,11 +7,9 @@ from pathlib import Path
 
 import psutil
 
-from runner.bench.neighbours import Neighbour, Watch, families
+from runner.bench.neighbours import Neighbour, Watch, busiest, families
 from runner.compare.sensors.battery import Charge, charge
-from runner.text import clean_name
 
-_NAMED = 3
 _THROTTLED = "sys/devices/system/cpu/cpu*/thermal_throttle/*_throttle_count"
 
 
@@ -39,11 +37,8 @@ class Disturbances:
         return [*self._neighbours(), *self._heat(), *self._battery()]
 
     def _neighbours(self) -> list[str]:
-        busiest = sorted(self.busiest.values(), key=lambda each: each.cores, reverse=True)[:_NAMED]
-        if not busiest:
-            return []
-        names = ", ".join(f"{clean_name(each.name)} ({each.cores:.1f} cores)" for each in busiest)
-        return [f"other processes took the CPU meanwhile: {names}"]
+        names = busiest(self.busiest.values())
+        return [f"other processes took the CPU meanwhile: {names}"] if names else []
 
     def _heat(self) -> list[str]:
         times = _throttle_count(self._root) - self._throttled
