@@ -216,12 +216,11 @@ class Engine:
         batch.clear()
         rows = []
         prompt_tokens = generating = 0
-        is_only_prompt = sum(each.is_prefilling for each in pending) == 1
         started = time.perf_counter()
         for index, count in self._batcher.plan(pending, self._pace.chunk_tokens):
             slot, sequence = by_index[index]
             is_prefilling = sequence.is_prefilling
-            read = self._read(slot, sequence, count) if is_prefilling and is_only_prompt else 0
+            read = self._read(slot, sequence, count) if is_prefilling and len(busy) == 1 else 0
             row = None if read else self._add(slot, sequence, count)
             if is_prefilling:
                 prompt_tokens += read or count
@@ -246,7 +245,8 @@ class Engine:
 
     def _read(self, slot: Slot, sequence: Sequence, count: int) -> int:
         """Read up to `count` tokens of a prompt apart from the batch, in whole tiles. How many were: none
-        where that is not faster, and never the last of a prompt, which needs logits."""
+        where that is not faster, as the small chunks beside other sequences are not, and never the last of a
+        prompt, which needs logits."""
         start, count = sequence.computed, min(count, sequence.pending - 1)
         chunk = sequence.tokens[start : start + count - count % FLASH_TILE_TOKENS]
         if not self._context.read_apart(slot.index, start, chunk, sequence.prompt_length):
