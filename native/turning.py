@@ -50,7 +50,7 @@ class _Source:
             raise ValueError(f"a state goes on for {len(self._rest)} bytes")
 
 
-def _turned(source: _Source, streams: int) -> Iterator[bytes | memoryview]:
+def _turned(source: _Source, streams: int) -> Iterator[bytes | memoryview | array[int]]:
     yield source.take(_TWO_COUNTS.size)
     streams_before = source.count()
     counts = [source.count()]
@@ -74,20 +74,21 @@ def _turned(source: _Source, streams: int) -> Iterator[bytes | memoryview]:
     yield bytes(_COUNT.size * (streams - 1))
 
 
-def _to_columns(source: _Source, cells: int) -> Iterator[bytes]:
+def _to_columns(source: _Source, cells: int) -> Iterator[bytes | array[int]]:
     kind, cell_bytes = source.unpack(_CELLS_HEAD)
-    values = array(_INTEGERS[kind], bytes(source.take(cells * cell_bytes)))
+    values = array(_INTEGERS[kind])
+    values.frombytes(source.take(cells * cell_bytes))
     width = cell_bytes // values.itemsize
     yield _COLUMNS_HEAD.pack(kind, values.itemsize, width)
     for number in range(width):
-        yield values[number::width].tobytes()
+        yield values[number::width]
 
 
-def _to_cells(source: _Source, cells: int) -> Iterator[bytes]:
+def _to_cells(source: _Source, cells: int) -> Iterator[bytes | array[int]]:
     kind, number_bytes, width = source.unpack(_COLUMNS_HEAD)
     columns = array(_INTEGERS[kind], bytes(source.take(cells * number_bytes * width)))
     values = array(columns.typecode, bytes(len(columns) * number_bytes))
     for number in range(width):
         values[number::width] = columns[number * cells : (number + 1) * cells]
     yield _CELLS_HEAD.pack(kind, number_bytes * width)
-    yield values.tobytes()
+    yield values
