@@ -76,7 +76,7 @@ class ReadingContext(Context):
 
     def read_apart(self, sequence: int, position: int, tokens: list[int], prompt_length: int) -> bool:
         length = min(prompt_length, self._most_tokens)
-        if not tokens or position + len(tokens) > length:
+        if position + len(tokens) > length:
             return False
         reader = self._reader if self._sequence == sequence else None
         if reader is None and self._is_able and length - position >= self._least_tokens:

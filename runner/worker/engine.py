@@ -244,12 +244,13 @@ class Engine:
         return rows
 
     def _read(self, slot: Slot, sequence: Sequence, count: int) -> int:
-        """Read up to `count` tokens of a prompt apart from the batch, in whole tiles. How many were: none
-        where that is not faster, as the small chunks beside other sequences are not, and never the last of a
-        prompt, which needs logits."""
+        """Read up to `count` tokens of a prompt apart from the batch. How many were: none where that is not
+        faster, as small chunks are not, and never the last of a prompt, which needs logits."""
         start, count = sequence.computed, min(count, sequence.pending - 1)
-        chunk = sequence.tokens[start : start + count - count % FLASH_TILE_TOKENS]
-        if not self._context.read_apart(slot.index, start, chunk, sequence.prompt_length):
+        chunk = sequence.tokens[start : start + count]
+        if count < FLASH_TILE_TOKENS or not self._context.read_apart(
+            slot.index, start, chunk, sequence.prompt_length
+        ):
             return 0
         sequence.computed += len(chunk)
         slot.cached.extend(chunk)

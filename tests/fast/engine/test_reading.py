@@ -89,15 +89,15 @@ def test_a_long_prompt_is_read_apart_and_says_the_same(model: Model, reading: Re
 def test_the_end_of_a_very_long_prompt_is_read_where_it_belongs(model: Model) -> None:
     context, count = filled(model, LONG)
     token_bytes = state.size(context, 3) // count
-    reading = ReadingContext(model, OPTIONS, LEAST_TOKENS, most_bytes=180 * token_bytes)
+    reading = ReadingContext(model, OPTIONS, LEAST_TOKENS, most_bytes=200 * token_bytes)
     engine, held = Engine(reading, 0.0), []
-    engine.submit(Generate("one", (LONG,), GREEDY))
+    engine.submit(Generate("one", (LONG + LONG,), GREEDY))
     while not engine.is_idle:
         engine.step()
         held.append(is_away(reading))
-    # What it is, proof that it can come back, 64 tokens more, and those that would end beyond 180.
+    # What it is, proof that it can come back, 96 tokens more, and those that would end beyond 200.
     assert held[:4] == [False, False, True, False]
-    assert reading.unlisted_bytes == pytest.approx(2 * 180 * token_bytes, rel=0.02)
+    assert reading.unlisted_bytes == pytest.approx(2 * 200 * token_bytes, rel=0.02)
     reading.close()
 
 
