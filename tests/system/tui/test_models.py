@@ -103,6 +103,7 @@ async def test_a_daemon_that_has_ended_is_started_again_on_request(fake_daemon: 
         await until(pilot, lambda: "not reachable" not in text(pilot))
         await say(pilot, "Tell me")
         await shows(pilot, "Whole")
+        assert "not reachable" not in text(pilot)
 
 
 async def test_what_another_program_pulls_is_noticed(fake_daemon: FakeDaemon) -> None:
