@@ -11,12 +11,15 @@ from native.binding import api
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`count` tokens of a sequence, from `position` of it and from row `row` of the batch on."""
+    """`count` tokens of a sequence, from `position` of it and from row `row` of the batch on, the last
+    `outputs` of them with logits. `end` is how long its text is known to get."""
 
     sequence: int
     position: int
     row: int
     count: int
+    outputs: int
+    end: int
 
 
 class Batch:
@@ -53,9 +56,11 @@ class Batch:
         self.struct.n_tokens = 0
         self.parts.clear()
 
-    def add(self, sequence: int, position: int, tokens: Sequence[int], outputs: int) -> int:
+    def add(
+        self, sequence: int, position: int, tokens: Sequence[int], outputs: int, known_end: int = 0
+    ) -> int:
         """Append `tokens` at `position` of `sequence`, the last `outputs` of them with logits; returns the
-        row behind the last one."""
+        row behind the last one. `known_end` is where a text ends that more steps will go on with."""
         start = int(self.struct.n_tokens)
         end = start + len(tokens)
         if end > self.capacity:
@@ -68,8 +73,12 @@ class Batch:
         self._outputs[start:first_output] = [0] * (first_output - start)
         self._outputs[first_output:end] = [1] * outputs
         self.struct.n_tokens = end
-        self.parts.append(Part(sequence, position, start, len(tokens)))
+        behind = position + len(tokens)
+        self.parts.append(Part(sequence, position, start, len(tokens), outputs, max(behind, known_end)))
         return end
+
+    def tokens_of(self, part: Part) -> list[int]:
+        return list(self._tokens[part.row : part.row + part.count])
 
     def set_states(self, row: int, states: bytes) -> None:
         """The states of the tokens from row `row` on. Raises BufferError beyond the last row."""

@@ -308,10 +308,13 @@ class Context(Owner):
             raise LlamaError(f"llama_decode returned {status}; {self.model.log.last_errors()}")
         return bool(status == 0)
 
-    def read_apart(self, sequence: int, position: int, tokens: list[int], prompt_length: int) -> bool:
-        """Decode `tokens` of a prompt of `prompt_length`, without logits and the batch, where that is faster.
-        False if it is not: then nothing has changed."""
-        return False
+    @property
+    def logits_handle(self) -> object:
+        """`handle`, for what looks at the logits of the last decode."""
+        return self.handle
+
+    def gather(self) -> None:
+        """While nobody waits: bring everything to where it is decoded."""
 
     def logit(self, row: int, token: int) -> float:
         """One of `logits`, in processes that otherwise need no numpy."""
@@ -333,7 +336,7 @@ class Context(Owner):
 
     def _logits_at(self, row: int) -> Any:
         """Raises LlamaError if that row of the last decode has none."""
-        if not (pointer := api.llama_get_logits_ith(self.handle, row)):
+        if not (pointer := api.llama_get_logits_ith(self.logits_handle, row)):
             raise LlamaError(f"batch row {row} has no logits")
         return pointer
 

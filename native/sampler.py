@@ -134,7 +134,7 @@ class SamplerChain(Owner):
         the row has none."""
         if self._decisive is None or _shortlist is None:
             context.logit(row, 0)  # without them, llama.cpp would end the process
-            return int(api.llama_sampler_sample(self.handle, context.handle, row))
+            return int(api.llama_sampler_sample(self.handle, context.logits_handle, row))
         return self.sample_from(_shortlist(context.logits(row), self._decisive))
 
     def sample_from(self, candidates: NDArray[Any]) -> int:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass
 
+from runner.worker.pace import FLASH_TILE_TOKENS
+
+# And one that llama.cpp computes before the others.
+_LEAST_REST_TOKENS = FLASH_TILE_TOKENS + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -52,10 +57,17 @@ class Batcher:
         """The turn goes around the slots by who came first, not by who got what was left."""
         chunks: list[tuple[int, int]] = []
         for prompt in sorted(prompts, key=lambda p: (p.slot <= self._last_first, p.slot)):
-            count = min(prompt.tokens, room)
+            count = _without_short_rest(prompt.tokens, min(prompt.tokens, room))
             if count and (not chunks or count == prompt.tokens or count > self._tile_tokens):
                 chunks.append((prompt.slot, count))
                 room -= count
         if chunks:
             self._last_first = chunks[0][0]
         return chunks
+
+
+def _without_short_rest(pending: int, count: int) -> int:
+    """`count`, or fewer: a last part of less than a tile would take longer than a whole one."""
+    rest = pending - count
+    shorter = pending - _LEAST_REST_TOKENS
+    return shorter if 0 < rest < _LEAST_REST_TOKENS <= shorter else count

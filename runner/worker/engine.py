@@ -118,6 +118,7 @@ class Engine:
 
     def use_idle_time(self) -> bool:
         """While nobody waits: a decode's worth of measuring. False if there is nothing left to measure."""
+        self._context.gather()
         return self._speculation.use_idle_time(self._slots)
 
     def _busy(self) -> list[tuple[Slot, Sequence]]:
@@ -220,10 +221,9 @@ class Engine:
         for index, count in self._batcher.plan(pending, self._pace.chunk_tokens):
             slot, sequence = by_index[index]
             is_prefilling = sequence.is_prefilling
-            read = self._read(slot, sequence, count) if is_prefilling and len(busy) == 1 else 0
-            row = None if read else self._add(slot, sequence, count)
+            row = self._add(slot, sequence, count)
             if is_prefilling:
-                prompt_tokens += read or count
+                prompt_tokens += count
                 self._outcome.prefilled(sequence)
             else:
                 generating += 1
@@ -234,7 +234,6 @@ class Engine:
                 guide.begin()
         if batch.struct.n_tokens:
             self._context.decode()
-        if batch.struct.n_tokens or prompt_tokens:
             step_s = time.perf_counter() - started
             self._admission.take_checkpoints()
             self._speculation.follow(self._slots)
@@ -243,19 +242,6 @@ class Engine:
                 self._speculation.observe(batch.struct.n_tokens, step_s)
         return rows
 
-    def _read(self, slot: Slot, sequence: Sequence, count: int) -> int:
-        """Read up to `count` tokens of a prompt apart from the batch. How many were: none where that is not
-        faster, as small chunks are not, and never the last of a prompt, which needs logits."""
-        start, count = sequence.computed, min(count, sequence.pending - 1)
-        chunk = sequence.tokens[start : start + count]
-        if count < FLASH_TILE_TOKENS or not self._context.read_apart(
-            slot.index, start, chunk, sequence.prompt_length
-        ):
-            return 0
-        sequence.computed += len(chunk)
-        slot.cached.extend(chunk)
-        return len(chunk)
-
     def _add(self, slot: Slot, sequence: Sequence, count: int) -> int | None:
         """Put `count` tokens into the batch. The row of the first logits; None if the prompt goes on."""
         start, pending = sequence.computed, sequence.pending
@@ -263,7 +249,8 @@ class Engine:
         del sequence.draft[guesses:]
         chunk = sequence.tokens[start : start + min(count, pending)]
         outputs = guesses + 1 if count >= pending else 0
-        end = self._context.batch.add(slot.index, start, chunk + sequence.draft, outputs)
+        known_end = len(sequence.tokens)
+        end = self._context.batch.add(slot.index, start, chunk + sequence.draft, outputs, known_end)
         sequence.computed += len(chunk)
         slot.cached.extend(chunk)
         return end - outputs if outputs else None

@@ -53,6 +53,15 @@ def test_no_part_of_a_prompt_is_smaller_than_a_tile() -> None:
     assert Batcher(512, 64).plan(pending, 65) == [(0, 1), (1, 30), (3, 20)]
 
 
+def test_the_last_part_of_a_prompt_is_no_smaller_than_a_tile_either() -> None:
+    alone, beside = Batcher(512, 64), Batcher(512, 64)
+    assert alone.plan([Pending(0, 522, True)], 65) == [(0, 457)]
+    assert alone.plan([Pending(0, 577, True)], 65) == [(0, 512)]
+    stream = Pending(0, 1, False)
+    assert beside.plan([stream, Pending(1, 140, True)], 129) == [(0, 1), (1, 75)]
+    assert beside.plan([stream, Pending(1, 100, True)], 65) == [(0, 1), (1, 65)]
+
+
 def test_prompts_take_turns_whatever_they_leave_to_each_other() -> None:
     batcher, due, order = Batcher(512, 64), {1: 1000, 2: 300, 3: 1000}, []
     while all(due.values()):
@@ -60,6 +69,6 @@ def test_prompts_take_turns_whatever_they_leave_to_each_other() -> None:
         for slot, count in batcher.plan(pending, 129)[1:]:
             order.append(slot)
             due[slot] -= count
-    assert order == [1, 2, 3, 1, 2, 3, 1, 2, 3]
-    assert due == {1: 1000 - 3 * 129, 2: 0, 3: 1000 - 2 * 129 - 87}
+    assert order == [1, 2, 3, 1, 2, 3, 1, 2]
+    assert due == {1: 1000 - 3 * 129, 2: 0, 3: 1000 - 2 * 129}
     assert batcher.plan([Pending(0, 1, False), Pending(1, 9, True), Pending(3, 500, True)], 65)[1] == (3, 65)
