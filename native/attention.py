@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 PROMPT_TOKENS, ANSWER_TOKENS = 512, 128
+STREAMS = 2
+"""Several are slower in one kind where one is not; to measure more would take more memory."""
 _CLEARLY = 0.95
 _SCORES_BYTES = 128 * 2**20
 _SCORE_BYTES = 4
@@ -29,7 +31,8 @@ def is_plain_first(head_length: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Seconds that a turn of 512 new tokens and an answer of 128 takes with flash attention and without."""
+    """Seconds that a turn of 512 new tokens and an answer of 128 takes with flash attention and without: half
+    of the answer alone, half of it beside another one."""
 
     on_s: float
     off_s: float
@@ -59,7 +62,7 @@ def is_open(gpu_layers: int, kv_type_v: str) -> bool:
 
 def conditions(processors: Sequence[str], threads: int, kv_type_k: str, kv_type_v: str) -> str:
     """What a measurement of a file depends on. The engine build is in the folder's name."""
-    return f"{', '.join(processors)}, {threads} threads, KV {kv_type_k}/{kv_type_v}"
+    return f"{', '.join(processors)}, {threads} threads, {STREAMS} streams, KV {kv_type_k}/{kv_type_v}"
 
 
 class Record:
