@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from native.batch import Batch
 from native.binding import api
 from native.errors import LlamaError
 from native.handle import Owner
+from native.linux_scratch import align_scratch
 from native.log import Log
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ class Model(Owner):
             progress(fraction)
             return True
 
+        if sys.platform == "linux":
+            align_scratch()
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.load_mtp = with_head
