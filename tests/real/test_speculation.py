@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ def test_a_repeated_text_comes_in_few_steps_and_is_the_same(
     with engine(path, speculates=True) as fast:
         text, end, steps = run(fast)
     assert text == expected
-    assert "The sea was calm, and a thin mist lay over the rocks below." in text
+    # Where gemma takes up the story again is a matter of rounding, and so of the processor.
+    said_again = SequenceMatcher(None, text, AGAIN, autojunk=False).find_longest_match().size
+    assert said_again > 150
     assert steps < plain_steps / 3
     assert end.drafted_tokens > end.accepted_tokens > 80
