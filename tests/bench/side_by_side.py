@@ -137,17 +137,19 @@ def row_neighbour(bench: Bench) -> None:
 
 
 def row_ceiling(bench: Bench) -> None:
-    """What there is to win in `row_neighbour`: bare loops, of one thread beside the spinning process, and of
-    all threads with the machine to themselves."""
-    model, beside, free = bench.setup.model, [], []
+    """What there is to win in `row_neighbour`: bare loops, of one thread and of all beside the spinning
+    process, and of all with the machine to themselves."""
+    model, most, found = bench.setup.model, bench.setup.threads, []
     with llama_server(bench.binary, bench.setup) as theirs:
         for number in range(bench.rounds + 1):
             with neighbours(1):
                 theirs_tps = asyncio.run(_one_stream(theirs, number))[0]
-                beside.append((decode_tps(model, 1, 120), theirs_tps))
-            free.append((decode_tps(model, bench.setup.threads, 120), theirs_tps))
-    report("a bare loop, 1 thread, beside one spinning process (tok/s)", beside[1:])
-    report("a bare loop without it, llama-server beside it (tok/s)", free[1:])
+                beside = [decode_tps(model, threads, 120) for threads in (1, most)]
+            found.append([(tps, theirs_tps) for tps in (*beside, decode_tps(model, most, 120))])
+    one, all_of_them, free = zip(*found[1:], strict=True)
+    report("a bare loop, 1 thread, beside one spinning process (tok/s)", one)
+    report("a bare loop, all threads, beside it (tok/s)", all_of_them)
+    report("a bare loop without it, llama-server beside it (tok/s)", free)
 
 
 def row_frontier(bench: Bench) -> None:
