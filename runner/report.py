@@ -35,28 +35,13 @@ class Report:
         return wire.TextDelta(text=update.text, completion_tokens=update.completion_tokens, logprobs=logprobs)
 
     def _done(self, finished: Finished) -> wire.Done:
-        return wire.Done(
-            model=self.name,
-            reason=finished.reason,
-            stop=finished.stop,
-            usage=wire.Usage(
-                prompt_tokens=finished.prompt_tokens,
-                cached_tokens=finished.cached_tokens,
-                completion_tokens=finished.completion_tokens,
-                drafted_tokens=finished.drafted_tokens,
-                accepted_tokens=finished.accepted_tokens,
-                dropped_messages=self.dropped_messages,
-                shifted_tokens=finished.shifted_tokens,
-            ),
-            timings=wire.Timings(
-                load_s=self.load_s,
-                queue_s=finished.queue_s,
-                prefill_s=finished.prefill_s,
-                decode_s=finished.decode_s,
-                ttft_s=self.ttft_s,
-                total_s=time.perf_counter() - self.arrived_s,
-            ),
-        )
+        usage = wire.Usage.model_validate(finished, from_attributes=True)
+        usage.dropped_messages = self.dropped_messages
+        timings = wire.Timings.model_validate(finished, from_attributes=True)
+        timings.load_s, timings.ttft_s = self.load_s, self.ttft_s
+        timings.total_s = time.perf_counter() - self.arrived_s
+        reason, stop = finished.reason, finished.stop
+        return wire.Done(model=self.name, reason=reason, stop=stop, usage=usage, timings=timings)
 
 
 def _logprob(token: TokenLogprob) -> wire.TokenLogprob:
