@@ -219,4 +219,4 @@ async def _done(call: Awaitable[None]) -> bool:
 
 
 def reported(error: NybbleError) -> wire.ErrorBody:
-    return wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
+    return wire.ErrorBody.model_validate(error, from_attributes=True)

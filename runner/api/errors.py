@@ -101,8 +101,7 @@ _INSTEAD = {
 
 
 def nybble_answer(error: NybbleError) -> NybbleAnswer:
-    body = wire.ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
-    return NybbleAnswer(error=body)
+    return NybbleAnswer(error=wire.ErrorBody.model_validate(error, from_attributes=True))
 
 
 def ollama_answer(error: NybbleError) -> OllamaAnswer:

@@ -60,8 +60,7 @@ def _run(line: bytes, talk: Talk) -> None:
 
 
 def _say_failed(talk: Talk, error: NybbleError) -> None:
-    body = ErrorBody(message=error.message, hint=error.hint, code=error.code, status=error.status)
-    talk.say(ErrorEvent(error=body))
+    talk.say(ErrorEvent(error=ErrorBody.model_validate(error, from_attributes=True)))
 
 
 if __name__ == "__main__":
