@@ -19,26 +19,8 @@ import psutil
 
 from modelstore.errors import InvalidModel, NybbleError, UserError
 from native import child
+from runner import protocol
 from runner.errors import AnswerUnread, PromptTooLong, RemoteError, WorkerFailed
-from runner.protocol import (
-    MAX_LINE_BYTES,
-    Cancel,
-    Delta,
-    Embed,
-    Embedded,
-    Failed,
-    Finished,
-    Generate,
-    Load,
-    LoadFailed,
-    LoadProgressed,
-    ProtocolError,
-    Ready,
-    Shutdown,
-    Stepped,
-    decode,
-    encode,
-)
 from runner.updates import Update, joined
 
 _log = logging.getLogger(__name__)
@@ -60,7 +42,7 @@ class Limits:
     unread: int = 2**17
 
 
-End = Finished | Embedded | NybbleError
+End = protocol.Finished | protocol.Embedded | NybbleError
 Ended = Callable[[End], None]
 
 
@@ -68,7 +50,7 @@ Ended = Callable[[End], None]
 class _Asked:
     """A request in the worker: what came of it and was not read yet, and whom to tell that it has ended."""
 
-    updates: asyncio.Queue[Update | Embedded]
+    updates: asyncio.Queue[Update | protocol.Embedded]
     ended: Ended
 
 
@@ -79,7 +61,7 @@ class Worker:
         self.name = name
         self.pid = process.pid
         # Set by `start`.
-        self.ready: Ready
+        self.ready: protocol.Ready
         self.busy_slots = 0
         self.waiting = 0
         self.threads: int | None = None
@@ -97,7 +79,7 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, name: str, load: Load, progress: Callable[[float], None], limits: Limits | None = None
+        cls, name: str, load: protocol.Load, progress: Callable[[float], None], limits: Limits | None = None
     ) -> Worker:
         """A worker that has loaded its model. Raises InvalidModel for what llama.cpp refused, WorkerFailed if
         the process died, or did nothing while somebody waited for it. Cancelling ends the process."""
@@ -107,7 +89,7 @@ class Worker:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=child.environment(),
-            limit=MAX_LINE_BYTES,
+            limit=protocol.MAX_LINE_BYTES,
         )
         worker = cls(name, process, limits or Limits())
         worker._words = [asyncio.create_task(worker._read_stderr())]
@@ -147,8 +129,8 @@ class Worker:
         return self._death() if self.exited.is_set() and not self._stopping else None
 
     async def generate(
-        self, request: Generate, ended: Ended = lambda _: None
-    ) -> AsyncGenerator[Delta | Finished]:
+        self, request: protocol.Generate, ended: Ended = lambda _: None
+    ) -> AsyncGenerator[protocol.Delta | protocol.Finished]:
         """Events of one request; Finished is the last. Closing early cancels it in the worker. `ended` is
         told the last event when it comes, maybe long before it is read, unless the process dies.
 
@@ -165,20 +147,20 @@ class Worker:
                     if isinstance(update, NybbleError):
                         raise update
                     yield update
-                    if isinstance(update, Finished):
+                    if isinstance(update, protocol.Finished):
                         return
 
-    async def embed(self, request: Embed) -> Embedded:
+    async def embed(self, request: protocol.Embed) -> protocol.Embedded:
         """Vectors or scores; cancelling the call cancels the request in the worker. Raises as `generate`."""
         with self._asking(request, lambda _: None) as updates:
-            answer: Embedded | NybbleError = await updates.get()
+            answer: protocol.Embedded | NybbleError = await updates.get()
         if isinstance(answer, NybbleError):
             raise answer
         return answer
 
     @contextmanager
     def _asking(
-        self, request: Generate | Embed, ended: Ended, most_unread: int = 1
+        self, request: protocol.Generate | protocol.Embed, ended: Ended, most_unread: int = 1
     ) -> Iterator[asyncio.Queue[Any]]:
         """What the worker says of `request`; leaving before its end cancels it in the worker."""
         if self.exited.is_set():
@@ -190,12 +172,12 @@ class Worker:
             yield updates
         finally:
             if self._requests.pop(request.request_id, None) is not None:
-                self._send(Cancel(request.request_id))
+                self._send(protocol.Cancel(request.request_id))
 
     async def stop(self) -> None:
         """End the process: asked first, killed after a grace."""
         self._stopping = True
-        self._send(Shutdown())
+        self._send(protocol.Shutdown())
         try:
             await asyncio.wait_for(self._process.wait(), _SHUTDOWN_GRACE_S)
         except TimeoutError:
@@ -208,12 +190,12 @@ class Worker:
             _, asked = self._requests.popitem()
             asked.updates.put_nowait(error)
 
-    def _send(self, message: Generate | Embed | Cancel | Shutdown | Load) -> None:
+    def _send(self, message: protocol.Command) -> None:
         """Raises UserError for more than the process would read: it would end, with everybody's requests."""
-        line = encode(message)
-        if len(line) > MAX_LINE_BYTES:
+        line = protocol.encode(message)
+        if len(line) > protocol.MAX_LINE_BYTES:
             raise UserError(
-                f"the prompt takes {len(line):,} bytes as JSON, and the limit is {MAX_LINE_BYTES:,}"
+                f"the prompt takes {len(line):,} bytes as JSON, and the limit is {protocol.MAX_LINE_BYTES:,}"
             )
         self._messages += 1
         stdin = self._process.stdin
@@ -235,44 +217,44 @@ class Worker:
             await self._process.wait()
         await asyncio.wait(self._words, timeout=_EXIT_GRACE_S)
 
-    async def _load(self, load: Load, progress: Callable[[float], None]) -> None:
+    async def _load(self, load: protocol.Load, progress: Callable[[float], None]) -> None:
         self._send(load)
         while self.threads is None:
             event = await self._next_event()
-            if isinstance(event, LoadProgressed):
+            if isinstance(event, protocol.LoadProgressed):
                 progress(event.fraction)
-            elif isinstance(event, LoadFailed):
+            elif isinstance(event, protocol.LoadFailed):
                 hint = event.hint or "`nybble verify` checks the file; `nybble logs` has llama.cpp's words"
                 raise InvalidModel(event.message, hint=hint)
-            elif isinstance(event, Ready):
+            elif isinstance(event, protocol.Ready):
                 self.ready, self.threads = event, event.threads
             else:
                 await self._end()
                 raise self._death()
 
-    async def _next_event(self) -> LoadProgressed | LoadFailed | Ready | Stepped | None:
+    async def _next_event(self) -> protocol.Event | None:
         """The next event; None at the end of the stream, or if the worker breaks the protocol."""
         if self._process.stdout is None:
             return None
         try:
             line = await self._process.stdout.readline()
             self._messages += 1
-            event = decode(line) if line else None
-        except (ProtocolError, ValueError) as error:
+            event = protocol.decode(line) if line else None
+        except (protocol.ProtocolError, ValueError) as error:
             _log.error("%s: %s", self.name, error)
             self._kill()
             return None
-        return event if isinstance(event, LoadProgressed | LoadFailed | Ready | Stepped) else None
+        return event if isinstance(event, protocol.Event) else None
 
     async def _read_events(self) -> None:
         while event := await self._next_event():
-            if isinstance(event, Stepped):
+            if isinstance(event, protocol.Stepped):
                 self._dispatch(event)
         await self._end()
         self.fail_all(self._death())
         self.exited.set()
 
-    def _dispatch(self, step: Stepped) -> None:
+    def _dispatch(self, step: protocol.Stepped) -> None:
         self.busy_slots, self.waiting, self.threads = step.busy_slots, step.waiting, step.threads
         self.has_answered |= bool(step.finished or step.embedded)
         for delta in step.deltas:
@@ -280,9 +262,10 @@ class Worker:
                 asked.updates.put_nowait(delta)
                 if asked.updates.qsize() == asked.updates.maxsize - 1:  # the last place is for the end
                     self._give_up(delta.request_id, asked.updates.qsize())
-        ends: tuple[Finished | Embedded | Failed, ...] = (*step.finished, *step.embedded, *step.failed)
+        ends: list[protocol.Finished | protocol.Embedded | protocol.Failed]
+        ends = [*step.finished, *step.embedded, *step.failed]
         for end in ends:
-            self._conclude(end.request_id, _refused(end) if isinstance(end, Failed) else end)
+            self._conclude(end.request_id, _refused(end) if isinstance(end, protocol.Failed) else end)
 
     def _conclude(self, request_id: str, end: End) -> None:
         if asked := self._requests.pop(request_id, None):
@@ -291,7 +274,7 @@ class Worker:
 
     def _give_up(self, request_id: str, unread: int) -> None:
         """End a request whose reader does not read."""
-        self._send(Cancel(request_id))
+        self._send(protocol.Cancel(request_id))
         error = AnswerUnread(
             f"{unread:,} steps of the answer were not read, which is the limit",
             hint="read the answer while it is written, or bound it (`max_tokens`, `num_predict`)",
@@ -347,7 +330,7 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
         return b"(overlong line)"
 
 
-def _refused(failed: Failed) -> NybbleError:
+def _refused(failed: protocol.Failed) -> NybbleError:
     if failed.code == PromptTooLong.code:
         return PromptTooLong(
             failed.message,
