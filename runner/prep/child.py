@@ -12,6 +12,8 @@ from native import child
 from runner.errors import WorkerFailed
 
 START_DEADLINE_S = 30.0
+DEADLINE_S = 2.0
+_MOST_KNOWN = 32
 # 4 Mi characters, each at most six bytes as JSON, and the brackets around them.
 _LINE_LIMIT_BYTES = 25 * 1024 * 1024
 
@@ -79,9 +81,7 @@ class Child:
 class WarmChild:
     """A child that is there when needed, asked one question at a time, and replaced when one kills it."""
 
-    def __init__(self, deadline_s: float, most_known: int) -> None:
-        self._deadline_s = deadline_s
-        self._most_known = most_known
+    def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._child: Child | None = None
 
@@ -100,7 +100,7 @@ class WarmChild:
         async with self._turn:
             asked = await self._ready()
             try:
-                return await asyncio.wait_for(asked.ask(question(asked)), self._deadline_s)
+                return await asyncio.wait_for(asked.ask(question(asked)), DEADLINE_S)
             except BaseException:
                 # Also when the caller is cancelled: the next one who asks would get this answer.
                 await self._drop()
@@ -111,7 +111,7 @@ class WarmChild:
             await self._drop()
 
     async def _ready(self) -> Child:
-        if self._child is not None and self._child.is_alive and len(self._child.known) <= self._most_known:
+        if self._child is not None and self._child.is_alive and len(self._child.known) <= _MOST_KNOWN:
             return self._child
         await self._drop()
         self._child = await Child.start()

@@ -9,12 +9,10 @@ from typing import Any
 from modelstore.errors import UserError
 from runner import wire
 from runner.errors import InvalidConstraint, TemplateFailed, WorkerFailed
-from runner.prep.child import Child, WarmChild
+from runner.prep.child import DEADLINE_S, Child, WarmChild
 from runner.prompts import OUTPUT_LIMIT_CHARACTERS, RenderJob
 from runner.protocol import Constraint
 
-DEADLINE_S = 2.0
-_MODELS_LIMIT = 32
 _GRAMMARS_KEPT = 16
 
 
@@ -22,8 +20,8 @@ class Prep:
     """Renders chat templates and checks constraints in children that hostile ones may kill."""
 
     def __init__(self) -> None:
-        self._templates = WarmChild(DEADLINE_S, _MODELS_LIMIT)
-        self._constraints = WarmChild(DEADLINE_S, _MODELS_LIMIT)
+        self._templates = WarmChild()
+        self._constraints = WarmChild()
         self._warming: asyncio.Task[None] | None = None
         self._grammars: dict[tuple[str, str], str] = {}
 
