@@ -15,6 +15,7 @@ from runner.paths import make_private_file
 
 _log = logging.getLogger(__name__)
 
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _BUSY_S = 30.0
 """How long one process waits for another that writes."""
 
@@ -93,10 +94,7 @@ class Database:
         try:
             return self._connect()
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", None) not in (
-                sqlite3.SQLITE_NOTADB,
-                sqlite3.SQLITE_CORRUPT,
-            ):
+            if getattr(error, "sqlite_errorcode", None) not in _DAMAGED:
                 raise
             aside = _move_aside(self._path)
             message = "%s %s is damaged (%s): kept as %s, a new one is begun"
