@@ -113,9 +113,12 @@ class Key:
 def _key(
     name: str, read: Callable[[Any], Any], sentence: str, field: str = "", variable: str = "", unset: str = ""
 ) -> Key:
-    return Key(name, read, sentence, field or name, variable or f"NYBBLE_{name.upper()}", unset or "auto")
+    """`field` is called like the key, maybe with its unit behind it, unless something else is said."""
+    field = field or next(each for each in (name, f"{name}_s", f"{name}_bytes") if each in _FIELDS)
+    return Key(name, read, sentence, field, variable or f"NYBBLE_{name.upper()}", unset or "auto")
 
 
+_FIELDS = {each.name for each in fields(Settings)}
 _count = values.or_none(values.integer(1, 4096))
 _length = values.or_none(values.integer(1, 2**24))
 _layers = values.or_none(values.integer(0, 100_000))
@@ -130,7 +133,6 @@ _ALL = (
         "keep_alive",
         values.duration,
         "How long a model stays loaded after its last request; 0 unloads it then, negative is for ever.",
-        field="keep_alive_s",
     ),
     _key("gpu_layers", _layers, "Layers on the GPU; 0 uses the CPU only."),
     _key("kv_type", _kv_type, f"Type of the KV cache: {', '.join(KV_TYPES)}."),
@@ -158,7 +160,6 @@ _ALL = (
         "memory_budget",
         values.or_none(values.size),
         "Memory that all loaded models together may take; auto is what the machine can give.",
-        field="memory_budget_bytes",
     ),
     _key("threads", _count, "CPU threads per model."),
     _key(
@@ -177,20 +178,13 @@ _ALL = (
         "prefix_ram",
         values.or_none(values.size),
         "Memory per model for the beginnings of earlier prompts; auto is a sixteenth of all, 1GiB at most.",
-        field="prefix_ram_bytes",
     ),
     _key(
         "prefix_disk",
         values.size,
         "Disk space per model for the same, kept when it is unloaded; 0 turns it off.",
-        field="prefix_disk_bytes",
     ),
-    _key(
-        "drain",
-        values.duration_from_zero,
-        "How long a stopping daemon lets running requests finish.",
-        field="drain_s",
-    ),
+    _key("drain", values.duration_from_zero, "How long a stopping daemon lets running requests finish."),
     _key(
         "hf_endpoint",
         values.url,
