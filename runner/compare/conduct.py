@@ -179,9 +179,8 @@ def _outcome(task: Task, variant: Variant, asked: Reference | None, scores: Scor
     wish = Wish(request.intent, request.context, limit_bytes, floors, domains)
     noise_floor = asked.noise_floor if asked else None
     task.talk.progress("deciding")
-    recommendation, pareto = recommend(
-        board.rows, ties, wish, (noise_floor.value or 0.0) if noise_floor else 0.0
-    )
+    noise_nats = (noise_floor.value or 0.0) if noise_floor else 0.0
+    recommendation, pareto = recommend(board.rows, ties, wish, noise_nats)
     comparison = Comparison(
         created_at=datetime.now(UTC),
         model=request.name,
