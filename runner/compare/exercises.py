@@ -111,8 +111,13 @@ _TOOLS = (
     _Form("send_message", ("to", "text"), 'Send {to} the message "{text}".'),
     _Form("convert_currency", ("amount", "source", "target"), "How much is {amount} {source} in {target}?"),
 )
+_PEOPLE = ("Marta", "Idris", "Yuki", "Clara", "Tomas", "Anjali", "Leo", "Femi")
+_MESSAGES = (
+    "I am late", "See you soon", "Thank you", "The door is open", "Call me back", "Dinner is ready",
+    "The train is gone", "It rains here", "I found your keys", "Good luck tomorrow",
+)  # fmt: skip
 _VALUES: dict[str, tuple[Any, ...]] = {
-    "name": ("Marta", "Idris", "Yuki", "Clara", "Tomas", "Anjali", "Leo", "Femi"),
+    "name": _PEOPLE,
     "age": tuple(range(18, 91)),
     "city": ("Lisbon", "Oslo", "Nairobi", "Kyoto", "Quito", "Bergen", "Tunis", "Hanoi"),
     "item": ("lamps", "notebooks", "chairs", "lemons", "towels", "batteries"),
@@ -124,19 +129,8 @@ _VALUES: dict[str, tuple[Any, ...]] = {
     "minutes": tuple(range(2, 91)),
     "label": ("bread", "laundry", "tea", "pasta", "eggs"),
     "days": tuple(range(2, 15)),
-    "to": ("Marta", "Idris", "Yuki", "Clara", "Tomas", "Anjali", "Leo", "Femi"),
-    "text": (
-        "I am late",
-        "See you soon",
-        "Thank you",
-        "The door is open",
-        "Call me back",
-        "Dinner is ready",
-        "The train is gone",
-        "It rains here",
-        "I found your keys",
-        "Good luck tomorrow",
-    ),
+    "to": _PEOPLE,
+    "text": _MESSAGES,
     "amount": tuple(range(5, 501)),
     "source": ("EUR", "USD", "CHF"),
     "target": ("JPY", "GBP", "BRL"),
