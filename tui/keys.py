@@ -37,14 +37,8 @@ GROUPS: dict[str, tuple[Binding, ...]] = {
     ),
     "Prompt": (
         _key("prompt.send", "enter", "send", "Send", "Send the message", False),
-        _key(
-            "prompt.newline",
-            "ctrl+j,shift+enter,alt+enter",
-            "newline",
-            "New line",
-            "Add a line (Ctrl+J works in every terminal)",
-            False,
-        ),
+        _key("prompt.newline", "ctrl+j,shift+enter,alt+enter", "newline", "New line",
+             "Add a line (Ctrl+J works in every terminal)", False),
         _key("prompt.leave", "escape", "leave", "Read", "Leave the prompt to scroll the chat"),
     ),
     "Transcript": (

@@ -88,11 +88,8 @@ def _margins(
     for variant, tie, name in zip(rows, ties, names, strict=True):
         mark = _mark(course, variant)
         role = _ROLES.get(mark, "plain")
-        yield (
-            Span(f"{mark} ", role),
-            Span(tie, "dim"),
-            Span(f" {course.letters[variant.name]} {name}", role),
-        )
+        letter = course.letters[variant.name]
+        yield (Span(f"{mark} ", role), Span(tie, "dim"), Span(f" {letter} {name}", role))
 
 
 def _chosen(columns: Sequence[Column], width: int) -> list[Column]:
