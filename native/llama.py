@@ -320,10 +320,6 @@ class Context(Owner):
     def gather(self) -> None:
         """While nobody waits: bring everything to where it is decoded."""
 
-    def logit(self, row: int, token: int) -> float:
-        """One of `logits`, in processes that otherwise need no numpy."""
-        return float(self._logits_at(row)[token])
-
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
         return self.logits_of(row, 1)[0]  # type: ignore[no-any-return]
@@ -334,12 +330,13 @@ class Context(Owner):
 
         if not count:
             return np.empty((0, self.model.vocabulary_size), np.float32)
-        self._logits_at(row + count - 1)
-        rows = (self._row_type * count).from_address(ctypes.addressof(self._logits_at(row).contents))
+        self.logits_at(row + count - 1)
+        rows = (self._row_type * count).from_address(ctypes.addressof(self.logits_at(row).contents))
         return np.frombuffer(rows, np.float32).reshape(count, -1)  # type: ignore[call-overload, no-any-return]
 
-    def _logits_at(self, row: int) -> Any:
-        """Raises LlamaError if that row of the last decode has none."""
+    def logits_at(self, row: int) -> Any:
+        """`logits` as C has them, in processes that otherwise need no numpy. Raises LlamaError if that row of
+        the last decode has none."""
         if not (pointer := api.llama_get_logits_ith(self.logits_handle, row)):
             raise LlamaError(f"batch row {row} has no logits")
         return pointer

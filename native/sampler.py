@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import TYPE_CHECKING, Any
 
 from native.binding import api
@@ -20,8 +21,8 @@ _shortlist: Callable[[NDArray[np.float32], int], NDArray[Any]] | None = None
 
 
 def hasten() -> None:
-    """From now on, pick from shortlists. They need numpy: a tenth of a second that a first answer should not
-    wait for."""
+    """From now on, pick from shortlists: faster with large vocabularies. They need numpy: a tenth of a second
+    that a first answer should not wait for."""
     global _shortlist
     from native.shortlist import shortlist
 
@@ -132,19 +133,26 @@ class SamplerChain(Owner):
     def sample(self, context: Context, row: int) -> int:
         """Pick a token from the logits of batch row `row` and accept it. Raises NotFinite, and LlamaError if
         the row has none."""
-        if self._decisive is None or _shortlist is None:
-            context.logit(row, 0)  # without them, llama.cpp would end the process
-            return int(api.llama_sampler_sample(self.handle, context.logits_handle, row))
-        return self.sample_from(_shortlist(context.logits(row), self._decisive))
+        if self._decisive is not None and _shortlist is not None:
+            return self.sample_from(_shortlist(context.logits(row), self._decisive))
+        logits = context.logits_at(row)  # without them, llama.cpp would end the process
+        token = int(api.llama_sampler_sample(self.handle, context.logits_handle, row))
+        if math.isnan(logits[token]):
+            raise NotFinite
+        return token
 
     def sample_from(self, candidates: NDArray[Any]) -> int:
         """Pick one of `candidates`, at least one record of (int32 token, float32 logit, float32 zero), and
-        accept it. The array is scratch memory from then on. Raises NotFinite if there are none."""
+        accept it. The array is scratch memory from then on. Raises NotFinite if there are none, or it has
+        picked one whose logit is no number."""
         if not len(candidates):
             raise NotFinite
         data = candidates.ctypes.data_as(api.llama_token_data_p)
         choice = api.llama_token_data_array(data, len(candidates), -1, False)
         api.llama_sampler_apply(self.handle, ctypes.byref(choice))
-        token = int(choice.data[choice.selected].id)
+        picked = choice.data[choice.selected]
+        if math.isnan(picked.logit):
+            raise NotFinite
+        token = int(picked.id)
         self.accept(token)
         return token

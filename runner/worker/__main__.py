@@ -25,7 +25,6 @@ def main() -> int:
         loaded = load(command, outbox.put)
     except LlamaError as error:
         outbox.put(_failure(error))
-        outbox.close()
         return 1
     outbox.put(loaded.ready)
     from runner.worker.serving import serve

@@ -20,7 +20,10 @@ class TextAssembler:
 
     def feed(self, piece: bytes) -> str:
         """Text that is safe to show now. Sets `stopped_by` at a stop string; nothing follows it."""
-        return "" if self.stopped_by else self._release(self._decoder.decode(piece))
+        if self.stopped_by:
+            return ""
+        text = self._decoder.decode(piece)
+        return self._release(text) if self._stop else text
 
     def flush(self) -> str:
         """What was held back, when no more tokens come."""

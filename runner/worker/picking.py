@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from native.errors import NotFinite
 from native.llama import Context, Model
 from runner.protocol import Generate, TokenLogprob
 from runner.worker.sampling import build_chain
@@ -38,8 +36,6 @@ class Picker:
             token: int | None = self._chain.sample(context, row)
         else:
             token = self.guide.pick(self._chain, context, row)
-        if token is not None and math.isnan(context.logit(row, token)):
-            raise NotFinite
         if self._top_logprobs is not None and token is not None:
             self._last = token, context, row
         return token

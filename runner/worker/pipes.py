@@ -1,4 +1,4 @@
-"""The worker's two pipes: a reader thread for commands, a writer thread for events."""
+"""The worker's two pipes: a reader thread for commands, and events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from runner.protocol import MAX_LINE_BYTES, Command, Event, decode, encode
 
 Work = Callable[[], None]
 """What another thread has begun, and the engine's thread is to finish."""
-_MOST_UNWRITTEN = 64
 
 
 class Inbox:
@@ -52,24 +51,16 @@ class Inbox:
 
 
 class Outbox:
-    """Events to the daemon, encoded and written by a thread of their own while the next decode runs. One that
+    """Events to the daemon, written at once: it works on them while the next decode is prepared. One that
     does not read (it was stopped) stops the worker, too: it would gather what nobody reads."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._events: queue.Queue[Event | None] = queue.Queue(_MOST_UNWRITTEN)
         self._stream = stream
-        self._thread = threading.Thread(target=self._write, name="outbox", daemon=True)
-        self._thread.start()
 
     def put(self, event: Event) -> None:
-        self._events.put(event)
-
-    def close(self) -> None:
-        """Write what is left."""
-        self._events.put(None)
-        self._thread.join()
-
-    def _write(self) -> None:
-        while event := self._events.get():
+        try:
             self._stream.write(encode(event))
             self._stream.flush()
+        except OSError:
+            # The daemon is gone, as the inbox is about to hear.
+            os._exit(0)

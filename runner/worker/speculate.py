@@ -95,7 +95,8 @@ class Speculation:
 
     def observe(self, rows: int, step_s: float) -> None:
         """A step without prompt tokens decoded `rows` in `step_s`."""
-        self._costs.observe(rows, step_s)
+        if self._context.options.draft_tokens:
+            self._costs.observe(rows, step_s)
 
     def ended(self, sequence: Sequence) -> None:
         """No more tokens will come, or they stand elsewhere now."""

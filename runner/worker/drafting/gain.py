@@ -48,9 +48,10 @@ class StepCosts:
         error = min(max(seconds / self.seconds(rows), 0.5), 2.0) - 1
         index = min(bisect_right(ROWS, rows) - 1, len(ROWS) - 2)
         share = min((rows - ROWS[index]) / (ROWS[index + 1] - ROWS[index]), 1.0)
-        for at in range(len(ROWS)):
-            own = {index: 1 - share, index + 1: share}.get(at, 0.0)
-            self._seconds[at] *= 1 + error * (_COMMON_WEIGHT + _OWN_WEIGHT * own)
+        weights = [_COMMON_WEIGHT] * len(ROWS)
+        weights[index] += _OWN_WEIGHT * (1 - share)
+        weights[index + 1] += _OWN_WEIGHT * share
+        self._seconds = [cost * (1 + error * own) for cost, own in zip(self._seconds, weights, strict=True)]
 
     def seconds(self, rows: int) -> float:
         """Expected seconds of a step of `rows` (at least 1); in units of one row before anything is known."""

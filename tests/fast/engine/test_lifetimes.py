@@ -33,7 +33,7 @@ def context(model: Model) -> Iterator[Context]:
     "use",
     [
         Context.decode,
-        lambda context: context.logit(2, 0),
+        lambda context: context.logits_at(2),
         lambda context: context.logits(2),
         lambda context: context.keep_prefix(0, 1),
         lambda context: context.clear(0),
@@ -77,7 +77,7 @@ def test_rows_without_logits_have_none(
     chain.greedy()
     monkeypatch.setattr("native.sampler._shortlist", None)
     uses: list[Callable[[int], object]] = [
-        lambda row: context.logit(row, 0),
+        context.logits_at,
         context.logits,
         partial(chain.sample, context),
     ]

@@ -28,5 +28,4 @@ def test_a_daemon_that_does_not_read_stops_the_worker_and_loses_nothing() -> Non
         for number in range(EVENTS):
             assert decode(lines.readline()) == LoadProgressed(number)
     worker.join()
-    outbox.close()
     stream.close()
