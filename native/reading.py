@@ -92,7 +92,9 @@ class ReadingContext(Context):
     def _reads_apart(self, part: Part) -> bool:
         """Decode what is alone in the batch in the other context. False, with nothing changed, where that is
         not faster."""
-        reader = self._reader_for(part)
+        # Small parts, but for a prompt's last, are read beside streams: too few rows for flash attention.
+        is_large = part.count >= self.options.batch_tokens // 2 or part.position + part.count == part.end
+        reader = self._reader_for(part) if is_large else None
         if reader is None:
             return False
         reader.batch.clear()

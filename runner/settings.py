@@ -171,7 +171,7 @@ _ALL = (
         "prefill",
         values.or_named(PREFILL_STEPS_S, values.duration_from_zero),
         "How much reading a prompt may slow down those who generate: smooth (steps of 0.25s),"
-        " balanced (0.5s), fast (no limit), or a duration. Never less than 65 tokens a step.",
+        " balanced (0.5s), fast (no limit), or a duration. Never less than 64 tokens a step.",
         field="prefill_step_s",
     ),
     _key(

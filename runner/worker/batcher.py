@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 from runner.worker.pace import FLASH_TILE_TOKENS
 
-# And one that llama.cpp computes before the others.
-_LEAST_REST_TOKENS = FLASH_TILE_TOKENS + 1
-
 
 @dataclass(frozen=True, slots=True)
 class Pending:
@@ -18,56 +15,64 @@ class Pending:
 
     slot: int
     tokens: int
-    is_prefilling: bool
 
 
 class Batcher:
-    """Generating slots come first, prompts take turns.
+    """Generating slots and prompts take turns, and so do the prompts.
 
-    Not equal shares in every step: those of a few prompts are smaller than the tiles in which attention is
-    computed, and take many times as long.
+    Not both in one step: of a batch with several sequences llama.cpp computes one token of each first, and
+    that of a prompt's part, alone, takes attention as long as many in a tile.
+
+    Not equal shares for the prompts either: those of a few prompts are smaller than the tiles in which
+    attention is computed, and take many times as long.
     """
 
     def __init__(self, batch_tokens: int, tile_tokens: int) -> None:
         """One decode holds `batch_tokens`. Fewer than `tile_tokens` of a prompt are no part worth reading."""
         self._batch_tokens = batch_tokens
         self._tile_tokens = tile_tokens
+        self._has_generated = False
         self._last_first = -1
 
-    def plan(self, pending: Seq[Pending], chunk_tokens: int) -> list[tuple[int, int]]:
-        """`(slot, token count)` in ascending slot order, which llama.cpp needs to decode them as one batch.
+    def reads_next(self, generating: int, prompts: int) -> bool:
+        """Whether the next step is the prompts', with so many slots of both kinds."""
+        reads = prompts > 0 and (generating == 0 or self._has_generated)
+        self._has_generated = not reads
+        return reads
 
-        Beside generating slots prompts get no more than `chunk_tokens`. The one whose turn it is takes all it
-        can; what it leaves goes to the next.
-        """
+    def generation(self, pending: Seq[Pending]) -> list[tuple[int, int]]:
+        """`(slot, token count)` in ascending slot order: llama.cpp then decodes them as one batch."""
         chunks = []
         room = self._batch_tokens
-        waiting = sum(1 for p in pending if not p.is_prefilling)
-        for slot in pending:
-            if not slot.is_prefilling:
-                waiting -= 1
-                count = min(slot.tokens, room - waiting)
-                chunks.append((slot.slot, count))
-                room -= count
-        if chunks:
-            room = min(room, chunk_tokens)
-        return sorted(chunks + self._prompts([p for p in pending if p.is_prefilling], room))
-
-    def _prompts(self, prompts: Seq[Pending], room: int) -> list[tuple[int, int]]:
-        """The turn goes around the slots by who came first, not by who got what was left."""
-        chunks: list[tuple[int, int]] = []
-        for prompt in sorted(prompts, key=lambda p: (p.slot <= self._last_first, p.slot)):
-            count = _without_short_rest(prompt.tokens, min(prompt.tokens, room))
-            if count and (not chunks or count == prompt.tokens or count > self._tile_tokens):
-                chunks.append((prompt.slot, count))
-                room -= count
-        if chunks:
-            self._last_first = chunks[0][0]
+        for waiting, slot in zip(range(len(pending) - 1, -1, -1), pending, strict=True):
+            count = min(slot.tokens, room - waiting)
+            chunks.append((slot.slot, count))
+            room -= count
         return chunks
 
+    def reading(self, prompts: Seq[Pending], chunk_tokens: int | None) -> list[tuple[int, int]]:
+        """`(slot, token count)` in ascending slot order, of `chunk_tokens` together (None: a batch). The one
+        whose turn it is takes all it can; what it leaves goes to the next.
 
-def _without_short_rest(pending: int, count: int) -> int:
-    """`count`, or fewer: a last part of less than a tile would take longer than a whole one."""
-    rest = pending - count
-    shorter = pending - _LEAST_REST_TOKENS
-    return shorter if 0 < rest < _LEAST_REST_TOKENS <= shorter else count
+        The turn goes around the slots by who came first, not by who got what was left.
+        """
+        chunks: list[tuple[int, int]] = []
+        room = min(chunk_tokens or self._batch_tokens, self._batch_tokens)
+        for prompt in sorted(prompts, key=lambda p: (p.slot <= self._last_first, p.slot)):
+            count = _without_short_rest(prompt.tokens, min(prompt.tokens, room), self._batch_tokens)
+            if count and (not chunks or count == prompt.tokens or count >= self._tile_tokens):
+                chunks.append((prompt.slot, count))
+                room -= count
+        self._last_first = chunks[0][0]
+        return sorted(chunks)
+
+
+def _without_short_rest(pending: int, count: int, most: int) -> int:
+    """`count`, or fewer: a last part of less than a tile would take longer than a whole one. Or all, up to
+    `most`, if they are less than two tiles."""
+    if not 0 < pending - count < FLASH_TILE_TOKENS <= count:
+        return count
+    shorter = pending - FLASH_TILE_TOKENS
+    if shorter >= FLASH_TILE_TOKENS:
+        return shorter
+    return pending if pending <= most else count

@@ -202,31 +202,22 @@ class Engine:
 
     def _decode(self) -> list[tuple[Slot, Sequence, int]]:
         """Decode the planned batch; the slots that have logits now, each with the first of its rows."""
-        busy = self._busy()
+        busy, is_reading = self._next()
         for slot, sequence in busy:
             if len(sequence.tokens) >= self._context_length:
                 shift(self._context, slot, sequence)
                 # What was learned by position stands elsewhere now.
                 self._speculation.ended(sequence)
         self._speculation.draft(busy)
-        pending = [
-            Pending(slot.index, sequence.due + len(sequence.draft), sequence.is_prefilling)
-            for slot, sequence in busy
-        ]
         batch, by_index = self._context.batch, {slot.index: (slot, sequence) for slot, sequence in busy}
         batch.clear()
         rows = []
-        prompt_tokens = generating = 0
         started = time.perf_counter()
-        for index, count in self._batcher.plan(pending, self._pace.chunk_tokens):
+        for index, count in self._plan(busy, is_reading=is_reading):
             slot, sequence = by_index[index]
-            is_prefilling = sequence.is_prefilling
             row = self._add(slot, sequence, count)
-            if is_prefilling:
-                prompt_tokens += count
+            if is_reading:
                 self._outcome.prefilled(sequence)
-            else:
-                generating += 1
             if row is not None:
                 rows.append((slot, sequence, row))
         for _, sequence, _ in rows:
@@ -237,10 +228,25 @@ class Engine:
             step_s = time.perf_counter() - started
             self._admission.take_checkpoints()
             self._speculation.follow(self._slots)
-            self._pace.observe(step_s, generating, prompt_tokens)
-            if not prompt_tokens:
+            self._pace.observe(step_s, batch.struct.n_tokens if is_reading else 0)
+            if not is_reading:
                 self._speculation.observe(batch.struct.n_tokens, step_s)
         return rows
+
+    def _next(self) -> tuple[list[tuple[Slot, Sequence]], bool]:
+        """Those whose turn it is, and whether they are reading their prompts."""
+        busy = self._busy()
+        prompts = [each for each in busy if each[1].is_prefilling]
+        if self._batcher.reads_next(len(busy) - len(prompts), len(prompts)):
+            return prompts, True
+        return [each for each in busy if not each[1].is_prefilling] if prompts else busy, False
+
+    def _plan(self, busy: list[tuple[Slot, Sequence]], *, is_reading: bool) -> list[tuple[int, int]]:
+        pending = [Pending(slot.index, sequence.due + len(sequence.draft)) for slot, sequence in busy]
+        if not is_reading:
+            return self._batcher.generation(pending)
+        is_alone = len(busy) == len(self._busy())
+        return self._batcher.reading(pending, None if is_alone else self._pace.chunk_tokens)
 
     def _add(self, slot: Slot, sequence: Sequence, count: int) -> int | None:
         """Put `count` tokens into the batch. The row of the first logits; None if the prompt goes on."""

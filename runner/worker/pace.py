@@ -11,41 +11,40 @@ FLASH_TILE_TOKENS = 64
 PLAIN_TILE_TOKENS = 16
 """Without it every size will do; matrix products like multiples of 16."""
 _NEWEST_WEIGHT = 0.3
+# Tiles that may be missing: larger chunks take less for a token than what was measured of small ones, whose
+# tiles threads share badly.
+_MISSING_TILES = 0.25
 
 
 class Pace:
-    """Pure: measured steps in, chunk size out.
-
-    Chunks are whole tiles and one token more: of a batch with several sequences, llama.cpp first computes one
-    token of each.
-    """
+    """Pure: measured steps in, chunk size out. Chunks are whole tiles."""
 
     def __init__(self, step_s: float, batch_tokens: int, tile_tokens: int = FLASH_TILE_TOKENS) -> None:
-        """Steps should last `step_s` at most; 0 is no limit but the batch."""
+        """A chunk and the tokens between two of them should take `step_s` at most; 0 is no limit but the
+        batch."""
         self._step_s = step_s
         self._batch_tokens = batch_tokens
         self._tile_tokens = tile_tokens
         self._decode_s: float | None = None
         self._token_s: float | None = None
 
-    def observe(self, step_s: float, generating: int, prompt_tokens: int) -> None:
-        """A step lasted `step_s` with `generating` streams and `prompt_tokens` tokens of prompts."""
+    def observe(self, step_s: float, prompt_tokens: int) -> None:
+        """A step lasted `step_s` with `prompt_tokens` tokens of prompts, or with 0 of them."""
         if not prompt_tokens:
             self._decode_s = _blend(self._decode_s, step_s)
-        elif prompt_tokens > self._tile_tokens:
-            decode_s = (self._decode_s or 0.0) if generating else 0.0
-            self._token_s = _blend(self._token_s, max(0.0, step_s - decode_s) / prompt_tokens)
+        elif prompt_tokens >= self._tile_tokens:
+            self._token_s = _blend(self._token_s, step_s / prompt_tokens)
 
     @property
     def chunk_tokens(self) -> int:
-        """Prompt tokens for a step in which somebody generates."""
+        """Prompt tokens for a step while somebody generates."""
         if not self._step_s:
             return self._batch_tokens
         tiles = 1
         if self._token_s:
             affordable_s = self._step_s - (self._decode_s or 0.0)
-            tiles = max(1, int(affordable_s / self._token_s / self._tile_tokens))
-        return min(tiles * self._tile_tokens + 1, self._batch_tokens)
+            tiles = max(1, int(affordable_s / self._token_s / self._tile_tokens + _MISSING_TILES))
+        return min(tiles * self._tile_tokens, self._batch_tokens)
 
 
 def _blend(before: float | None, new: float) -> float:

@@ -3,11 +3,9 @@ speed of the other, whatever schedules them.
 
     python -m tests.bench.chunks MODEL.gguf THREADS on|off|apart CHUNK_TOKENS
 
-Each step has the stream's next token and the prompt's next CHUNK_TOKENS. With flash attention on or off both
-are in one batch: best are one token more than whole tiles of 64, since llama.cpp first computes one token of
-each. `apart` is as nybble does it: the token without it, the chunk with it, in a context of its own. Prints
-the seconds of the second longest step, which is the 99th percentile of a stream's gaps in 160 tokens, and of
-all steps.
+Each step has the stream's next token and then the prompt's next CHUNK_TOKENS, with flash attention on or off;
+`apart` is the token without it and the chunk with it, in a context of its own. Prints the seconds of the
+second longest step, which is the 99th percentile of a stream's gaps in 160 tokens, and of all steps.
 """
 
 from __future__ import annotations
@@ -40,13 +38,13 @@ def _steps_s(streams: Context, prompts: Context, chunk_tokens: int) -> list[floa
     streams.decode()
     found = []
     for number, start in enumerate(range(0, len(prompt), chunk_tokens)):
-        for context in {streams, prompts}:
-            context.batch.clear()
-        streams.batch.add(0, len(stream) + number, stream[:1], outputs=1)
-        prompts.batch.add(1, start, prompt[start : start + chunk_tokens], outputs=1)
         started = time.perf_counter()
-        for context in {streams, prompts}:
-            context.decode()
+        streams.batch.clear()
+        streams.batch.add(0, len(stream) + number, stream[:1], outputs=1)
+        streams.decode()
+        prompts.batch.clear()
+        prompts.batch.add(1, start, prompt[start : start + chunk_tokens], outputs=1)
+        prompts.decode()
         found.append(time.perf_counter() - started)
     return found
 

@@ -84,8 +84,9 @@ async def _long_prompt(address: str, number: int) -> tuple[float]:
 async def _beside(address: str, number: int) -> tuple[float, float]:
     """The p99 gap of a stream, and the time to the first token of a 3,000-token prompt that comes while it
     runs."""
-    task = asyncio.create_task(complete(address, MODEL, words(20, number), 160))
-    await asyncio.sleep(1.5)
+    under_way = asyncio.Event()
+    task = asyncio.create_task(complete(address, MODEL, words(20, number), 160, under_way))
+    await under_way.wait()
     long = await complete(address, MODEL, words(PROMPT_WORDS, number + 50), 4)
     gaps = sorted((await task).gaps_s)
     return gaps[min(len(gaps) - 1, round(0.99 * len(gaps)))], long.ttft_s
@@ -154,7 +155,7 @@ def row_ceiling(bench: Bench) -> None:
 
 def row_frontier(bench: Bench) -> None:
     """What there is to win in `row_calm`: bare loops with chunks of a size, against llama-server."""
-    kinds = [(attention, tokens) for attention in ("on", "off") for tokens in (65, 129, 257, 513)]
+    kinds = [(attention, tokens) for attention in ("on", "off") for tokens in (64, 128, 256, 512)]
     kinds += [("apart", tokens) for tokens in (64, 128, 192, 256, 512)]
     found: dict[tuple[str, int], list[tuple[tuple[float, ...], ...]]] = {}
     with llama_server(bench.binary, bench.setup) as theirs:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _SAMPLING = {"temperature": 0.8, "top_k": 40, "top_p": 0.9, "seed": 1, "ignore_eos": True}
+_UNDER_WAY_PIECES = 20
 
 
 @dataclass(slots=True)
@@ -35,9 +36,12 @@ class Timed:
         return float((self.usage["completion_tokens"] - 1) / (self.pieces_s[-1] - self.pieces_s[0]))
 
 
-async def complete(address: str, model: str, prompt: str, tokens: int, **more: Any) -> Timed:
+async def complete(
+    address: str, model: str, prompt: str, tokens: int, under_way: asyncio.Event | None = None, **more: Any
+) -> Timed:
     """Continue `prompt` by `tokens` tokens through `/v1/completions`, which nybble and llama-server
-    both have. Raises RuntimeError with the answer if it is no stream."""
+    both have. `under_way` is set with the 20th piece. Raises RuntimeError with the answer if it is no
+    stream."""
     where = urlsplit(address)
     body = {"model": model, "prompt": prompt, "max_tokens": tokens, "stream": True, **_SAMPLING, **more}
     data = json.dumps(body | {"stream_options": {"include_usage": True}}).encode()
@@ -54,6 +58,8 @@ async def complete(address: str, model: str, prompt: str, tokens: int, **more: A
         record = json.loads(line[6:])
         if any(choice.get("text") for choice in record.get("choices", ())):
             timed.pieces_s.append(now)
+            if under_way and len(timed.pieces_s) == _UNDER_WAY_PIECES:
+                under_way.set()
         if record.get("usage"):
             timed.usage = record["usage"]
     writer.close()

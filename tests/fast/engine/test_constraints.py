@@ -278,9 +278,10 @@ def test_others_go_on_between_the_grammars_of_many(engine: Engine) -> None:
         engine.submit(Generate(name, ("It is",), Sampling(max_tokens=1), constraint=heavy))
     began = []
     while not engine.is_idle:
-        deltas = engine.step().deltas
-        began.append([d.request_id for d in deltas if d.prompt_tokens_done and d.request_id != "running"])
-    assert [names for names in began if names] == [["a"], ["b"], ["c"]]
+        waiting = [sequence.request_id for sequence in engine._waiting]
+        engine.step()
+        began.append(waiting[: len(waiting) - len(engine._waiting)])
+    assert [names for names in began if names] == [["running", "a"], ["b"], ["c"]]
 
 
 def test_a_request_is_cancelled_while_the_vocabulary_is_read_for_it(context: Context) -> None:
