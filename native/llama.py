@@ -251,6 +251,8 @@ class Context(Owner):
         self.batch = Batch(options.batch_tokens, options.sequences)
         self.threads, self.prefill_threads = options.threads, options.prefill_threads
         self._row_type = ctypes.c_float * model.vocabulary_size
+        # Rows have few addresses, and making an array of one takes as long as finding the most likely token.
+        self._views: dict[int, NDArray[np.float32]] = {}
 
     def _parameters(self) -> api.llama_context_params:
         params, options = api.llama_context_default_params(), self.options
@@ -322,7 +324,10 @@ class Context(Owner):
 
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
-        return self.logits_of(row, 1)[0]  # type: ignore[no-any-return]
+        address = ctypes.addressof(self.logits_at(row).contents)
+        if (view := self._views.get(address)) is None:
+            view = self._views[address] = self.logits_of(row, 1)[0]
+        return view
 
     def logits_of(self, row: int, count: int) -> NDArray[np.float32]:
         """`logits` of `count` batch rows from `row` on, all of them with logits, as (count, vocabulary)."""

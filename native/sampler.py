@@ -147,8 +147,8 @@ class SamplerChain(Owner):
         picked one whose logit is no number."""
         if not len(candidates):
             raise NotFinite
-        data = candidates.ctypes.data_as(api.llama_token_data_p)
-        choice = api.llama_token_data_array(data, len(candidates), -1, False)
+        first = api.llama_token_data.from_buffer(candidates)
+        choice = api.llama_token_data_array(ctypes.pointer(first), len(candidates), -1, False)
         api.llama_sampler_apply(self.handle, ctypes.byref(choice))
         picked = choice.data[choice.selected]
         if math.isnan(picked.logit):

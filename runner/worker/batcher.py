@@ -59,8 +59,9 @@ class Batcher:
         chunks: list[tuple[int, int]] = []
         room = min(chunk_tokens or self._batch_tokens, self._batch_tokens)
         for prompt in sorted(prompts, key=lambda p: (p.slot <= self._last_first, p.slot)):
-            count = _without_short_rest(prompt.tokens, min(prompt.tokens, room), self._batch_tokens)
-            if count and (not chunks or count == prompt.tokens or count >= self._tile_tokens):
+            most = room if chunks else self._batch_tokens
+            count = _without_short_rest(prompt.tokens, min(prompt.tokens, room), most)
+            if count > 0 and (not chunks or count == prompt.tokens or count >= self._tile_tokens):
                 chunks.append((prompt.slot, count))
                 room -= count
         self._last_first = chunks[0][0]
@@ -72,7 +73,6 @@ def _without_short_rest(pending: int, count: int, most: int) -> int:
     `most`, if they are less than two tiles."""
     if not 0 < pending - count < FLASH_TILE_TOKENS <= count:
         return count
-    shorter = pending - FLASH_TILE_TOKENS
-    if shorter >= FLASH_TILE_TOKENS:
-        return shorter
+    if pending >= 2 * FLASH_TILE_TOKENS:
+        return pending - FLASH_TILE_TOKENS
     return pending if pending <= most else count

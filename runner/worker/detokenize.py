@@ -20,9 +20,7 @@ class TextAssembler:
 
     def feed(self, piece: bytes) -> str:
         """Text that is safe to show now. Sets `stopped_by` at a stop string; nothing follows it."""
-        if self.stopped_by:
-            return ""
-        text = self._decoder.decode(piece)
+        text = "" if self.stopped_by else self._decoder.decode(piece)
         return self._release(text) if self._stop else text
 
     def flush(self) -> str:

@@ -7,7 +7,7 @@ from runner.worker.batcher import Batcher, Pending
 @st.composite
 def pendings(draw: st.DrawFn) -> list[Pending]:
     slots = sorted(draw(st.lists(st.integers(0, 31), unique=True, min_size=1, max_size=16)))
-    tokens = draw(st.lists(st.integers(1, 5000), min_size=len(slots), max_size=len(slots)))
+    tokens = draw(st.lists(st.integers(1, 600), min_size=len(slots), max_size=len(slots)))
     return [Pending(*pair) for pair in zip(slots, tokens, strict=True)]
 
 
@@ -67,6 +67,7 @@ def test_the_last_part_of_a_prompt_is_no_smaller_than_a_tile_either() -> None:
     assert batcher.reading([Pending(1, 140)], 128) == [(1, 76)]
     assert batcher.reading([Pending(1, 100)], 64) == [(1, 100)]
     assert Batcher(96, 64).reading([Pending(1, 100)], 64) == [(1, 64)]
+    assert Batcher(128, 64).reading([Pending(0, 64), Pending(1, 100)], None) == [(0, 64), (1, 64)]
 
 
 def test_prompts_take_turns_whatever_they_leave_to_each_other() -> None:
