@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,12 @@ settings.load_profile("nybble")
 
 _MARK = "TMPDIR"
 _LEFTOVER_GRACE_S = 20
+
+
+def pytest_sessionstart() -> None:
+    """A shell's background job ignores Ctrl+C, and so would its children, which some tests send it to."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
