@@ -92,10 +92,9 @@ class ReadingContext(Context):
     def _reads_apart(self, part: Part) -> bool:
         """Decode what is alone in the batch in the other context. False, with nothing changed, where that is
         not faster."""
-        # Small parts, but for a prompt's last, are read beside streams: too few rows for flash attention.
+        # Smaller parts, but for a prompt's last, are read beside streams: too few rows for flash attention.
         is_large = part.count >= self.options.batch_tokens // 2 or part.position + part.count == part.end
-        reader = self._reader_for(part) if is_large else None
-        if reader is None:
+        if not is_large or (reader := self._reader_for(part)) is None:
             return False
         reader.batch.clear()
         reader.batch.add(0, part.position, self.batch.tokens_of(part), part.outputs)
@@ -107,7 +106,9 @@ class ReadingContext(Context):
         behind, length = part.position + part.count, min(part.end, self._most_tokens)
         if self._reader is not None and part.sequence == self._sequence and behind <= self._length:
             return self._reader
-        if not self._is_able or behind > length or length - part.position < self._least_tokens:
+        # It begins with a whole batch: chunks that are now larger, now smaller, must not go to and fro.
+        is_worth = part.count == self.options.batch_tokens and length - part.position >= self._least_tokens
+        if not self._is_able or behind > length or not is_worth:
             return None
         return self._send(part.sequence, part.position, length)
 

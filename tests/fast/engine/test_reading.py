@@ -12,7 +12,7 @@ from native import state
 from native.llama import Context, ContextOptions, Model
 from native.reading import ReadingContext, can_read
 from native.turning import turned
-from runner.protocol import Generate
+from runner.protocol import Generate, Sampling
 from runner.worker.engine import Engine
 from tests.fast.engine.driving import GREEDY, answer, answers, run
 from tests.kinds_gguf import write_kind
@@ -114,6 +114,20 @@ def test_who_comes_meanwhile_is_served_beside_the_rest_of_it(model: Model, readi
     ended = run(engine)
     texts = [first.get(name, "") + ended[name].text for name in ("0", "1", "2")]
     assert texts == plain_answers(model, prompts)
+
+
+def test_small_chunks_beside_a_stream_are_read_where_they_belong(
+    model: Model, reading: ReadingContext
+) -> None:
+    engine = Engine(reading, 1e-6)
+    engine.submit(Generate("stream", ("A story",), Sampling(temperature=0, max_tokens=60, ignore_eos=True)))
+    engine.step()
+    engine.submit(Generate("long", (LONG,), GREEDY))
+    texts = ""
+    while not engine.is_idle:
+        texts += "".join(delta.text for delta in engine.step().deltas if delta.request_id == "long")
+        assert not is_away(reading)
+    assert [texts] == plain_answers(model, [LONG])
 
 
 def test_what_was_read_until_the_request_was_cancelled_stays(model: Model, reading: ReadingContext) -> None:
