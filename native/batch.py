@@ -11,15 +11,12 @@ from native.binding import api
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """`count` tokens of a sequence, from `position` of it and from row `row` of the batch on, the last
-    `outputs` of them with logits. `end` is how long its text is known to get."""
+    """`count` tokens of a sequence, from `position` of it and from row `row` of the batch on."""
 
     sequence: int
     position: int
     row: int
     count: int
-    outputs: int
-    end: int
 
 
 class Batch:
@@ -56,11 +53,9 @@ class Batch:
         self.struct.n_tokens = 0
         self.parts.clear()
 
-    def add(
-        self, sequence: int, position: int, tokens: Sequence[int], outputs: int, known_end: int = 0
-    ) -> int:
+    def add(self, sequence: int, position: int, tokens: Sequence[int], outputs: int) -> int:
         """Append `tokens` at `position` of `sequence`, the last `outputs` of them with logits; returns the
-        row behind the last one. `known_end` is where a text ends that more steps will go on with."""
+        row behind the last one."""
         start = int(self.struct.n_tokens)
         end = start + len(tokens)
         if end > self.capacity:
@@ -73,12 +68,8 @@ class Batch:
         self._outputs[start:first_output] = [0] * (first_output - start)
         self._outputs[first_output:end] = [1] * outputs
         self.struct.n_tokens = end
-        behind = position + len(tokens)
-        self.parts.append(Part(sequence, position, start, len(tokens), outputs, max(behind, known_end)))
+        self.parts.append(Part(sequence, position, start, len(tokens)))
         return end
-
-    def tokens_of(self, part: Part) -> list[int]:
-        return list(self._tokens[part.row : part.row + part.count])
 
     def set_states(self, row: int, states: bytes) -> None:
         """The states of the tokens from row `row` on. Raises BufferError beyond the last row."""

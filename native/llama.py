@@ -283,12 +283,9 @@ class Context(Owner):
         """Tokens that one sequence can hold, as llama.cpp rounded them."""
         return int(api.llama_n_ctx_seq(self.handle))
 
-    def handle_of(self, sequence: int) -> object:
-        """`handle`, for what looks at the memory of `sequence` or changes it."""
-        return self.handle
-
-    def _memory(self, sequence: int) -> object:
-        return api.llama_get_memory(self.handle_of(sequence))
+    @property
+    def _memory(self) -> object:
+        return api.llama_get_memory(self.handle)
 
     @property
     def unlisted_bytes(self) -> int:
@@ -314,14 +311,6 @@ class Context(Owner):
             raise LlamaError(f"llama_decode returned {status}; {self.model.log.last_errors()}")
         return bool(status == 0)
 
-    @property
-    def logits_handle(self) -> object:
-        """`handle`, for what looks at the logits of the last decode."""
-        return self.handle
-
-    def gather(self) -> None:
-        """While nobody waits: bring everything to where it is decoded."""
-
     def logits(self, row: int) -> NDArray[np.float32]:
         """Logits of batch row `row` (one per vocabulary entry): a view, valid until the next decode."""
         address = ctypes.addressof(self.logits_at(row).contents)
@@ -342,7 +331,7 @@ class Context(Owner):
     def logits_at(self, row: int) -> Any:
         """`logits` as C has them, in processes that otherwise need no numpy. Raises LlamaError if that row of
         the last decode has none."""
-        if not (pointer := api.llama_get_logits_ith(self.logits_handle, row)):
+        if not (pointer := api.llama_get_logits_ith(self.handle, row)):
             raise LlamaError(f"batch row {row} has no logits")
         return pointer
 
@@ -355,30 +344,28 @@ class Context(Owner):
         window = self.model.sliding_window
         # A token sees itself and `window` - 1 before it.
         is_there = not window or self.positions(sequence)[0] <= max(0, length + 1 - window)
-        kept = is_there and api.llama_memory_seq_rm(self._memory(sequence), sequence, length, -1)
+        kept = is_there and api.llama_memory_seq_rm(self._memory, sequence, length, -1)
         if not kept:
-            api.llama_memory_seq_rm(self._memory(sequence), sequence, -1, -1)
+            api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         return bool(kept)
 
     @property
     def can_shift(self) -> bool:
         """Whether `forget` works: recurrent state keeps no tokens apart, and llama.cpp aborts where the cache
         cannot move its keys."""
-        return not self.model.is_recurrent and bool(
-            api.llama_memory_can_shift(api.llama_get_memory(self.handle))
-        )
+        return not self.model.is_recurrent and bool(api.llama_memory_can_shift(self._memory))
 
     def forget(self, sequence: int, start: int, count: int) -> None:
         """Drop `count` tokens from position `start` on, and move the later ones up. Needs `can_shift`."""
-        api.llama_memory_seq_rm(self._memory(sequence), sequence, start, start + count)
-        api.llama_memory_seq_add(self._memory(sequence), sequence, start + count, -1, -count)
+        api.llama_memory_seq_rm(self._memory, sequence, start, start + count)
+        api.llama_memory_seq_add(self._memory, sequence, start + count, -1, -count)
 
     def clear(self, sequence: int) -> None:
-        api.llama_memory_seq_rm(self._memory(sequence), sequence, -1, -1)
+        api.llama_memory_seq_rm(self._memory, sequence, -1, -1)
 
     def positions(self, sequence: int) -> tuple[int, int]:
         """First and last position held, (-1, -1) if none."""
         return (
-            int(api.llama_memory_seq_pos_min(self._memory(sequence), sequence)),
-            int(api.llama_memory_seq_pos_max(self._memory(sequence), sequence)),
+            int(api.llama_memory_seq_pos_min(self._memory, sequence)),
+            int(api.llama_memory_seq_pos_max(self._memory, sequence)),
         )

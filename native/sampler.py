@@ -136,7 +136,7 @@ class SamplerChain(Owner):
         if self._decisive is not None and _shortlist is not None:
             return self.sample_from(_shortlist(context.logits(row), self._decisive))
         logits = context.logits_at(row)  # without them, llama.cpp would end the process
-        token = int(api.llama_sampler_sample(self.handle, context.logits_handle, row))
+        token = int(api.llama_sampler_sample(self.handle, context.handle, row))
         if math.isnan(logits[token]):
             raise NotFinite
         return token

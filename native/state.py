@@ -27,21 +27,15 @@ def layout(context: Context) -> str:
 
 def size(context: Context, sequence: int) -> int:
     """Bytes that `save` would copy now."""
-    return int(
-        api.llama_state_seq_get_size_ext(
-            context.handle_of(sequence), sequence, api.LLAMA_STATE_SEQ_FLAGS_NONE
-        )
-    )
+    return int(api.llama_state_seq_get_size_ext(context.handle, sequence, api.LLAMA_STATE_SEQ_FLAGS_NONE))
 
 
 def save(context: Context, sequence: int, *, is_partial: bool = False) -> bytearray:
     """A copy of the state, empty if llama.cpp failed. Takes 0.7 ms a MB, most of it for fresh memory."""
     flags = _flags(is_partial)
-    state = bytearray(api.llama_state_seq_get_size_ext(context.handle_of(sequence), sequence, flags))
+    state = bytearray(api.llama_state_seq_get_size_ext(context.handle, sequence, flags))
     view = (ctypes.c_uint8 * len(state)).from_buffer(state)
-    written = int(
-        api.llama_state_seq_get_data_ext(context.handle_of(sequence), view, len(state), sequence, flags)
-    )
+    written = int(api.llama_state_seq_get_data_ext(context.handle, view, len(state), sequence, flags))
     return state if written == len(state) else bytearray()
 
 
@@ -49,9 +43,7 @@ def restore(context: Context, sequence: int, state: bytearray, *, is_partial: bo
     """Replace the sequence's state. False if llama.cpp refuses it, which leaves the sequence undefined."""
     view = (ctypes.c_uint8 * len(state)).from_buffer(state)
     return bool(
-        api.llama_state_seq_set_data_ext(
-            context.handle_of(sequence), view, len(state), sequence, _flags(is_partial)
-        )
+        api.llama_state_seq_set_data_ext(context.handle, view, len(state), sequence, _flags(is_partial))
     )
 
 

@@ -1,10 +1,12 @@
-"""States of sequences between contexts with flash attention and without: these keep their values transposed.
+"""States of sequences, for contexts of another number of streams, or with flash attention and without: these
+keep their values transposed.
 
-llama.cpp's layout of a plain KV cache, in the machine's byte order: a mark (u32), the sequence (i32) and the
-number of streams (u32). For each stream the number of cells (u32) and, if there are any: position, number of
-sequences, and sequence of each (i32, u32, i32); whether values are transposed, and number of layers (u32); of
-each layer the keys: ggml's type (i32), bytes of a cell (u64), the cells; of each layer the values: the same,
-or if transposed: ggml's type (i32), bytes of a number, numbers in a cell (u32), and each number of all cells.
+llama.cpp's layout, in the machine's byte order: a mark (u32), the sequence (i32), and one or two caches (that
+of sliding windows comes second). Of each the number of streams (u32). For each stream the number of cells
+(u32) and, if there are any: position, number of sequences, and sequence of each (i32, u32, i32); whether
+values are transposed, and number of layers (u32); of each layer the keys: ggml's type (i32), bytes of a cell
+(u64), the cells; of each layer the values: the same, or if transposed: ggml's type (i32), bytes of a number,
+numbers in a cell (u32), and each number of all cells.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ _CELL_BYTES = 12
 _INTEGERS = {0: "I", 1: "H", 30: "H"}
 
 
-def turned(state: bytearray, streams: int) -> bytearray:
-    """`state`, of one sequence, for a context of `streams` streams and the other kind of attention. Takes
-    about 1 ms a MB. Raises ValueError if it is not of that layout."""
+def moved(state: bytearray, streams: int, *, is_turned: bool) -> bytearray:
+    """`state`, of one sequence, for a context of `streams` streams, and if `is_turned` of the other kind of
+    attention, which takes about 1 ms a MB. Raises ValueError if it is not of that layout."""
     try:
-        return bytearray().join(_turned(_Source(state), streams))
+        return bytearray().join(_moved(_Source(state), streams, is_turned=is_turned))
     except (struct.error, KeyError) as error:
         raise ValueError(f"this is no state of a plain KV cache: {error!r}") from error
 
@@ -45,13 +47,19 @@ class _Source:
     def count(self) -> int:
         return int(self.unpack(_COUNT)[0])
 
-    def end(self) -> None:
-        if self._rest:
-            raise ValueError(f"a state goes on for {len(self._rest)} bytes")
+    def is_at_end(self) -> bool:
+        return not self._rest
 
 
-def _turned(source: _Source, streams: int) -> Iterator[bytes | memoryview | array[int]]:
+def _moved(source: _Source, streams: int, *, is_turned: bool) -> Iterator[bytes | memoryview | array[int]]:
     yield source.take(_TWO_COUNTS.size)
+    yield from _cache(source, streams, is_turned=is_turned)
+    while not source.is_at_end():
+        # That of sliding windows.
+        yield from _cache(source, streams, is_turned=is_turned)
+
+
+def _cache(source: _Source, streams: int, *, is_turned: bool) -> Iterator[bytes | memoryview | array[int]]:
     streams_before = source.count()
     counts = [source.count()]
     while not counts[-1]:
@@ -60,18 +68,27 @@ def _turned(source: _Source, streams: int) -> Iterator[bytes | memoryview | arra
     yield _TWO_COUNTS.pack(streams, cells)
     yield source.take(cells * _CELL_BYTES)
     is_transposed, layers = source.unpack(_TWO_COUNTS)
-    yield _TWO_COUNTS.pack(not is_transposed, layers)
+    yield _TWO_COUNTS.pack(is_transposed ^ is_turned, layers)
     for _ in range(layers):
-        kind, cell_bytes = source.unpack(_CELLS_HEAD)
-        yield _CELLS_HEAD.pack(kind, cell_bytes)
-        yield source.take(cells * cell_bytes)
-    turn = _to_cells if is_transposed else _to_columns
+        yield from _cells(source, cells)
+    move = _VALUES[bool(is_transposed), is_turned]
     for _ in range(layers):
-        yield from turn(source, cells)
+        yield from move(source, cells)
     if any(source.count() for _ in range(streams_before - len(counts))):
         raise ValueError("a state of several sequences")
-    source.end()
     yield bytes(_COUNT.size * (streams - 1))
+
+
+def _cells(source: _Source, cells: int) -> Iterator[bytes | memoryview]:
+    kind, cell_bytes = source.unpack(_CELLS_HEAD)
+    yield _CELLS_HEAD.pack(kind, cell_bytes)
+    yield source.take(cells * cell_bytes)
+
+
+def _columns(source: _Source, cells: int) -> Iterator[bytes | memoryview]:
+    kind, number_bytes, width = source.unpack(_COLUMNS_HEAD)
+    yield _COLUMNS_HEAD.pack(kind, number_bytes, width)
+    yield source.take(cells * number_bytes * width)
 
 
 def _to_columns(source: _Source, cells: int) -> Iterator[bytes | array[int]]:
@@ -92,3 +109,12 @@ def _to_cells(source: _Source, cells: int) -> Iterator[bytes | array[int]]:
         values[number::width] = columns[number * cells : (number + 1) * cells]
     yield _CELLS_HEAD.pack(kind, number_bytes * width)
     yield values
+
+
+# By whether they are transposed, and whether they are to be turned.
+_VALUES = {
+    (False, False): _cells,
+    (False, True): _to_columns,
+    (True, False): _columns,
+    (True, True): _to_cells,
+}

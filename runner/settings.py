@@ -9,7 +9,7 @@ from typing import Any, Literal
 from modelstore.kv_types import KV_TYPES, KvTypes
 from runner import config_values as values
 
-PREFILL_STEPS_S = {"smooth": 0.25, "balanced": 0.5, "fast": 0.0}
+PREFILL_STEPS_S = {"smooth": 0.1, "balanced": 0.5, "fast": 0.0}
 """Longest step while somebody generates; 0 is as long as a full batch takes."""
 
 
@@ -170,7 +170,7 @@ _ALL = (
     _key(
         "prefill",
         values.or_named(PREFILL_STEPS_S, values.duration_from_zero),
-        "How much reading a prompt may slow down those who generate: smooth (steps of 0.25s),"
+        "How much reading a prompt may slow down those who generate: smooth (pauses of 0.1s),"
         " balanced (0.5s), fast (no limit), or a duration. Never less than 64 tokens a step.",
         field="prefill_step_s",
     ),

@@ -63,7 +63,7 @@ class Admission:
         if self._history.is_whole:
             return
         for slot in self._slots:
-            if slot.sequence is not None and slot.sequence.is_prefilling:
+            if slot.sequence is not None and slot.sequence.is_prefilling and not slot.is_apart:
                 self._checkpoints.take(slot, slot.sequence)
 
     def release(self, slot: Slot) -> None:

@@ -16,6 +16,7 @@ from native.errors import LlamaError, NotFinite
 from native.llama import Context
 from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
 from runner.worker.admission import Admission
+from runner.worker.apart import Apart, Busy, Limits
 from runner.worker.batcher import Batcher, Pending
 from runner.worker.detokenize import TextAssembler
 from runner.worker.drafting.drafter import Drafter
@@ -37,6 +38,8 @@ _MANY_CHARACTERS = 16
 _GRAMMARS_S = 0.01
 # Reading fewer takes no time that is worth a word, also on a slow machine.
 _LONG_PROMPT_TOKENS = 128
+# While a prompt is read apart: how soon a command is seen.
+_LOOK_S = 0.05
 
 
 class Engine:
@@ -48,6 +51,7 @@ class Engine:
         prefill_step_s: float,
         prefixes: PrefixLimits | None = None,
         drafter: Drafter | None = None,
+        apart: Limits | None = None,
     ) -> None:
         options = context.options
         self._context = context
@@ -61,6 +65,8 @@ class Engine:
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
         self._pace = Pace(prefill_step_s, options.batch_tokens, tile_tokens)
         self._batcher = Batcher(options.batch_tokens, tile_tokens)
+        self._apart = Apart(context, apart)
+        self._ended_at = 0.0
         self._outcome = Outcome()
 
     @property
@@ -99,6 +105,7 @@ class Engine:
     def step(self) -> Stepped:
         """Decode one batch and say what came of it. Where only prompts are there, and a long one, that they
         are read is said first: the decode may take seconds. Raises LlamaError: then the context is lost."""
+        self._come_home()
         if unready := [sequence for sequence in self._waiting if not sequence.is_ready]:
             self._prepare(unready)
         admitted = self._admission.admit(self._waiting)
@@ -118,8 +125,12 @@ class Engine:
 
     def use_idle_time(self) -> bool:
         """While nobody waits: a decode's worth of measuring. False if there is nothing left to measure."""
-        self._context.gather()
+        self._come_home()
         return self._speculation.use_idle_time(self._slots)
+
+    def _come_home(self) -> None:
+        if self._apart.come_home():
+            self._admission.take_checkpoints()
 
     def _busy(self) -> list[tuple[Slot, Sequence]]:
         return [(slot, sequence) for slot in self._slots if (sequence := slot.sequence) is not None]
@@ -201,8 +212,37 @@ class Engine:
     # One step
 
     def _decode(self) -> list[tuple[Slot, Sequence, int]]:
-        """Decode the planned batch; the slots that have logits now, each with the first of its rows."""
-        busy, is_reading = self._next()
+        """Decode what is due; the slots that have logits now, each with the first of its rows."""
+        rows = self._read_apart()
+        if others := self._apart.others(self._busy()):
+            if self._is_due():
+                with self._apart.paused():
+                    rows += self._decode_batch(others)
+                self._ended_at = time.perf_counter()
+        elif not rows:
+            self._apart.wait(_LOOK_S)
+        if (sequence := self._apart.go_on(self._busy())) is not None:
+            self._outcome.prefilled(sequence)
+        return rows
+
+    def _read_apart(self) -> list[tuple[Slot, Sequence, int]]:
+        """What has been decoded of the prompt that is read apart."""
+        if (taken := self._apart.take()) is None:
+            return []
+        slot, sequence, row = taken
+        self._speculation.read(sequence)
+        return [] if row is None else [(slot, sequence, row)]
+
+    def _is_due(self) -> bool:
+        """Whether those who are not read apart have their turn; waits for a while until they do."""
+        if not self._apart.is_computing:
+            return True
+        wait_s = self._ended_at + self._pace.rest_s - time.perf_counter()
+        self._apart.wait(min(max(0.0, wait_s), _LOOK_S))
+        return wait_s <= _LOOK_S
+
+    def _decode_batch(self, others: Busy) -> list[tuple[Slot, Sequence, int]]:
+        busy, is_reading = self._next(others)
         for slot, sequence in busy:
             if len(sequence.tokens) >= self._context_length:
                 shift(self._context, slot, sequence)
@@ -224,24 +264,37 @@ class Engine:
             if guide := sequence.picker.guide:
                 guide.begin()
         if batch.struct.n_tokens:
-            self._context.decode()
-            step_s = time.perf_counter() - started
+            self._run(is_reading=is_reading)
+            self._observe(batch.struct.n_tokens, time.perf_counter() - started, is_reading=is_reading)
             self._admission.take_checkpoints()
             self._speculation.follow(self._slots)
-            self._pace.observe(step_s, batch.struct.n_tokens if is_reading else 0)
-            if not is_reading:
-                self._speculation.observe(batch.struct.n_tokens, step_s)
         return rows
 
-    def _next(self) -> tuple[list[tuple[Slot, Sequence]], bool]:
+    def _run(self, *, is_reading: bool) -> None:
+        context, threads = self._context, (self._context.threads, self._context.prefill_threads)
+        if is_reading or not self._apart.is_computing:
+            context.decode()
+            return
+        fewer = self._pace.step_threads(context.threads)
+        context.set_threads(fewer, fewer)
+        context.decode()
+        context.set_threads(*threads)
+
+    def _observe(self, tokens: int, step_s: float, *, is_reading: bool) -> None:
+        is_usual = not self._apart.is_computing
+        if is_reading or is_usual or not self._pace.is_known:
+            self._pace.observe(step_s, tokens if is_reading else 0)
+        if is_usual and not is_reading:
+            self._speculation.observe(tokens, step_s)
+
+    def _next(self, busy: Busy) -> tuple[Busy, bool]:
         """Those whose turn it is, and whether they are reading their prompts."""
-        busy = self._busy()
         prompts = [each for each in busy if each[1].is_prefilling]
         if self._batcher.reads_next(len(busy) - len(prompts), len(prompts)):
             return prompts, True
         return [each for each in busy if not each[1].is_prefilling] if prompts else busy, False
 
-    def _plan(self, busy: list[tuple[Slot, Sequence]], *, is_reading: bool) -> list[tuple[int, int]]:
+    def _plan(self, busy: Busy, *, is_reading: bool) -> list[tuple[int, int]]:
         pending = [Pending(slot.index, sequence.due + len(sequence.draft)) for slot, sequence in busy]
         if not is_reading:
             return self._batcher.generation(pending)
@@ -255,8 +308,7 @@ class Engine:
         del sequence.draft[guesses:]
         chunk = sequence.tokens[start : start + min(count, pending)]
         outputs = guesses + 1 if count >= pending else 0
-        known_end = len(sequence.tokens)
-        end = self._context.batch.add(slot.index, start, chunk + sequence.draft, outputs, known_end)
+        end = self._context.batch.add(slot.index, start, chunk + sequence.draft, outputs)
         sequence.computed += len(chunk)
         slot.cached.extend(chunk)
         return end - outputs if outputs else None
@@ -272,8 +324,9 @@ class Engine:
         text, logprobs = "", list[TokenLogprob]()
         reason: Reason | None = None
         right = 0
+        context = self._apart.context_of(slot)
         while True:
-            token = sequence.picker.pick(self._context, row + right)
+            token = sequence.picker.pick(context, row + right)
             if token is None:
                 reason = "length"
                 break
@@ -340,6 +393,7 @@ class Engine:
         text: str = "",
         logprobs: list[TokenLogprob] | None = None,
     ) -> None:
+        self._apart.stop(slot)
         self._admission.release(slot)
         text += sequence.text.flush()
         if text or logprobs:
@@ -348,6 +402,7 @@ class Engine:
 
     def _fail(self, slot: Slot, sequence: Sequence) -> None:
         """What the model made of this text is no numbers: nothing of it may stay."""
+        self._apart.drop(slot)
         self._context.clear(slot.index)
         del slot.cached[:], slot.checkpoints[:]
         self._admission.release(slot)
@@ -365,5 +420,6 @@ class Engine:
 
     def close(self) -> None:
         """No more steps will come: what slots and memory hold goes to disk, as far as there is time."""
+        self._apart.close()
         self._admission.close()
         self._speculation.close()

@@ -22,8 +22,9 @@ from native.attention import (
 from native.fresh_cache import CacheLog
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
-from native.reading import ReadingContext, can_read
+from native.reading import can_read, memory_bytes, most_tokens
 from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, Ready
+from runner.worker.apart import Limits
 
 if TYPE_CHECKING:
     from runner.worker.drafting.drafter import Drafter
@@ -40,6 +41,7 @@ class Loaded:
 
     context: Context
     ready: Ready
+    apart: Limits | None = None
     drafter: Drafter | None = None
     flash_record: Record | None = None
 
@@ -65,7 +67,7 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     # A look at every token of the vocabulary, while llama.cpp allocates the context.
     reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))
     reading.start()
-    attention, drafter = _Attention(), None
+    attention, drafter, apart = _Attention(), None, None
     if command.is_embedding:
         from native.embedding import EmbeddingContext
 
@@ -74,12 +76,14 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     else:
         attention = _attention(model, command)
         options = _options(model, command, attention.is_flash, with_head)
-        reads_apart = command.gpu_layers == 0 and not with_head and can_read(model, options)
-        context = (ReadingContext if reads_apart else Context)(model, options)
+        context = Context(model, options)
+        if command.gpu_layers == 0 and not with_head and can_read(model, options):
+            apart = Limits(most_tokens(model, options))
     log_lines = [*log.infos, *log.errors]
     if not command.is_embedding:
         drafter = _drafter(context, command, log, with_head)
     reading.join()
+    unlisted_bytes = memory_bytes(model, context.options) if apart else context.unlisted_bytes
     ready = Ready(
         context_length=command.context_length,
         slots=command.slots,
@@ -89,12 +93,12 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         bos_text=model.token_text(model.bos_token),
         eos_text=model.token_text(model.eos_token),
         control_tokens=tuple(control_tokens),
-        memory_bytes=_memory_bytes(offload.buffers(log.infos)) + context.unlisted_bytes,
+        memory_bytes=_memory_bytes(offload.buffers(log.infos)) + unlisted_bytes,
         flash_attention=offload.flash_attention(log_lines),
         can_shift=not command.is_embedding and context.can_shift,
         notes=tuple(note for note in (attention.note, _head_note(command, with_head)) if note),
     )
-    return Loaded(context, ready, drafter, attention.record)
+    return Loaded(context, ready, apart, drafter, attention.record)
 
 
 def _progress(put: Callable[[Event], None]) -> Callable[[float], None]:

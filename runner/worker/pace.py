@@ -6,6 +6,8 @@ How long a token takes depends on the model, the machine and how full the contex
 
 from __future__ import annotations
 
+import math
+
 FLASH_TILE_TOKENS = 64
 """llama.cpp's flash attention on CPUs computes so many rows together; fewer go one by one, and slower."""
 PLAIN_TILE_TOKENS = 16
@@ -14,6 +16,11 @@ _NEWEST_WEIGHT = 0.3
 # Tiles that may be missing: larger chunks take less for a token than what was measured of small ones, whose
 # tiles threads share badly.
 _MISSING_TILES = 0.25
+# Where a step of those who generate takes long, they would leave a prompt no time.
+_READING_SHARE = 3.0
+# Pools of compute threads that share processors wake each other at each operation of a graph. That takes
+# longer than what one thread alone adds to a short step.
+_BRIEF_S = 0.05
 
 
 class Pace:
@@ -34,6 +41,21 @@ class Pace:
             self._decode_s = _blend(self._decode_s, step_s)
         elif prompt_tokens >= self._tile_tokens:
             self._token_s = _blend(self._token_s, step_s / prompt_tokens)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a step without prompt tokens has been observed."""
+        return self._decode_s is not None
+
+    @property
+    def rest_s(self) -> float:
+        """How long a prompt that is read apart goes on between two steps of others; without a limit that is
+        until its batch is decoded."""
+        return max(self._step_s, _READING_SHARE * (self._decode_s or 0.0)) if self._step_s else math.inf
+
+    def step_threads(self, threads: int) -> int:
+        """With how many of `threads` to decode while a prompt that is read apart rests."""
+        return 1 if self._decode_s is not None and self._decode_s * (threads - 1) < _BRIEF_S else threads
 
     @property
     def chunk_tokens(self) -> int:

@@ -19,6 +19,7 @@ _WORTH_PART = 8
 class Slot:
     """One llama.cpp sequence. `cached` are the tokens in its KV cache; a free slot keeps them for reuse.
 
+    While it `is_apart`, more of its sequence has been computed elsewhere than it has.
     `checkpoints`, in order of length, are where its memory can go back to. `used` counts up with the requests
     of all slots: the highest ended last.
     """
@@ -27,6 +28,7 @@ class Slot:
     cached: array[int] = field(default_factory=lambda: array("i"))
     checkpoints: list[Checkpoint] = field(default_factory=list)
     sequence: Sequence | None = None
+    is_apart: bool = False
     used: int = 0
 
 

@@ -73,8 +73,7 @@ class Speculation:
             return
         wanted = [(slot.index, sequence) for slot, sequence in busy if sequence.request.speculation]
         for _, sequence in wanted:
-            limit = _LEARNED_READING if sequence.is_prefilling else _LEARNED_GENERATING
-            self._tracks[sequence.request_id].lookup.learn(sequence.tokens, limit)
+            self._learn(sequence)
         if not self._costs.is_known:
             return
         self._step = Step(len(busy), len(busy))
@@ -87,6 +86,11 @@ class Speculation:
             self._ask(
                 self._drafter, [(slot, sequence) for slot, sequence in generating if not sequence.draft]
             )
+
+    def read(self, sequence: Sequence) -> None:
+        """A part of its prompt has been read apart."""
+        if self._context.options.draft_tokens and sequence.request.speculation:
+            self._learn(sequence)
 
     def follow(self, slots: Seq[Slot]) -> None:
         """The batch with everybody's tokens and drafts has been decoded."""
@@ -111,6 +115,10 @@ class Speculation:
     def close(self) -> None:
         if self._drafter is not None:
             self._drafter.close()
+
+    def _learn(self, sequence: Sequence) -> None:
+        limit = _LEARNED_READING if sequence.is_prefilling else _LEARNED_GENERATING
+        self._tracks[sequence.request_id].lookup.learn(sequence.tokens, limit)
 
     def _choose(self, sequence: Sequence, guesses: list[int], chances: list[float]) -> None:
         """Take as many of the guesses into the step as pay, and as it has room for."""

@@ -24,25 +24,27 @@ class Checkpoints:
         self._slot_bytes = 0 if history.is_whole else slot_bytes
 
     def plan(self, slot: Slot, sequence: Sequence) -> None:
-        """Make prefill stop where the checkpoint at the prompt's end is due."""
+        """Make prefill stop where the next checkpoint is due."""
         if self._slot_bytes and sequence.prompt_length - _last(slot) > _LEAST_TOKENS:
-            sequence.checkpoint_at = sequence.prompt_length - 1
+            sequence.checkpoint_at = _next(sequence)
 
     def take(self, slot: Slot, sequence: Sequence) -> None:
         """After a decode: take one if it is time."""
-        taken = slot.checkpoints
-        since = sequence.computed - _last(slot)
-        is_due = sequence.computed == sequence.checkpoint_at or since >= _EVERY_TOKENS
-        if not self._slot_bytes or not is_due:
+        if not self._slot_bytes or sequence.computed != sequence.checkpoint_at:
             return
-        if sequence.computed == sequence.checkpoint_at:
-            sequence.checkpoint_at = 0
+        sequence.checkpoint_at = _next(sequence)
         copy = state.save(self._context, slot.index, is_partial=True)
         most = min(_MOST, self._slot_bytes // max(1, len(copy)))
         if copy and most:
-            taken.append(Checkpoint(sequence.computed, copy))
-            while len(taken) > most:
-                _thin(taken)
+            slot.checkpoints.append(Checkpoint(sequence.computed, copy))
+            while len(slot.checkpoints) > most:
+                _thin(slot.checkpoints)
+
+
+def _next(sequence: Sequence) -> int:
+    """Where it is due after what has been computed; 0 if nowhere."""
+    end = sequence.prompt_length - 1
+    return min(sequence.computed + _EVERY_TOKENS, end) if sequence.computed < end else 0
 
 
 def _last(slot: Slot) -> int:

@@ -1,3 +1,6 @@
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +56,27 @@ def test_larger_chunks_are_tried_that_take_less_for_a_token() -> None:
 
 def test_no_limit_is_the_whole_batch() -> None:
     assert Pace(0, 512).chunk_tokens == 512
+
+
+def test_a_prompt_that_is_read_apart_goes_on_for_as_long_as_is_wanted() -> None:
+    pace = Pace(0.5, 512)
+    assert pace.rest_s == 0.5 and not pace.is_known
+    pace.observe(DECODE_S, 0)
+    assert pace.rest_s == 0.5 and pace.is_known
+    assert Pace(0, 512).rest_s == math.inf
+
+
+def test_slow_steps_leave_it_three_quarters_of_the_time() -> None:
+    pace = Pace(0.5, 512)
+    pace.observe(0.4, 0)
+    assert pace.rest_s / (pace.rest_s + 0.4) == pytest.approx(0.75)
+
+
+def test_only_short_steps_are_for_one_thread() -> None:
+    pace = Pace(0.5, 512)
+    assert pace.step_threads(8) == 8, "until one was measured"
+    pace.observe(0.006, 0)
+    assert [pace.step_threads(threads) for threads in (1, 2, 8, 12)] == [1, 1, 1, 12]
 
 
 @given(st.floats(1e-6, 100), st.floats(1e-9, 10))
