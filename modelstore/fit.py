@@ -86,11 +86,7 @@ def embedding_need(header: Header, context_length: int, texts: int) -> MemoryNee
 
 
 def kv_cache_bytes(
-    header: Header,
-    context_length: int,
-    slots: int,
-    kv: KvTypes = F16,
-    batch_tokens: int = BATCH_TOKENS,
+    header: Header, context_length: int, slots: int, kv: KvTypes = F16, batch_tokens: int = BATCH_TOKENS
 ) -> int:
     """Keys, values and recurrent states of all slots."""
     full_cells, window_cells = _cells(header, context_length, batch_tokens)

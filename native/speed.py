@@ -170,10 +170,7 @@ class Bench:
                 return {}
             case "memory":
                 return {"grown_bytes": _size_bytes() - self._size_before_bytes}
-        return {
-            "seconds": self._stopwatch.seconds(**request),
-            "threads": sorted(self._stopwatch.used),
-        }
+        return {"seconds": self._stopwatch.seconds(**request), "threads": sorted(self._stopwatch.used)}
 
 
 def main() -> None:

@@ -44,11 +44,7 @@ def reading(model: Model) -> Reading:
     tokenize = ctypes.cast(api._lib.llama_tokenize, ctypes.c_void_p).value
     # Not in the library's type stub, but what its own llama.cpp module calls.
     made: LLTokenizer = LLTokenizer.from_llamacpp(  # type: ignore[attr-defined]
-        tokens=pieces,
-        vocab_ptr=model.vocabulary,
-        tokenize_fptr=tokenize,
-        eos_token=end_tokens,
-        slices=[],
+        tokens=pieces, vocab_ptr=model.vocabulary, tokenize_fptr=tokenize, eos_token=end_tokens, slices=[]
     )
     yield None
     made = made.with_slices(_SLICES)

@@ -19,13 +19,7 @@ class AgainstRecord:
     def __init__(self) -> None:
         self._differs_much: bool | None = None
 
-    def score(
-        self,
-        workers: Workers,
-        reader: Reader,
-        block: Block,
-        kept: record.Kept,
-    ) -> rows.Candidate:
+    def score(self, workers: Workers, reader: Reader, block: Block, kept: record.Kept) -> rows.Candidate:
         """Raises Failed."""
 
         def some(at: Places) -> record.Compared:

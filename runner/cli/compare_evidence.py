@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from runner.wire.compare import Comparison
 
 Which = Annotated[
-    list[str],
-    argument("ID", "Of `compare list`, or exported JSON files; several in one table."),
+    list[str], argument("ID", "Of `compare list`, or exported JSON files; several in one table.")
 ]
 
 

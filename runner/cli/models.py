@@ -70,8 +70,7 @@ def _facts(model: ModelDetail) -> list[tuple[str, str]]:
 
 @client_command
 async def remove(
-    session: Session,
-    models: Annotated[list[str], argument("MODEL", "Names of local models.")],
+    session: Session, models: Annotated[list[str], argument("MODEL", "Names of local models.")]
 ) -> None:
     """Remove models. Weights that another name uses stay."""
     async with session.client() as client:
@@ -82,9 +81,7 @@ async def remove(
 
 @client_command
 async def copy(
-    session: Session,
-    source: Name,
-    destination: Annotated[str, argument("NAME", "The new name.")],
+    session: Session, source: Name, destination: Annotated[str, argument("NAME", "The new name.")]
 ) -> None:
     """Give a model a second name. Takes no space."""
     async with session.client() as client:

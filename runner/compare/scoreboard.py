@@ -91,10 +91,7 @@ class Scoreboard:
         columns = zip(pieces, candidate.kld, score.reference.margin, candidate.same_top, strict=True)
         return [
             TokenHeat(
-                text=piece.decode("utf-8", "replace"),
-                kld=float(kld),
-                margin=float(margin),
-                is_flip=not same,
+                text=piece.decode("utf-8", "replace"), kld=float(kld), margin=float(margin), is_flip=not same
             )
             for piece, kld, margin, same in list(columns)[:_STRIP_TOKENS]
         ]

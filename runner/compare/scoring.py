@@ -72,11 +72,7 @@ class Scorer:
     @classmethod
     @contextlib.contextmanager
     def running(
-        cls,
-        reference: Variant | None,
-        candidates: Sequence[Variant],
-        record: Path | None,
-        cancelled: Event,
+        cls, reference: Variant | None, candidates: Sequence[Variant], record: Path | None, cancelled: Event
     ) -> Iterator[Scorer]:
         """With `record` and a reference, its compact record is written beside the scoring; with `record`
         alone the one candidate is scored against it.

@@ -88,10 +88,7 @@ def _mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def against_peer(
-    name: str,
-    scores: Pooled,
-    beside_file: Sequence[CandidateScores],
-    peer: Mapping[str, Estimate],
+    name: str, scores: Pooled, beside_file: Sequence[CandidateScores], peer: Mapping[str, Estimate]
 ) -> list[Check]:
     """`beside_file` is what the candidate is beside the distributions that llama-perplexity stored: their 16
     bits are the reason for most tolerances."""

@@ -49,11 +49,7 @@ class Listener:
 
 
 def measure_speed(
-    variants: Sequence[Variant],
-    plan: SpeedPlan,
-    listener: Listener,
-    cancelled: Event,
-    root: Path = Path("/"),
+    variants: Sequence[Variant], plan: SpeedPlan, listener: Listener, cancelled: Event, root: Path = Path("/")
 ) -> Iterator[tuple[Variant, Measured]]:
     """Each variant as soon as all of it is known. `root` is where the files of the system's sensors are.
 

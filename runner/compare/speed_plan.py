@@ -63,10 +63,7 @@ class SpeedPlan:
         if len(depths) < len(self.depths):
             depths.add(most // _DEPTH_STEP * _DEPTH_STEP)
         return replace(
-            self,
-            prompt_tokens=prompt_tokens,
-            generate_tokens=generate_tokens,
-            depths=tuple(sorted(depths)),
+            self, prompt_tokens=prompt_tokens, generate_tokens=generate_tokens, depths=tuple(sorted(depths))
         )
 
 

@@ -20,14 +20,6 @@ _TURN_TOKENS = 2048
 Busy = Seq[tuple[Slot, Sequence]]
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Which prompts are read apart: of at least `least_tokens`, and the first `most_tokens` of them."""
-
-    most_tokens: int
-    least_tokens: int = LEAST_TOKENS
-
-
 @dataclass(slots=True)
 class _Trip:
     """A sequence is read from `start` to `end`; `count` of its tokens are being decoded. The slot may have
@@ -45,10 +37,10 @@ class _Trip:
 class Apart:
     """Whose prompt it is, and how far it is. Only `reading`'s decodes run in another thread."""
 
-    def __init__(self, home: Context, limits: Limits | None) -> None:
-        """Without `limits`, no prompt is read apart."""
+    def __init__(self, home: Context, most_tokens: int, least_tokens: int = LEAST_TOKENS) -> None:
+        """The first `most_tokens` of prompts that have `least_tokens`; with 0, none are."""
         self._home = home
-        self._limits = limits
+        self._most_tokens, self._least_tokens = most_tokens, least_tokens
         self._is_faster = home.options.flash_attention is False
         self._trip: _Trip | None = None
         self._last = -1
@@ -65,9 +57,8 @@ class Apart:
     def go_on(self, busy: Busy) -> Sequence | None:
         """Begin to decode the next batch of a prompt, if none is being decoded; whose it is."""
         wanted = self._wanted(busy)
-        if self._trip is None and wanted and self._limits is not None:
-            next_one = min(wanted, key=lambda each: (each[0].index <= self._last, each[0].index))
-            self._begin(self._limits, *next_one)
+        if self._trip is None and wanted:
+            self._begin(*min(wanted, key=lambda each: (each[0].index <= self._last, each[0].index)))
         trip = self._trip
         if trip is None or trip.count or trip.is_ended:
             return None
@@ -124,7 +115,7 @@ class Apart:
         if trip.reading.move_home():
             slot.cached = array("i", sequence.tokens[: sequence.computed])
         else:
-            self._limits = None
+            self._most_tokens = 0
             self._home.clear(slot.index)
             del slot.cached[:], slot.checkpoints[:]
             sequence.computed = 0
@@ -143,20 +134,19 @@ class Apart:
         return long if self._is_faster or is_calmer else []
 
     def _is_long(self, slot: Slot, sequence: Sequence) -> bool:
-        if self._limits is None or slot.is_apart or not sequence.is_prefilling:
-            return False
-        return self._end(self._limits, sequence) - sequence.computed >= self._limits.least_tokens
+        is_there = sequence.is_prefilling and not slot.is_apart
+        return is_there and self._end(sequence) - sequence.computed >= self._least_tokens
 
-    def _end(self, limits: Limits, sequence: Sequence) -> int:
+    def _end(self, sequence: Sequence) -> int:
         """How far the sequence can be read apart."""
-        return min(sequence.computed + sequence.due, limits.most_tokens)
+        return min(sequence.computed + sequence.due, self._most_tokens)
 
-    def _begin(self, limits: Limits, slot: Slot, sequence: Sequence) -> None:
-        start, end = sequence.computed, self._end(limits, sequence)
+    def _begin(self, slot: Slot, sequence: Sequence) -> None:
+        start, end = sequence.computed, self._end(sequence)
         try:
             reading = Reading(self._home, slot.index, start, end)
         except LlamaError as error:
-            self._limits = None
+            self._most_tokens = 0
             sys.stderr.write(f"long prompts are not read apart: {error}\n")
             return
         self._trip = _Trip(slot, sequence, reading, start, end)

@@ -1,8 +1,8 @@
 """The engine: continuous batching over one llama.cpp context.
 
-`step()` admits (admission), guesses (speculate), plans (batcher), decodes (native), picks tokens (picking),
-and reports (outcome); `submit` and `cancel` take effect at the next step. It knows nothing of pipes, HTTP or
-templates.
+`step()` admits (admission), has long prompts read apart (apart), guesses (speculate), plans (batcher),
+decodes (native), picks tokens (picking), and reports (outcome); `submit` and `cancel` take effect at the next
+step. It knows nothing of pipes, HTTP or templates.
 """
 
 from __future__ import annotations
@@ -10,32 +10,24 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from native.errors import LlamaError, NotFinite
 from native.llama import Context
 from runner.protocol import Failed, Generate, Reason, Stepped, TokenLogprob
 from runner.worker.admission import Admission
-from runner.worker.apart import Apart, Busy, Limits
+from runner.worker.apart import Apart, Busy
 from runner.worker.batcher import Batcher, Pending
-from runner.worker.detokenize import TextAssembler
 from runner.worker.drafting.drafter import Drafter
 from runner.worker.outcome import Outcome
 from runner.worker.pace import FLASH_TILE_TOKENS, PLAIN_TILE_TOKENS, Pace
-from runner.worker.picking import Picker
 from runner.worker.prefix.caches import PrefixLimits
+from runner.worker.reception import Reception
 from runner.worker.refused import Refused
 from runner.worker.sequence import Prompt, Sequence
 from runner.worker.shifting import shift
 from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
 
-if TYPE_CHECKING:
-    from native.vocabulary import Reading
-
-# For each token of the context: few texts have tokens so long, and finding out how long they get takes time.
-_MANY_CHARACTERS = 16
-_GRAMMARS_S = 0.01
 # Reading fewer takes no time that is worth a word, also on a slow machine.
 _LONG_PROMPT_TOKENS = 128
 # While a prompt is read apart: how soon a command is seen.
@@ -51,7 +43,7 @@ class Engine:
         prefill_step_s: float,
         prefixes: PrefixLimits | None = None,
         drafter: Drafter | None = None,
-        apart: Limits | None = None,
+        apart: Apart | None = None,
     ) -> None:
         options = context.options
         self._context = context
@@ -59,13 +51,13 @@ class Engine:
         self._context_length = min(options.context_length, context.sequence_context_length)
         self._slots = [Slot(index) for index in range(options.sequences)]
         self._waiting: deque[Sequence] = deque()
-        self._vocabulary: Reading | None = None
+        self._reception = Reception(context.model, self._context_length)
         self._admission = Admission(context, self._slots, prefixes)
         self._speculation = Speculation(context, drafter)
         tile_tokens = PLAIN_TILE_TOKENS if options.flash_attention is False else FLASH_TILE_TOKENS
         self._pace = Pace(prefill_step_s, options.batch_tokens, tile_tokens)
         self._batcher = Batcher(options.batch_tokens, tile_tokens)
-        self._apart = Apart(context, apart)
+        self._apart = apart or Apart(context, 0)
         self._ended_at = 0.0
         self._outcome = Outcome()
 
@@ -75,16 +67,13 @@ class Engine:
 
     def read(self, request: Generate) -> Prompt:
         """Only looks at the vocabulary: any thread may call it. Raises LlamaError, Refused."""
-        self._check_size(request)
-        return self._tokenize(request)
+        return self._reception.read(request)
 
     def submit(self, request: Generate, tokens: Callable[[], Prompt] | None = None) -> None:
         """Queue a request; a bad one is reported as failed by the next step. `tokens` stands for `read`."""
         try:
             prompt = tokens() if tokens else self.read(request)
-            if len(prompt.tokens) + request.room_tokens > self._context_length:
-                raise self._too_long(len(prompt.tokens))
-            self._waiting.append(self._sequence(request, prompt))
+            self._waiting.append(self._reception.sequence(request, prompt))
         except LlamaError as error:
             self._outcome.failed(Failed(request.request_id, "invalid_request", str(error), 400))
         except Refused as error:
@@ -107,7 +96,9 @@ class Engine:
         are read is said first: the decode may take seconds. Raises LlamaError: then the context is lost."""
         self._come_home()
         if unready := [sequence for sequence in self._waiting if not sequence.is_ready]:
-            self._prepare(unready)
+            for sequence, refused in self._reception.prepare(unready):
+                self._waiting.remove(sequence)
+                self._outcome.failed(refused)
         admitted = self._admission.admit(self._waiting)
         if self._waiting:
             self._outcome.queued(self._waiting)
@@ -134,80 +125,6 @@ class Engine:
 
     def _busy(self) -> list[tuple[Slot, Sequence]]:
         return [(slot, sequence) for slot in self._slots if (sequence := slot.sequence) is not None]
-
-    # From request to sequence
-
-    def _check_size(self, request: Generate) -> None:
-        """Refuse, unread, what cannot fit: reading megabytes takes seconds, in which nobody gets a token.
-        Requests that ask for more room than there is want their prompt counted."""
-        characters = request.characters
-        is_counted = request.room_tokens >= self._context_length
-        if not is_counted and characters > _MANY_CHARACTERS * self._context_length:
-            least_tokens = characters // self._model.longest_token_characters
-            if least_tokens > self._context_length:
-                raise self._too_long(least_tokens, "at least ")
-
-    def _tokenize(self, request: Generate) -> Prompt:
-        tokens: list[int] = []
-        kept, characters = 0, request.kept_characters
-        for index, segment in enumerate(request.prompt):
-            add_special = request.add_bos and index == 0
-            if beginning := segment[:characters]:
-                kept = len(tokens) + len(self._model.tokenize(beginning, add_special=add_special))
-                characters -= len(beginning)
-            tokens += self._model.tokenize(segment, add_special=add_special)
-        if not tokens:
-            # A model without BOS has nothing to continue from; its end token starts a fresh text.
-            tokens = [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token]
-        if request.kept_tokens is not None:
-            kept = request.kept_tokens if request.kept_tokens >= 0 else len(tokens)
-        return Prompt(tokens, kept)
-
-    def _sequence(self, request: Generate, prompt: Prompt) -> Sequence:
-        return Sequence(
-            request,
-            tokens=prompt.tokens,
-            prompt_length=len(prompt.tokens),
-            kept=prompt.kept,
-            picker=Picker(self._model, request, prompt.tokens),
-            text=TextAssembler(request.sampling.stop),
-            submitted_at=time.perf_counter(),
-        )
-
-    def _prepare(self, sequences: list[Sequence]) -> None:
-        """Guides for those with constraints, once the vocabulary has been read. The others need not wait: of
-        large grammars, which take up to 0.3 s, each step reads one."""
-        if self._vocabulary is None:
-            # Most workers never need it.
-            from native.vocabulary import reading
-
-            self._vocabulary = reading(self._model)
-        if (tokenizer := next(self._vocabulary)) is None:
-            return
-        from runner.worker.constrain import Guide
-
-        enough_at_s = time.perf_counter() + _GRAMMARS_S
-        for sequence in sequences:
-            if time.perf_counter() > enough_at_s:
-                break
-            try:
-                if (constraint := sequence.request.constraint) is not None:
-                    sequence.picker.guide = Guide(self._model, tokenizer, constraint)
-            except Refused as error:
-                self._waiting.remove(sequence)
-                sequence.picker.close()
-                self._outcome.failed(error.of(sequence.request_id))
-
-    def _too_long(self, prompt_tokens: int, how: str = "") -> Refused:
-        is_shortened = self._context_length < self._model.trained_context_length
-        larger = ", or ask for a larger context (`num_ctx`, `context_length`)" if is_shortened else ""
-        return Refused(
-            f"the prompt has {how}{prompt_tokens} tokens and the context {self._context_length}",
-            "context_length_exceeded",
-            f"shorten it or leave out the oldest turns (`overflow`){larger}",
-            prompt_tokens,
-            self._context_length,
-        )
 
     # One step
 
@@ -271,6 +188,7 @@ class Engine:
         return rows
 
     def _run(self, *, is_reading: bool) -> None:
+        """Decode the batch, beside a prompt that rests with the threads that are best then."""
         context, threads = self._context, (self._context.threads, self._context.prefill_threads)
         if is_reading or not self._apart.is_computing:
             context.decode()

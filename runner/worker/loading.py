@@ -24,7 +24,6 @@ from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from native.reading import can_read, memory_bytes, most_tokens
 from runner.protocol import HEAD_ROLLBACK_TOKENS, Event, Load, LoadProgressed, Ready
-from runner.worker.apart import Limits
 
 if TYPE_CHECKING:
     from runner.worker.drafting.drafter import Drafter
@@ -37,11 +36,12 @@ _PROGRESS_STEP = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`flash_record` is where a verdict belongs that has still to be measured."""
+    """`apart_tokens` of a prompt can be read apart. `flash_record` is where a verdict belongs that has still
+    to be measured."""
 
     context: Context
     ready: Ready
-    apart: Limits | None = None
+    apart_tokens: int = 0
     drafter: Drafter | None = None
     flash_record: Record | None = None
 
@@ -67,7 +67,7 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     # A look at every token of the vocabulary, while llama.cpp allocates the context.
     reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))
     reading.start()
-    attention, drafter, apart = _Attention(), None, None
+    attention, drafter, apart_tokens = _Attention(), None, 0
     if command.is_embedding:
         from native.embedding import EmbeddingContext
 
@@ -78,12 +78,12 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         options = _options(model, command, attention.is_flash, with_head)
         context = Context(model, options)
         if command.gpu_layers == 0 and not with_head and can_read(model, options):
-            apart = Limits(most_tokens(model, options))
+            apart_tokens = most_tokens(model, options)
     log_lines = [*log.infos, *log.errors]
     if not command.is_embedding:
         drafter = _drafter(context, command, log, with_head)
     reading.join()
-    unlisted_bytes = memory_bytes(model, context.options) if apart else context.unlisted_bytes
+    unlisted_bytes = memory_bytes(model, context.options) if apart_tokens else context.unlisted_bytes
     ready = Ready(
         context_length=command.context_length,
         slots=command.slots,
@@ -98,7 +98,7 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
         can_shift=not command.is_embedding and context.can_shift,
         notes=tuple(note for note in (attention.note, _head_note(command, with_head)) if note),
     )
-    return Loaded(context, ready, apart, drafter, attention.record)
+    return Loaded(context, ready, apart_tokens, drafter, attention.record)
 
 
 def _progress(put: Callable[[Event], None]) -> Callable[[float], None]:

@@ -13,6 +13,7 @@ from native.llama import Context
 from native.sampler import hasten
 from native.threads import Threads
 from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
+from runner.worker.apart import Apart
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
 from runner.worker.flash_trial import measure
@@ -54,7 +55,13 @@ def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:
     if isinstance(loaded.context, EmbeddingContext):
         return Embedder(loaded.context)
     prefixes = PrefixLimits(command.prefix_ram_bytes, command.prefix_disk_path, command.prefix_disk_bytes)
-    return Engine(loaded.context, command.prefill_step_s, prefixes, loaded.drafter, loaded.apart)
+    return Engine(
+        loaded.context,
+        command.prefill_step_s,
+        prefixes,
+        loaded.drafter,
+        Apart(loaded.context, loaded.apart_tokens),
+    )
 
 
 def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Iterator[bool]:

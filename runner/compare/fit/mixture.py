@@ -169,11 +169,7 @@ class Mixing:
         return allocation.sensitivities(probes, floor, errors)
 
     def _problem(
-        self,
-        chosen: Sequence[Matrix],
-        imatrix: Path,
-        errors: allocation.Errors,
-        factors: Mapping[str, float],
+        self, chosen: Sequence[Matrix], imatrix: Path, errors: allocation.Errors, factors: Mapping[str, float]
     ) -> allocation.Problem:
         costs = {
             each.name: {kind: factors[each.group] * error for kind, error in errors[each.name].items()}

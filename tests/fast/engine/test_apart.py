@@ -11,23 +11,27 @@ import pytest
 from native.llama import Context, ContextOptions, Model
 from runner.protocol import Generate, Sampling, Stepped
 from runner.worker import apart
-from runner.worker.apart import Limits
+from runner.worker.apart import Apart
 from runner.worker.engine import Engine
 from runner.worker.prefix.caches import PrefixLimits
 from tests.fast.engine.driving import GREEDY, answer, answers, run
 from tests.kinds_gguf import write_kind
 
 OPTIONS = ContextOptions(512, 4, 96, 1, 1, flash_attention=False)
-LIMITS = Limits(most_tokens=512, least_tokens=100)
 LONG = "word by word, a list of commands is read and each is run in its turn. " * 12
 STREAM = Sampling(temperature=0, max_tokens=60, ignore_eos=True)
 
 
+def reader(model: Model, step_s: float = 1e-6, most_tokens: int = 512, **options: bool) -> Engine:
+    context = Context(model, replace(OPTIONS, **options))  # type: ignore[arg-type]
+    return Engine(context, step_s, PrefixLimits(1 << 26), apart=Apart(context, most_tokens, 100))
+
+
 @pytest.fixture
 def engine(model: Model) -> Iterator[Engine]:
-    context = Context(model, OPTIONS)
-    yield Engine(context, 1e-6, apart=LIMITS)
-    context.close()
+    engine = reader(model)
+    yield engine
+    engine._context.close()
 
 
 def plain_answers(model: Model, prompts: list[str], sampling: Sampling = GREEDY) -> list[str]:
@@ -69,9 +73,7 @@ def text_in(found: list[Stepped], request_id: str) -> str:
 @pytest.mark.parametrize("flash", [True, False])
 def test_all_say_what_they_say_alone(kind: str, tmp_path: Path, *, flash: bool) -> None:
     model = Model(write_kind(tmp_path / "kind.gguf", kind), 0)
-    engine = Engine(
-        Context(model, replace(OPTIONS, flash_attention=flash)), 1e-6, PrefixLimits(1 << 26), apart=LIMITS
-    )
+    engine = reader(model, flash_attention=flash)
     begun = begin_stream(engine)
     prompts = [LONG[:250], "Meanwhile", LONG[:250] + "It ends."]
     for number, prompt in enumerate(prompts):
@@ -100,7 +102,7 @@ def test_alone_it_is_faster_where_home_has_no_flash_attention(model: Model, engi
 
 
 def test_alone_it_stays_where_home_has_flash_attention(model: Model) -> None:
-    engine = Engine(Context(model, replace(OPTIONS, flash_attention=True)), 1e-6, apart=LIMITS)
+    engine = reader(model, flash_attention=True)
     engine.submit(Generate("one", (LONG,), GREEDY))
     while not engine.is_idle:
         engine.step()
@@ -121,7 +123,7 @@ def test_a_stream_goes_on_in_the_middle_of_a_batch(engine: Engine) -> None:
 
 
 def test_without_a_limit_a_stream_has_a_step_for_each_batch(model: Model) -> None:
-    engine = Engine(Context(model, OPTIONS), 0.0, apart=LIMITS)
+    engine = reader(model, 0.0)
     begin_stream(engine)
     engine.submit(Generate("long", (LONG,), GREEDY))
     found = steps(engine) + steps(engine, until_apart=False)
@@ -143,7 +145,7 @@ def test_its_progress_is_said_from_the_beginning(engine: Engine) -> None:
 
 
 def test_what_is_beyond_the_limit_is_read_at_home(model: Model) -> None:
-    engine = Engine(Context(model, OPTIONS), 0.0, apart=replace(LIMITS, most_tokens=200))
+    engine = reader(model, 0.0, 200)
     engine.submit(Generate("one", (LONG + LONG,), GREEDY))
     steps(engine)
     steps(engine, until_apart=False)
@@ -189,21 +191,35 @@ def test_the_same_prompt_waits_for_it_and_is_copied(model: Model, engine: Engine
     assert [first.text, second.text] == plain_answers(model, [LONG, LONG])
 
 
+def test_a_window_has_a_checkpoint_of_what_was_read_apart(tmp_path: Path) -> None:
+    model = Model(write_kind(tmp_path / "window.gguf", "window"), 0)
+    engine = reader(model, flash_attention=True)
+    begin_stream(engine)
+    prompt = LONG[:250]
+    # So long an answer that the window has let go of the prompt.
+    engine.submit(Generate("long", (prompt,), Sampling(temperature=0, max_tokens=100, ignore_eos=True)))
+    steps(engine)
+    run(engine)
+    (checkpoint,) = engine._slots[1].checkpoints
+    again = answer(engine, prompt + "It ends.")
+    assert again.cached == checkpoint.length == len(model.tokenize(prompt, add_special=True)) - 1
+    assert [again.text] == plain_answers(model, [prompt + "It ends."])
+    model.close()
+
+
 def test_what_cannot_come_home_is_read_again(model: Model, capfd: pytest.CaptureFixture[str]) -> None:
     # One cache for all: its states have one stream, whoever they are for.
-    engine = Engine(Context(model, replace(OPTIONS, kv_unified=True)), 1e-6, apart=LIMITS)
+    engine = reader(model, kv_unified=True)
     texts = [answer(engine, prompt).text for prompt in (LONG, LONG.upper())]
     assert texts == plain_answers(model, [LONG, LONG.upper()])
     assert "n_stream mismatch" in capfd.readouterr().err
 
 
 def test_closing_brings_home_what_was_read(model: Model) -> None:
-    context = Context(model, OPTIONS)
-    engine = Engine(context, 1e-6, apart=LIMITS)
+    engine = reader(model)
     engine.submit(Generate("one", (LONG,), GREEDY))
     steps(engine)
     while engine._slots[0].sequence and engine._slots[0].sequence.computed < 96:
         engine.step()
     engine.close()
-    assert context.positions(0)[1] >= 95 and not apart_now(engine)
-    context.close()
+    assert engine._context.positions(0)[1] >= 95 and not apart_now(engine)

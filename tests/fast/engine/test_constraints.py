@@ -60,7 +60,7 @@ def vocabulary(context: Context) -> Reading:
 @pytest.fixture
 def engine(context: Context, vocabulary: Reading) -> Engine:
     engine = Engine(context, 0.0)
-    engine._vocabulary = vocabulary
+    engine._reception._vocabulary = vocabulary
     return engine
 
 
@@ -139,7 +139,7 @@ def test_masks_are_computed_while_the_model_decodes(model: Model, vocabulary: Re
 
     context = Watched(model, ContextOptions(256, 2, 128, 1, 1))
     bound = Engine(context, 0.0)
-    bound._vocabulary = vocabulary
+    bound._reception._vocabulary = vocabulary
     slots += bound._slots
     for name in "ab":
         digits = constraint("regex", "[0-9]{12}")

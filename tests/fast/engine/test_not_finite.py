@@ -12,6 +12,7 @@ from modelstore.gguf import read_header
 from native import sampler
 from native.llama import Context, ContextOptions, Model
 from runner.protocol import Generate, Sampling
+from runner.worker.apart import Apart
 from runner.worker.engine import Engine
 
 
@@ -57,3 +58,17 @@ def test_a_request_fails_and_leaves_nothing_behind(
         assert not step.finished and engine.is_idle and step.busy_slots == 0
         assert not engine._slots[0].cached and engine._context.positions(0) == (-1, -1)
     engine._context.close()
+
+
+def test_what_was_read_apart_does_not_come_home(model: Model) -> None:
+    context = Context(model, ContextOptions(256, 2, 64, 1, 1, flash_attention=False))
+    engine = Engine(context, 0.0, apart=Apart(context, 256, least_tokens=8))
+    for name in ("first", "second"):
+        engine.submit(Generate(name, ("The list command shows this. " * 4,), Sampling(temperature=0)))
+        codes: list[str] = []
+        while not engine.is_idle:
+            codes += [each.code for each in engine.step().failed]
+        assert codes == ["not_finite"] and not engine._slots[0].is_apart
+        engine.use_idle_time()
+        assert not engine._slots[0].cached and context.positions(0) == (-1, -1)
+    context.close()

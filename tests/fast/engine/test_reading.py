@@ -110,6 +110,8 @@ def test_it_rests_while_another_context_decodes(model: Model, home: Context) -> 
                     home.batch.add(0, rests, [5], outputs=1)
                     assert home.decode()
                     rests += 1
+                    # Ten times as long as the rest of the batch takes.
+                    reading.wait(0.05)
                     assert not reading.is_over
             reading.wait(0.001)
         reading.finish()
