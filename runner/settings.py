@@ -10,7 +10,7 @@ from modelstore.kv_types import KV_TYPES, KvTypes
 from runner import config_values as values
 
 PREFILL_STEPS_S = {"smooth": 0.1, "balanced": 0.5, "fast": 0.0}
-"""Longest step while somebody generates; 0 is as long as a full batch takes."""
+"""Longest pause of those who generate, for a prompt; 0 is as long as a full batch takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +170,8 @@ _ALL = (
     _key(
         "prefill",
         values.or_named(PREFILL_STEPS_S, values.duration_from_zero),
-        "How much reading a prompt may slow down those who generate: smooth (pauses of 0.1s),"
-        " balanced (0.5s), fast (no limit), or a duration. Never less than 64 tokens a step.",
+        "About how long those who generate pause before each token while a prompt is read: smooth (0.1s),"
+        " balanced (0.5s), fast (no limit), or a duration.",
         field="prefill_step_s",
     ),
     _key(
