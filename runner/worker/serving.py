@@ -48,7 +48,10 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
             waiting = inbox.take(wait=False)
         if not engine.is_idle:
             threads.adapt(has_rested=has_rested)
-            outbox.put(engine.step())
+            step = engine.step()
+            # Looking for commands while a prompt is read apart is no sign of life: the daemon ends who hangs.
+            if step.deltas or step.finished or step.failed or step.embedded:
+                outbox.put(step)
 
 
 def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:

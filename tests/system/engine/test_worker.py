@@ -39,6 +39,8 @@ class WorkerProcess:
         measurements: Path | None = None,
         *,
         has_head: bool = False,
+        context_length: int = 512,
+        prefill_step_s: float = 64.0,
     ) -> None:
         self.process = subprocess.Popen(
             child.command("runner.worker"),
@@ -53,7 +55,9 @@ class WorkerProcess:
         self._drain.start()
         settings = {"draft_path": draft, "measurements_path": measurements}
         paths = {name: str(path) for name, path in settings.items() if path}
-        self.send(Load(str(model), 512, 4, 0, 1, 1, 64, has_head=has_head, **paths))  # type: ignore[arg-type]
+        self.send(
+            Load(str(model), context_length, 4, 0, 1, 1, prefill_step_s, has_head=has_head, **paths)  # type: ignore[arg-type]
+        )
 
     def _drain_errors(self) -> None:
         assert self.process.stderr
@@ -107,6 +111,13 @@ def worker(tiny_model: Path) -> Iterator[WorkerProcess]:
     running.close()
 
 
+@pytest.fixture
+def long_worker(smollm2: Path) -> Iterator[WorkerProcess]:
+    running = WorkerProcess(smollm2, context_length=2048, prefill_step_s=0.1)
+    yield running
+    running.close()
+
+
 def test_it_loads_generates_and_ends_when_told(worker: WorkerProcess) -> None:
     ready = worker.wait_for(Ready)
     assert isinstance(ready, Ready)
@@ -127,6 +138,26 @@ def test_ctrl_c_in_the_daemons_terminal_is_the_daemons_affair(worker: WorkerProc
     assert worker.finish("a")[1].completion_tokens == 64
     worker.send(Shutdown())
     assert worker.process.wait(60) == 0
+
+
+def test_a_stream_goes_on_in_the_middle_of_a_long_prompts_batch(long_worker: WorkerProcess) -> None:
+    long_worker.wait_for(Ready)
+    long_worker.send(Generate("stream", ("Once",), Sampling(temperature=0, max_tokens=None, ignore_eos=True)))
+    long_worker.wait_for(Stepped)
+    long_worker.send(Generate("long", ("word " * 1200,), Sampling(max_tokens=4)))
+    read, streamed = 0, {0: 0, 512: 0}
+    for event in long_worker.events():
+        assert isinstance(event, Stepped) and (event.deltas or event.finished), "looking is no sign of life"
+        read = max([read, *(d.prompt_tokens_done or 0 for d in event.deltas)])
+        streamed[read] += sum(delta.request_id == "stream" for delta in event.deltas)
+        if read == 512 and streamed[read] == 3:
+            long_worker.send(Cancel("long"))
+        if event.finished:
+            break
+    assert [(each.request_id, each.reason) for each in event.finished] == [("long", "cancelled")]
+    assert streamed[0] > 5, "of one batch, which takes seconds"
+    long_worker.send(Cancel("stream"))
+    assert long_worker.finish("stream")[1].reason == "cancelled"
 
 
 def test_it_ends_at_once_when_the_daemon_is_gone_even_in_mid_decode(worker: WorkerProcess) -> None:
