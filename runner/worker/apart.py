@@ -95,15 +95,14 @@ class Apart:
         if (trip := self._trip) is not None and trip.slot is slot:
             is_whole = not trip.count or trip.reading.stop(trip.sequence.computed)
             trip.count, trip.is_ended = 0, True
-            if not is_whole:
-                self.drop(slot)
+            if not is_whole or trip.sequence.computed == trip.start:
+                self._forget(trip)
 
     def drop(self, slot: Slot) -> None:
         """As `stop`, but nothing of it may stay."""
         self.stop(slot)
         if (trip := self._trip) is not None and trip.slot is slot:
-            trip.reading.close()
-            self._trip, slot.is_apart = None, False
+            self._forget(trip)
 
     def come_home(self) -> bool:
         """If a prompt, or its turn, is over: give the slot what was read, or have it read again if that
@@ -126,12 +125,15 @@ class Apart:
             self.stop(self._trip.slot)
             self.come_home()
 
+    def _forget(self, trip: _Trip) -> None:
+        trip.reading.close()
+        self._trip, trip.slot.is_apart = None, False
+
     def _wanted(self, busy: Busy) -> list[tuple[Slot, Sequence]]:
         """Those at home whose prompts are better read apart. Where flash attention is at home, and nobody
         gets tokens meanwhile, none are."""
-        long = [each for each in busy if self._is_long(*each)]
-        is_calmer = any(not sequence.is_prefilling for _, sequence in busy)
-        return long if self._is_faster or is_calmer else []
+        is_better = self._is_faster or any(not sequence.is_prefilling for _, sequence in busy)
+        return [each for each in busy if is_better and self._is_long(*each)]
 
     def _is_long(self, slot: Slot, sequence: Sequence) -> bool:
         is_there = sequence.is_prefilling and not slot.is_apart

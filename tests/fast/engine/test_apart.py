@@ -185,6 +185,16 @@ def test_what_was_read_until_the_request_was_cancelled_stays(model: Model, engin
     )
 
 
+def test_who_is_cancelled_in_the_first_batch_leaves_nothing(model: Model, engine: Engine) -> None:
+    for number in range(3):
+        engine.submit(Generate("one", (f"{number} {LONG}",), GREEDY))
+        steps(engine)
+        engine.cancel("one")
+        run(engine)
+        assert not apart_now(engine) and not engine._slots[0].cached
+    assert answer(engine, LONG).text == plain_answers(model, [LONG])[0]
+
+
 def test_the_same_prompt_waits_for_it_and_is_copied(model: Model, engine: Engine) -> None:
     first, second = answers(engine, [LONG, LONG])
     assert second.cached > 0.9 * second.end.prompt_tokens
