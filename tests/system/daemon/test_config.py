@@ -99,7 +99,7 @@ def test_a_model_has_its_own_settings_and_takes_the_rest_from_all(file: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("prefill", "step_s"), [("smooth", 0.25), ("Balanced", 0.5), ("fast", 0), ("100ms", 0.1), (2, 2)]
+    ("prefill", "step_s"), [("smooth", 0.1), ("Balanced", 0.5), ("fast", 0), ("100ms", 0.1), (2, 2)]
 )
 def test_prefill_has_names_and_durations(prefill: str | int, step_s: float) -> None:
     assert KEYS["prefill"].read(prefill) == step_s
