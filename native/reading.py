@@ -143,7 +143,7 @@ def _move(there: bytearray, context: Context, sequence: int, *, is_turned: bool)
     try:
         return state.restore(context, sequence, moved(there, context.options.sequences, is_turned=is_turned))
     except ValueError as error:
-        sys.stderr.write(f"a prompt that was read apart is read again: {error}\n")
+        sys.stderr.write(f"what was read of a prompt cannot be moved: {error}\n")
         return False
 
 

@@ -42,7 +42,7 @@ class _Message(_Part, frozen=True, tag=True):
 class Load(_Message, frozen=True):
     """First command, once: which file, and how. `context_length` is per slot, in tokens.
 
-    `prefill_step_s` is how long a step may take while somebody generates; 0 is as long as a full batch takes.
+    `prefill_step_s` is how long those who generate pause for a prompt; 0 is as long as a full batch takes.
     `kv_type_k` and `kv_type_v` are ggml's names of types. `flash_attention` "auto" is decided by measurement.
     `draft_path` is a smaller model of the same vocabulary, for speculation; `has_head` says that the file has
     a head for multi-token prediction, which is to be used for it. `prefix_ram_bytes` and `prefix_disk_bytes`

@@ -144,4 +144,4 @@ def test_a_state_that_is_refused_is_said(home: Context, capfd: pytest.CaptureFix
     # Nothing was read, so there is no state to move.
     reading = Reading(home, 1, 0, 200)
     assert not reading.move_home()
-    assert "a prompt that was read apart is read again" in capfd.readouterr().err
+    assert "what was read of a prompt cannot be moved" in capfd.readouterr().err
