@@ -33,10 +33,10 @@ def moved(state: bytearray, streams: int, *, is_turned: bool) -> bytearray:
 
 class _Source:
     def __init__(self, state: bytearray) -> None:
-        self._rest = memoryview(state)
+        self.rest = memoryview(state)
 
     def take(self, count: int) -> memoryview:
-        taken, self._rest = self._rest[:count], self._rest[count:]
+        taken, self.rest = self.rest[:count], self.rest[count:]
         if len(taken) < count:
             raise ValueError("a state ends too early")
         return taken
@@ -47,14 +47,11 @@ class _Source:
     def count(self) -> int:
         return int(self.unpack(_COUNT)[0])
 
-    def is_at_end(self) -> bool:
-        return not self._rest
-
 
 def _moved(source: _Source, streams: int, *, is_turned: bool) -> Iterator[bytes | memoryview | array[int]]:
     yield source.take(_TWO_COUNTS.size)
     yield from _cache(source, streams, is_turned=is_turned)
-    while not source.is_at_end():
+    while source.rest:
         # That of sliding windows.
         yield from _cache(source, streams, is_turned=is_turned)
 

@@ -41,7 +41,6 @@ class Apart:
         """The first `most_tokens` of prompts that have `least_tokens`; with 0, none are."""
         self._home = home
         self._most_tokens, self._least_tokens = most_tokens, least_tokens
-        self._is_faster = home.options.flash_attention is False
         self._trip: _Trip | None = None
         self._last = -1
 
@@ -130,10 +129,8 @@ class Apart:
         self._trip, trip.slot.is_apart = None, False
 
     def _wanted(self, busy: Busy) -> list[tuple[Slot, Sequence]]:
-        """Those at home whose prompts are better read apart. Where flash attention is at home, and nobody
-        gets tokens meanwhile, none are."""
-        is_better = self._is_faster or any(not sequence.is_prefilling for _, sequence in busy)
-        return [each for each in busy if is_better and self._is_long(*each)]
+        """Those at home whose prompts are better read apart."""
+        return [each for each in busy if self._is_long(*each)]
 
     def _is_long(self, slot: Slot, sequence: Sequence) -> bool:
         is_there = sequence.is_prefilling and not slot.is_apart

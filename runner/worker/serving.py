@@ -58,13 +58,8 @@ def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:
     if isinstance(loaded.context, EmbeddingContext):
         return Embedder(loaded.context)
     prefixes = PrefixLimits(command.prefix_ram_bytes, command.prefix_disk_path, command.prefix_disk_bytes)
-    return Engine(
-        loaded.context,
-        command.prefill_step_s,
-        prefixes,
-        loaded.drafter,
-        Apart(loaded.context, loaded.apart_tokens),
-    )
+    apart = Apart(loaded.context, loaded.apart_tokens)
+    return Engine(loaded.context, command.prefill_step_s, prefixes, loaded.drafter, apart)
 
 
 def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Iterator[bool]:

@@ -88,7 +88,7 @@ def test_all_say_what_they_say_alone(kind: str, tmp_path: Path, *, flash: bool) 
     model.close()
 
 
-def test_alone_it_is_faster_where_home_has_no_flash_attention(model: Model, engine: Engine) -> None:
+def test_also_alone_it_is_read_apart(model: Model, engine: Engine) -> None:
     for prompt in (LONG, "A short one", LONG.upper()):
         engine.submit(Generate("one", (prompt,), GREEDY))
         texts: list[str] = []
@@ -99,14 +99,6 @@ def test_alone_it_is_faster_where_home_has_no_flash_attention(model: Model, engi
             texts += [delta.text for delta in engine.step().deltas]
             assert not apart_now(engine)
         assert ["".join(texts)] == plain_answers(model, [prompt])
-
-
-def test_alone_it_stays_where_home_has_flash_attention(model: Model) -> None:
-    engine = reader(model, flash_attention=True)
-    engine.submit(Generate("one", (LONG,), GREEDY))
-    while not engine.is_idle:
-        engine.step()
-        assert not apart_now(engine)
 
 
 def test_a_stream_goes_on_in_the_middle_of_a_batch(engine: Engine) -> None:
@@ -122,6 +114,22 @@ def test_a_stream_goes_on_in_the_middle_of_a_batch(engine: Engine) -> None:
         if has_gone_on:
             break
     assert has_gone_on
+
+
+def test_a_short_prompt_that_comes_meanwhile_does_not_wait(model: Model) -> None:
+    engine = reader(model, flash_attention=True)
+    is_first = False
+    for number in range(50):
+        engine.submit(Generate("long", (f"{number} {LONG}",), GREEDY))
+        steps(engine)
+        engine.submit(Generate("short", ("A story",), GREEDY))
+        while not (said := text_in([engine.step()], "short")) and batch_under_way(engine) is not None:
+            pass
+        is_first |= bool(said) and batch_under_way(engine) is not None
+        run(engine)
+        if is_first:
+            break
+    assert is_first
 
 
 def test_without_a_limit_a_stream_has_a_step_for_each_batch(model: Model) -> None:

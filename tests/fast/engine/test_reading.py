@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from native import state
@@ -49,6 +52,33 @@ def begun(reading: Reading, start: int = 0) -> int:
     reading.batch.add(0, start, tokens, outputs=1)
     reading.start()
     return len(tokens)
+
+
+def threads_now() -> set[int]:
+    return {thread.id for thread in psutil.Process().threads()}
+
+
+def test_compute_threads_of_the_home_end_before_others_begin(model: Model) -> None:
+    """Else libgomp counts more threads than there are processors, and all of them sleep at each operation."""
+
+    def compute_threads_of_the_home() -> set[int]:
+        before = threads_now()
+        home, count = filled(model, "a state", threads=2, prefill_threads=2)
+        waiting = threads_now() - before
+        reading = Reading(home, OPTIONS.sequences - 1, count, OPTIONS.context_length)
+        begun(reading, count)
+        reading.finish()
+        assert reading.move_home()
+        home.close()
+        return waiting
+
+    # In a thread that has none from other tests.
+    with ThreadPoolExecutor(1) as one:
+        waiting = one.submit(compute_threads_of_the_home).result()
+        assert waiting
+        until = time.monotonic() + 10
+        while waiting & threads_now():
+            assert time.monotonic() < until, "they only sleep"
 
 
 @pytest.mark.parametrize("kv_type", ["f16", "bf16", "f32"])
