@@ -120,10 +120,6 @@ class Worker:
             return None
 
     @property
-    def load_s(self) -> float:
-        return self.ready.load_s
-
-    @property
     def death(self) -> NybbleError | None:
         """Why the process ended, if nobody asked it to."""
         return self._death() if self.exited.is_set() and not self._stopping else None

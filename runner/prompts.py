@@ -86,9 +86,7 @@ class _Spellings:
         return marker.join(text[a:b] for a, b in pairwise(borders))
 
 
-@lru_cache(maxsize=8)
-def _spellings(tokens: tuple[str, ...]) -> _Spellings:
-    return _Spellings(tokens)
+_spellings = lru_cache(maxsize=8)(_Spellings)
 
 
 def _fill(job: RenderJob, messages: list[dict[str, str]]) -> str:

@@ -183,7 +183,7 @@ class Supervisor:
             worker = self._workers[key] = load.result()
             _log.info("%s is ready: %s", self._targets[key].title, worker.description)
             self._spawn(self._watch(key, worker))
-            self._apply(self.scheduler.on_loaded(key, worker.memory_bytes, worker.load_s, now_s))
+            self._apply(self.scheduler.on_loaded(key, worker.memory_bytes, worker.ready.load_s, now_s))
 
     async def _watch(self, key: str, worker: Worker) -> None:
         await worker.exited.wait()

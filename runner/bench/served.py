@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from runner import wire
 from runner.bench.figures import Figure, mean, pooled
@@ -24,22 +25,27 @@ _WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One request as its client saw it; readings of `time.perf_counter`. `arrivals_s` are those of its pieces
-    of text, `timings` what the daemon says."""
+    """One request as its client saw it; readings of `time.perf_counter`. `pieces` are when text came and how
+    many tokens there were then, `timings` what the daemon says."""
 
     started_s: float
     ended_s: float
-    arrivals_s: tuple[float, ...]
+    pieces: tuple[tuple[float, int], ...]
     usage: wire.Usage
     timings: wire.Timings
 
     @property
     def ttft_ms(self) -> float:
-        return ((self.arrivals_s or (self.ended_s,))[0] - self.started_s) * 1000
+        return (next((came_s for came_s, _ in self.pieces), self.ended_s) - self.started_s) * 1000
 
     @property
     def gaps_ms(self) -> list[float]:
-        return [(b - a) * 1000 for a, b in zip(self.arrivals_s, self.arrivals_s[1:], strict=False)]
+        """For each token of a piece its part of the time since the piece before."""
+        gaps_ms: list[float] = []
+        for (before_s, before), (now_s, tokens) in pairwise(self.pieces):
+            count = max(1, tokens - before)
+            gaps_ms += [(now_s - before_s) * 1000 / count] * count
+        return gaps_ms
 
 
 class Load:
@@ -76,14 +82,14 @@ class Load:
             # How well text can be guessed is not what is measured.
             speculation=False,
         )
-        arrivals_s, usage, timings = [], wire.Usage(), wire.Timings()
+        pieces, usage, timings = [], wire.Usage(), wire.Timings()
         started_s = time.perf_counter()
         async for event in self._client.generate(request):
             if isinstance(event, wire.TextDelta):
-                arrivals_s.append(time.perf_counter())
+                pieces.append((time.perf_counter(), event.completion_tokens))
             elif isinstance(event, wire.Done):
                 usage, timings = event.usage, event.timings
-        return Trace(started_s, time.perf_counter(), tuple(arrivals_s), usage, timings)
+        return Trace(started_s, time.perf_counter(), tuple(pieces), usage, timings)
 
 
 async def measure(load: Load, plan: Plan, report: Report) -> list[Figure]:

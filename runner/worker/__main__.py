@@ -30,7 +30,7 @@ def main() -> int:
     from runner.worker.serving import serve
 
     serve(command, loaded, inbox, outbox)
-    loaded.close()
+    loaded.context.model.close()
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Sequence as Seq
 
 from native.errors import LlamaError, NotFinite
 from native.llama import Context
@@ -29,7 +30,7 @@ from runner.worker.slots import Slot
 from runner.worker.speculate import Speculation
 
 # Reading fewer takes no time that is worth a word, also on a slow machine.
-_LONG_PROMPT_TOKENS = 128
+_LONG_TOKENS = 128
 # While a prompt is read apart: how soon a command is seen.
 _LOOK_S = 0.05
 
@@ -102,8 +103,7 @@ class Engine:
         admitted = self._admission.admit(self._waiting)
         if self._waiting:
             self._outcome.queued(self._waiting)
-        is_long = any(each.pending >= _LONG_PROMPT_TOKENS for each in admitted)
-        if is_long and len(admitted) == len(self._busy()):
+        if len(admitted) == len(self._busy()) and any(each.pending >= _LONG_TOKENS for each in admitted):
             for sequence in admitted:
                 self._outcome.prefilled(sequence)
             return self._outcome.take(len(admitted), len(self._waiting), self._context.threads)
@@ -200,8 +200,7 @@ class Engine:
 
     def _observe(self, tokens: int, step_s: float, *, is_reading: bool) -> None:
         is_usual = not self._apart.is_computing
-        if is_reading or is_usual or not self._pace.is_known:
-            self._pace.observe(step_s, tokens if is_reading else 0)
+        self._pace.observe(step_s, tokens if is_reading else 0, is_usual=is_usual)
         if is_usual and not is_reading:
             self._speculation.observe(tokens, step_s)
 
@@ -304,18 +303,13 @@ class Engine:
     # Ends
 
     def _end(
-        self,
-        slot: Slot,
-        sequence: Sequence,
-        reason: Reason,
-        text: str = "",
-        logprobs: list[TokenLogprob] | None = None,
+        self, slot: Slot, sequence: Sequence, reason: Reason, text: str = "", logprobs: Seq[TokenLogprob] = ()
     ) -> None:
         self._apart.stop(slot)
         self._admission.release(slot)
         text += sequence.text.flush()
         if text or logprobs:
-            self._outcome.text(sequence, text, logprobs or [])
+            self._outcome.text(sequence, text, logprobs)
         self._close(sequence, reason)
 
     def _fail(self, slot: Slot, sequence: Sequence) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence as Seq
 
 from runner.protocol import Delta, Failed, Finished, Reason, Stepped, TokenLogprob
 from runner.worker.sequence import Sequence
@@ -44,7 +45,7 @@ class Outcome:
             )
         )
 
-    def text(self, sequence: Sequence, text: str, logprobs: list[TokenLogprob]) -> None:
+    def text(self, sequence: Sequence, text: str, logprobs: Seq[TokenLogprob]) -> None:
         self._deltas.append(
             Delta(sequence.request_id, text, sequence.completion_length, logprobs=tuple(logprobs))
         )

@@ -35,17 +35,13 @@ class Pace:
         self._decode_s: float | None = None
         self._token_s: float | None = None
 
-    def observe(self, step_s: float, prompt_tokens: int) -> None:
-        """A step lasted `step_s` with `prompt_tokens` tokens of prompts, or with 0 of them."""
-        if not prompt_tokens:
+    def observe(self, step_s: float, prompt_tokens: int, *, is_usual: bool = True) -> None:
+        """A step lasted `step_s` with `prompt_tokens` tokens of prompts, or with 0 of them. Of one of these
+        that is not as usual, only the first tells something."""
+        if not prompt_tokens and (is_usual or self._decode_s is None):
             self._decode_s = _blend(self._decode_s, step_s)
         elif prompt_tokens >= self._tile_tokens:
             self._token_s = _blend(self._token_s, step_s / prompt_tokens)
-
-    @property
-    def is_known(self) -> bool:
-        """Whether a step without prompt tokens has been observed."""
-        return self._decode_s is not None
 
     @property
     def rest_s(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from runner.worker.apart import Apart
 from runner.worker.embedding import Embedder
 from runner.worker.engine import Engine
 from runner.worker.flash_trial import measure
+from runner.worker.frames import Frames
 from runner.worker.loading import Loaded
 from runner.worker.pipes import Inbox, Outbox
 from runner.worker.prefix.caches import PrefixLimits
@@ -31,7 +33,7 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
     """Take commands between steps until told to stop. With nothing else to do: measure, then rest."""
     engine, threads = _engine(command, loaded), Threads(loaded.context)
     texts = Texts(engine, inbox)
-    idle_work = _idle_work(engine, loaded, inbox)
+    idle_work, frames = _idle_work(engine, loaded, inbox), Frames()
     while True:
         has_rested = engine.is_idle
         has_idle_work = engine.is_idle and not texts.is_reading and next(idle_work)
@@ -48,10 +50,9 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
             waiting = inbox.take(wait=False)
         if not engine.is_idle:
             threads.adapt(has_rested=has_rested)
-            step = engine.step()
             # Looking for commands while a prompt is read apart is no sign of life: the daemon ends who hangs.
-            if step.deltas or step.finished or step.failed or step.embedded:
-                outbox.put(step)
+            if (frame := frames.due(engine.step(), time.monotonic())) is not None:
+                outbox.put(frame)
 
 
 def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:

@@ -25,7 +25,8 @@ class Checkpoints:
 
     def plan(self, slot: Slot, sequence: Sequence) -> None:
         """Make prefill stop where the next checkpoint is due."""
-        if self._slot_bytes and sequence.prompt_length - _last(slot) > _LEAST_TOKENS:
+        last = slot.checkpoints[-1].length if slot.checkpoints else 0
+        if self._slot_bytes and sequence.prompt_length - last > _LEAST_TOKENS:
             sequence.checkpoint_at = _next(sequence)
 
     def take(self, slot: Slot, sequence: Sequence) -> None:
@@ -45,10 +46,6 @@ def _next(sequence: Sequence) -> int:
     """Where it is due after what has been computed; 0 if nowhere."""
     end = sequence.prompt_length - 1
     return min(sequence.computed + _EVERY_TOKENS, end) if sequence.computed < end else 0
-
-
-def _last(slot: Slot) -> int:
-    return slot.checkpoints[-1].length if slot.checkpoints else 0
 
 
 def _thin(taken: list[Checkpoint]) -> None:

@@ -60,9 +60,9 @@ def test_no_limit_is_the_whole_batch() -> None:
 
 def test_a_prompt_that_is_read_apart_goes_on_for_as_long_as_is_wanted() -> None:
     pace = Pace(0.5, 512)
-    assert pace.rest_s == 0.5 and not pace.is_known
+    assert pace.rest_s == 0.5
     pace.observe(DECODE_S, 0)
-    assert pace.rest_s == 0.5 and pace.is_known
+    assert pace.rest_s == 0.5
     assert Pace(0, 512).rest_s == math.inf
 
 
@@ -77,6 +77,14 @@ def test_only_short_steps_are_for_one_thread() -> None:
     assert pace.step_threads(8) == 8, "until one was measured"
     pace.observe(0.006, 0)
     assert [pace.step_threads(threads) for threads in (1, 2, 8, 12)] == [1, 1, 1, 12]
+    pace.observe(0.049, 0, is_usual=False)
+    assert pace.step_threads(8) == 1, "one thread's time says nothing of all threads'"
+
+
+def test_a_step_that_is_not_as_usual_tells_something_if_it_is_the_first() -> None:
+    pace = Pace(0.5, 512)
+    pace.observe(0.4, 0, is_usual=False)
+    assert pace.step_threads(8) == 8 and pace.rest_s == pytest.approx(1.2)
 
 
 @given(st.floats(1e-6, 100), st.floats(1e-9, 10))
