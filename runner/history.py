@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from runner.database import Database, Schema
@@ -15,7 +14,6 @@ from runner.wire import Session, SessionCreate, SessionInfo, SessionMessage, Ses
 
 DEFAULT_TITLE = SessionCreate().title
 _TITLE_CHARACTERS = 60
-_utc_now = partial(datetime.now, UTC)
 
 _SCHEMA = Schema(
     "the chat history",
@@ -41,6 +39,10 @@ _SCHEMA = Schema(
         """,
     ),
 )
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class History:

@@ -12,18 +12,22 @@ over in 9: with two threads on two cores, what others take is missing there."""
 
 
 class Frames:
-    """Holds text back for the rest of one. All else is told at once: first tokens, progress, ends."""
+    """Holds text back for the rest of one. All else is told at once: first tokens, progress, ends.
+
+    A frame begins with text only: after progress comes a token, and then for long more progress."""
 
     def __init__(self) -> None:
         self._held: list[Delta] = []
-        self._told_s = 0.0
+        self._begun_s = 0.0
 
     def due(self, step: Stepped, now_s: float) -> Stepped | None:
         """What to tell after `step`, at a reading of a monotonic clock; None for nothing."""
         self._held += step.deltas
         is_news = bool(step.finished or step.failed or step.embedded)
         is_news |= any(delta.completion_tokens <= 1 for delta in step.deltas)
-        if not is_news and (not self._held or now_s < self._told_s + _FRAME_S):
+        if not is_news and (not self._held or now_s < self._begun_s + _FRAME_S):
             return None
-        held, self._held, self._told_s = tuple(self._held), [], now_s
-        return msgspec.structs.replace(step, deltas=held)
+        told, self._held = tuple(self._held), []
+        if any(delta.completion_tokens for delta in told):
+            self._begun_s = now_s
+        return msgspec.structs.replace(step, deltas=told)

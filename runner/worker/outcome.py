@@ -37,18 +37,12 @@ class Outcome:
                 self._deltas.append(Delta(sequence.request_id, queue_position=position))
 
     def prefilled(self, sequence: Sequence) -> None:
-        self._deltas.append(
-            Delta(
-                sequence.request_id,
-                prompt_tokens_done=sequence.computed,
-                prompt_tokens_total=sequence.prompt_length,
-            )
-        )
+        done, total = sequence.computed, sequence.prompt_length
+        self._deltas.append(Delta(sequence.request_id, prompt_tokens_done=done, prompt_tokens_total=total))
 
     def text(self, sequence: Sequence, text: str, logprobs: Seq[TokenLogprob]) -> None:
-        self._deltas.append(
-            Delta(sequence.request_id, text, sequence.completion_length, logprobs=tuple(logprobs))
-        )
+        tokens = sequence.completion_length
+        self._deltas.append(Delta(sequence.request_id, text, tokens, logprobs=tuple(logprobs)))
 
     def failed(self, failed: Failed) -> None:
         self._failed.append(failed)

@@ -57,6 +57,12 @@ def test_news_are_told_at_once_and_nothing_before_them_is_lost(frames: Frames, n
     assert (frame.finished, frame.failed) == (news.finished, news.failed)
 
 
+def test_a_token_between_parts_of_a_prompt_does_not_wait_for_the_next(frames: Frames) -> None:
+    progress = Delta("b", prompt_tokens_done=64, prompt_tokens_total=640)
+    assert told(frames, Stepped((progress,)), 9 * FRAME_S) == (progress,)
+    assert told(frames, Stepped((word(2),)), 9.1 * FRAME_S) == (word(2),)
+
+
 def test_what_was_held_is_told_also_if_nothing_comes_after_it(frames: Frames) -> None:
     assert told(frames, Stepped((word(2),)), 0.5 * FRAME_S) is None
     assert told(frames, Stepped(), 0.9 * FRAME_S) is None
