@@ -30,7 +30,7 @@ def main() -> int:
     from runner.worker.serving import serve
 
     serve(command, loaded, inbox, outbox)
-    loaded.context.model.close()
+    loaded.close()
     return 0
 
 

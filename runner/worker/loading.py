@@ -45,6 +45,9 @@ class Loaded:
     drafter: Drafter | None = None
     flash_record: Record | None = None
 
+    def close(self) -> None:
+        self.context.model.close()
+
 
 @dataclass(frozen=True, slots=True)
 class _Attention:
