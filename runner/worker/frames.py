@@ -7,8 +7,8 @@ import msgspec
 from runner.protocol import Delta, Stepped
 
 _FRAME_S = 1 / 60
-"""A message takes 0.7 ms of processor time in daemon and client, and a step of a small model is over in 9: with
-two threads on two cores, what others take is missing there."""
+"""A message takes 0.7 ms of processor time in daemon and client, and a step of a small model is over in 9:
+with two threads on two cores, what others take is missing there."""
 
 
 class Frames:
