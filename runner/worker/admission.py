@@ -60,7 +60,7 @@ class Admission:
 
     def take_checkpoints(self) -> None:
         """After a decode: keep what the sequences that are reading their prompts may come back to."""
-        for slot in self._slots:
+        for slot in () if self._history.is_whole else self._slots:
             if slot.sequence is not None and slot.sequence.is_prefilling and not slot.is_apart:
                 self._checkpoints.take(slot, slot.sequence)
 
