@@ -6,7 +6,7 @@ import hashlib
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -114,15 +114,8 @@ def calibration_text() -> str:
 
 def in_turn(items: Mapping[str, Sequence[T]], languages: Collection[str]) -> Iterator[tuple[str, T]]:
     """All items with their domain: one of each domain that is no language, then two languages, and again."""
-    kinds = [iter([(domain, item) for item in items[domain]]) for domain in items if domain not in languages]
-    spoken = _alternating({domain: items[domain] for domain in items if domain in languages})
-    while True:
-        turn = [pair for kind in kinds for pair in islice(kind, 1)] + list(islice(spoken, _LANGUAGES_A_TURN))
-        if not turn:
-            return
+    pairs = {domain: [(domain, item) for item in of] for domain, of in items.items()}
+    kinds = zip_longest(*(of for domain, of in pairs.items() if domain not in languages))
+    spoken = filter(None, chain(*zip_longest(*(of for domain, of in pairs.items() if domain in languages))))
+    while turn := [*filter(None, next(kinds, ())), *islice(spoken, _LANGUAGES_A_TURN)]:
         yield from turn
-
-
-def _alternating(items: Mapping[str, Sequence[T]]) -> Iterator[tuple[str, T]]:
-    rows = zip_longest(*([(domain, item) for item in of] for domain, of in items.items()))
-    return (pair for row in rows for pair in row if pair)
