@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelstore import names
 from modelstore.errors import NybbleError
@@ -90,13 +90,10 @@ class Shelf:
                     continue
 
     def _book(self, manifest: Manifest) -> Book:
-        book = self._read.get(manifest.digest)
-        if book is None:
+        if manifest.digest not in self._read:
             header = header_of(self._store.check(manifest))
-            book = self._read[manifest.digest] = Book(
-                manifest, header.without_long_arrays(), identity(header)
-            )
-        return book if book.manifest == manifest else Book(manifest, book.header, book.identity)
+            self._read[manifest.digest] = Book(manifest, header.without_long_arrays(), identity(header))
+        return replace(self._read[manifest.digest], manifest=manifest)
 
 
 def is_related(one: Book, other: Book) -> bool:
