@@ -57,7 +57,6 @@ def _checks(name: str, perplexity: Path | None) -> Iterator[Check]:
         path=store.check(manifest),
         digest=manifest.digest,
         size_bytes=manifest.size_bytes,
-        quantization=manifest.quantization,
         tag=manifest.name,
         engine=Engine(LENGTH_TOKENS, session.settings.compute_threads, layers),
     )

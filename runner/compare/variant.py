@@ -34,7 +34,6 @@ class Variant:
     path: Path
     digest: str
     size_bytes: int
-    quantization: str | None
     tag: str | None
     engine: Engine
 

@@ -97,15 +97,7 @@ class Workshop:
                     self.talk.progress(event.phase, name, event.completed_bytes, event.total_bytes)
 
     def _variant(self, entry: Entry, path: Path, digest: str, tag: str | None) -> Variant:
-        return Variant(
-            name=entry.name,
-            path=path,
-            digest=digest,
-            size_bytes=path.stat().st_size,
-            quantization=entry.label,
-            tag=tag,
-            engine=entry.engine(self.engine),
-        )
+        return Variant(entry.name, path, digest, path.stat().st_size, tag, entry.engine(self.engine))
 
     def _emit(self, update: Progress) -> None:
         self.talk.progress(update.phase, update.detail, update.completed_bytes, update.total_bytes)

@@ -27,7 +27,7 @@ PLAN = SpeedPlan(depths=(0,), loads=1, text=(Path(__file__).parents[2] / "README
 
 def ours(files: list[Path]) -> dict[tuple[Path, str], float]:
     engine = Engine(context_length=1024, threads=physical_cores(), gpu_layers=0)
-    variants = [Variant(f.stem, f, f"sha256:{f}", f.stat().st_size, None, None, engine) for f in files]
+    variants = [Variant(f.stem, f, f"sha256:{f}", f.stat().st_size, None, engine) for f in files]
     found = {}
     for variant, measured in measure_speed(variants, PLAN, listener(), Event()):
         speed = measured.speed

@@ -16,7 +16,7 @@ def test_prompts_and_answers_of_a_chat_model(smollm2: Path) -> None:
     with smollm2.open("rb") as stream:
         template = read_header(stream, smollm2.stat().st_size).chat_template or ""
     engine = Engine(context_length=1024, threads=1, gpu_layers=0)
-    variant = Variant("Q4_1", smollm2, "sha256:0", smollm2.stat().st_size, "Q4_1", None, engine)
+    variant = Variant("Q4_1", smollm2, "sha256:0", smollm2.stat().st_size, None, engine)
     with Scorer.running(variant, (), None, Event()) as scorer:
         loaded = scorer.loaded[0]
         chat = Chat(template, loaded.bos_text, loaded.eos_text, tuple(loaded.control_tokens))

@@ -56,4 +56,4 @@ class Order:
         """`path` as it is scored and timed. The digest of a file that is only tried stays empty."""
         engine = Engine(_CONTEXT_TOKENS, self.threads, self.gpu_layers)
         digest = self.digest if path == self.source else ""
-        return Variant(name, path, digest, path.stat().st_size, None, None, engine)
+        return Variant(name, path, digest, path.stat().st_size, None, engine)

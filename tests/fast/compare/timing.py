@@ -26,7 +26,7 @@ PLAN = SpeedPlan(
 def variant(path: Path, **engine: object) -> Variant:
     settings = {"context_length": 512, "threads": 1, "gpu_layers": 0} | engine
     size_bytes = path.stat().st_size
-    return Variant(path.stem, path, f"sha256:{path.name}", size_bytes, "F16", None, Engine(**settings))  # type: ignore[arg-type]
+    return Variant(path.stem, path, f"sha256:{path.name}", size_bytes, None, Engine(**settings))  # type: ignore[arg-type]
 
 
 def listener(report: Callable[[CompareProgress], None] = lambda _: None) -> Listener:

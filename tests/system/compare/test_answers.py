@@ -20,7 +20,7 @@ PLAIN = Chat("{{ messages[0].content }}{{ '\n\n' }}", "", "", ())
 @pytest.fixture(scope="module")
 def scorer(tiny_model: Path) -> Iterator[Scorer]:
     engine = Engine(context_length=1024, threads=1, gpu_layers=0)
-    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, "F16", None, engine)
+    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, None, engine)
     with Scorer.running(variant, (), None, Event()) as running:
         yield running
 

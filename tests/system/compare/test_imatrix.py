@@ -148,7 +148,7 @@ def test_what_is_no_importance_matrix_is_refused(tiny_model: Path, matrix: Path,
 
 def test_it_makes_small_types_better_on_other_texts(tiny_model: Path, tmp_path: Path) -> None:
     def variant(path: Path) -> Variant:
-        return Variant(path.stem, path, "", path.stat().st_size, None, None, Engine(256, 1, 0))
+        return Variant(path.stem, path, "", path.stat().st_size, None, Engine(256, 1, 0))
 
     record = tmp_path / "record"
     with Scorer.running(variant(tiny_model), (), record, Event()) as scorer:

@@ -27,7 +27,7 @@ def _unheard(_written: int, _wanted: int) -> None:
 
 
 def test_a_batch_goes_on_where_it_was_stopped(tiny_model: Path, tmp_path: Path) -> None:
-    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, "F16", None, _ENGINE)
+    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, None, _ENGINE)
     evidence = Evidence(tmp_path / "evidence.sqlite3")
     reported: list[int] = []
 
@@ -50,7 +50,7 @@ def test_a_batch_goes_on_where_it_was_stopped(tiny_model: Path, tmp_path: Path) 
 
 
 def test_a_manuscript_goes_on_where_it_was(tiny_model: Path, tmp_path: Path) -> None:
-    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, "F16", None, _ENGINE)
+    variant = Variant("F16", tiny_model, "sha256:0", tiny_model.stat().st_size, None, _ENGINE)
     evidence = Evidence(tmp_path / "evidence.sqlite3")
     with Scorer.running(variant, (), None, Event()) as scorer:
         killed = Manuscript(PLAIN, _LONG, evidence, _KEY)

@@ -23,7 +23,7 @@ TEXT = "NAME\n    cat - concatenate files and print on the standard output\n\nSY
 
 
 def variant(path: Path, name: str) -> Variant:
-    return Variant(name, path, "sha256:0", path.stat().st_size, None, None, Engine(512, 1, 0))
+    return Variant(name, path, "sha256:0", path.stat().st_size, None, Engine(512, 1, 0))
 
 
 def test_everything_that_must_hold_of_scores_holds(tiny_model: Path) -> None:
