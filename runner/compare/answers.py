@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
 
 from pydantic import TypeAdapter
 
 from modelstore.errors import Unusable
 from runner.compare import corpus
-from runner.compare.blocks import Block, Tokenizer, block
+from runner.compare.blocks import Block, block
 from runner.compare.evidence import Evidence, Key
 from runner.compare.rendering import Chat, prompt_tokens, rendered
 from runner.compare.scoring import Drafts, Scorer
@@ -31,14 +30,6 @@ _FEW_CHUNKS, _FEW_TOKENS, _MOST_TOKENS = 16, 128, 256
 # Bytes by compressed bytes: writing of any kind and language stays below, lines that come again are above.
 _LOOP_RATIO = 4.0
 _LOOP_LEAST_BYTES = 120
-
-
-class Author(Tokenizer, Protocol):
-    """The part of a `Scorer` that writes."""
-
-    def sample(
-        self, prompts: Sequence[Sequence[int]], max_tokens: int, seeds: Sequence[int], begun: Drafts
-    ) -> Iterator[Drafts]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +111,7 @@ class Writer:
         is_all = len(self.batches) * _TOGETHER >= len(self._questions)
         return self.written >= self.plan.tokens or is_late or is_all
 
-    def add_batch(self, author: Author, begun: Draft | None = None) -> Iterator[Draft]:
+    def add_batch(self, author: Scorer, begun: Draft | None = None) -> Iterator[Draft]:
         """Another batch, behind what was `begun` of it; says after each step what is written of it so far.
         Raises Unusable if most of the first answers are empty or go in circles, TemplateFailed as `rendered`
         does."""
@@ -146,7 +137,7 @@ class Writer:
         self.batches.append(Batch(time.perf_counter() - started, tuple(blocks)))
 
 
-def answer_blocks(author: Author, chat: Chat, plan: AnswerPlan, report: Report) -> Iterator[Block]:
+def answer_blocks(author: Scorer, chat: Chat, plan: AnswerPlan, report: Report) -> Iterator[Block]:
     """All that the plan asks for. Raises what `Writer.add_batch` raises."""
     writer = Writer(chat, plan)
     while not writer.is_done:
