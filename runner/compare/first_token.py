@@ -70,25 +70,23 @@ class _Requests:
     async def measure(self) -> FirstToken:
         """The daemon has the same models loaded afterwards as before."""
         async with self._client:
-            if await self._is_loaded():
-                await self._load.calibrate()
-                return self._result(await self._warm(), [], _IN_USE)
-            reason = why_not_cold(self._variant.path)
-            cold = [await self._load.calibrate()]
-            warm = await self._warm()
+            is_in_use = await self._is_loaded()
+            reason = _IN_USE if is_in_use else why_not_cold(self._variant.path)
+            cold, warm = [await self._load.calibrate()], []
+            for _ in range(self._plan.requests):
+                progress.check(self._cancelled)
+                warm.append(await self._load.request())
             while reason is None and len(cold) < self._plan.loads - 1:
                 await self._unload()
                 reason = why_not_cold(self._variant.path)
                 cold.append(await self._load.request())
-            await self._unload()
-            return self._result(warm, cold, reason)
-
-    async def _warm(self) -> list[Trace]:
-        traces = []
-        for _ in range(self._plan.requests):
-            progress.check(self._cancelled)
-            traces.append(await self._load.request())
-        return traces
+            if not is_in_use:
+                await self._unload()
+        return FirstToken(
+            server=spread.median([ttft_s for each in warm if (ttft_s := each.timings.ttft_s) is not None]),
+            client=_as_client(warm),
+            cold=Estimate(reason=reason) if reason else _as_client(cold),
+        )
 
     async def _is_loaded(self) -> bool:
         return any(model.digest == self._variant.digest for model in await self._client.loaded())
@@ -101,11 +99,7 @@ class _Requests:
                 progress.check(self._cancelled)
                 await asyncio.sleep(_UNLOAD_POLL_S)
 
-    def _result(self, warm: list[Trace], cold: list[Trace], reason: str | None) -> FirstToken:
-        return FirstToken(
-            server=spread.median([ttft_s for each in warm if (ttft_s := each.timings.ttft_s) is not None]),
-            client=spread.median([trace.ttft_ms / 1000 for trace in warm]),
-            cold=spread.median([trace.ttft_ms / 1000 for trace in cold])
-            if reason is None and cold
-            else Estimate(reason=reason or _IN_USE),
-        )
+
+def _as_client(traces: list[Trace]) -> Estimate:
+    """The client's time to the first token, in seconds."""
+    return spread.median([trace.ttft_ms / 1000 for trace in traces])
