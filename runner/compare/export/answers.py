@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -67,27 +67,25 @@ def _token(token: TokenHeat) -> Markup:
 def _shares(shown: Sequence[tuple[VariantResult, Answers]]) -> Markup:
     """Without columns of which nothing is known."""
     lengths = sorted({tokens for _, each in shown for tokens in each.identical})
-    kinds: list[tuple[str, Callable[[Answers], Estimate | None], float]] = [
-        *((f"same for {tokens} tokens, %", _identical(tokens), 100.0) for tokens in lengths),
-        ("median fork, tokens", lambda each: each.median_fork, 1.0),
-        ("median real fork, tokens", lambda each: each.median_firm_fork, 1.0),
-        ("tokens used, × reference", lambda each: each.token_ratio, 1.0),
-        ("cut off, %", lambda each: each.capped, 100.0),
-        ("in circles, %", lambda each: each.looped, 100.0),
-    ]
-    used = [kind for kind in kinds if any(is_known(kind[1](each)) for _, each in shown)]
+    found = [(variant.name, _figures(each, lengths)) for variant, each in shown]
+    used = [title for title in found[0][1] if any(is_known(figures[title][0]) for _, figures in found)]
     rows = [
-        [
-            element("th", variant.name, scope="row"),
-            *(figure_cell(figure(each), scale) for _, figure, scale in used),
-        ]
-        for variant, each in shown
+        [element("th", name, scope="row"), *(figure_cell(*figures[title]) for title in used)]
+        for name, figures in found
     ]
-    return table(["variant", *(title for title, _, _ in used)], rows, class_="main shares")
+    return table(["variant", *used], rows, class_="main shares")
 
 
-def _identical(tokens: int) -> Callable[[Answers], Estimate | None]:
-    return lambda each: each.identical.get(tokens)
+def _figures(each: Answers, lengths: Sequence[int]) -> dict[str, tuple[Estimate | None, float]]:
+    """By title; each with what it is multiplied by to be shown."""
+    return {
+        **{f"same for {tokens} tokens, %": (each.identical.get(tokens), 100.0) for tokens in lengths},
+        "median fork, tokens": (each.median_fork, 1.0),
+        "median real fork, tokens": (each.median_firm_fork, 1.0),
+        "tokens used, × reference": (each.token_ratio, 1.0),
+        "cut off, %": (each.capped, 100.0),
+        "in circles, %": (each.looped, 100.0),
+    }
 
 
 def _forks(variant: VariantResult, each: Answers, *, is_open: bool) -> Markup:
