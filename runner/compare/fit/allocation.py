@@ -121,11 +121,7 @@ class Problem:
             in_time = price * self.seconds[matrix.name][kind] if price else 0.0
             return Option(_padded(matrix.size_bytes(kind)), cost + in_time)
 
-        kinds = [list(self.costs[each.name]) for each in self.matrices]
-        items = [
-            [option(each, kind) for kind in options]
-            for each, options in zip(self.matrices, kinds, strict=True)
-        ]
+        items = [[option(each, kind) for kind in self.costs[each.name]] for each in self.matrices]
         found = allocate(items, self.room_bytes)
         if found is None:
             least = sum(min(option.size for option in options) for options in items)
@@ -133,10 +129,8 @@ class Problem:
                 f"not even the smallest types fit: they take {(least - self.room_bytes) / 1e6:,.1f} MB more",
                 hint="Give it more room, or take a smaller model.",
             )
-        return {
-            each.name: options[index]
-            for each, options, index in zip(self.matrices, kinds, found, strict=True)
-        }
+        chosen = zip(self.matrices, found, strict=True)
+        return {each.name: list(self.costs[each.name])[index] for each, index in chosen}
 
 
 def label_of(matrices: Sequence[Matrix], kinds: Mapping[str, str]) -> str:
