@@ -21,10 +21,8 @@ _HEAD_BYTES = 8 * len(TEMPERATURES)
 
 def encode(reference: ReferenceScores, candidate: CandidateScores) -> bytes:
     """What `decode` makes equal arrays of, to the last bit."""
-    tokens = np.empty(len(reference.nll), _TOKEN)
-    tokens["nll"], tokens["margin"], tokens["entropy"] = reference.nll, reference.margin, reference.entropy
-    tokens["candidate_nll"], tokens["kld"] = candidate.nll, candidate.kld
-    tokens["same_top"] = candidate.same_top
+    theirs = (candidate.nll, candidate.kld, candidate.same_top)
+    tokens = np.rec.fromarrays([reference.nll, reference.margin, reference.entropy, *theirs], dtype=_TOKEN)
     # All first bytes, then all second ones and so on: signs and exponents, which repeat, get together.
     shuffled = tokens.view(np.uint8).reshape(-1, _TOKEN.itemsize).T
     return zlib.compress(reference.kld_at.astype("<f8").tobytes() + shuffled.tobytes())
