@@ -20,11 +20,10 @@ def kinds(variant: VariantResult) -> list[Line]:
     names = ["KIND OF TEXT", "", *(clean_name(name) for name, _ in rows)]
     width = max(map(len, names))
     roles: list[Role] = ["head", "head", *("warning" if row.is_worse else "plain" for _, row in rows)]
-    marks = [" ", " ", *(PROBLEM_MARK if row.is_worse else " " for _, row in rows)]
-    cells = [column.lines() for column in _columns([row for _, row in rows])]
+    cells = zip(*(column.lines() for column in _columns([row for _, row in rows])), strict=True)
     return [
-        (Span(f"{marks[index]} {name.ljust(width)}  {'  '.join(lines[index] for lines in cells)}", role),)
-        for index, (name, role) in enumerate(zip(names, roles, strict=True))
+        (Span(f"{PROBLEM_MARK if role == 'warning' else ' '} {name.ljust(width)}  {'  '.join(line)}", role),)
+        for name, role, line in zip(names, roles, cells, strict=True)
     ]
 
 
