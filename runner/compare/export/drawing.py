@@ -62,8 +62,7 @@ def settle(drawn: Figure) -> None:
 
 def bare(axes: Axes, grid: Literal["x", "y"] | None = None) -> None:
     """Leaves of `axes` only what carries information."""
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.spines[:].set_visible(False)
     axes.tick_params(which="both", length=0)
     axes.set_axisbelow(True)
     if grid:
