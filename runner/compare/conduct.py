@@ -152,13 +152,11 @@ class _Comparing:
         """Of the model as the daemon serves it."""
         modes = [entry.settings[SPECULATION] == "on" for entry in entries]
         order = self.task.order
-        served = measure_speculation(order.daemon, order.request.name, modes, self.task.talk)
-        for entry, speed in zip(entries, served.speeds, strict=True):
+        speeds, remark = measure_speculation(order.daemon, order.request.name, modes, self.task.talk)
+        for entry, speed in zip(entries, speeds, strict=True):
             self.task.board.update(entry.name, speed=speed)
         if len(entries) > 1:
-            self.task.note(
-                f"with speculation {served.differing} of {served.prompts} answers were not the same"
-            )
+            self.task.note(remark)
 
 
 def _outcome(task: Task, variant: Variant, asked: Reference | None, scores: Scoreboard | None) -> Comparison:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
 from modelstore import progress
 from modelstore.errors import Unusable
@@ -25,22 +24,17 @@ _Answer = tuple[str, wire.Done]
 """Its text, and its end with all that was timed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Speeds with and without, in the order asked for; `differing` of `prompts` answers were not the same."""
+def measure_speculation(
+    daemon: str, model: str, modes: Sequence[bool], talk: Talk
+) -> tuple[list[Speed], str]:
+    """The speed in each of the modes, and whether answers differ, in a sentence.
 
-    speeds: tuple[Speed, ...]
-    differing: int
-    prompts: int
-
-
-def measure_speculation(daemon: str, model: str, modes: Sequence[bool], talk: Talk) -> Served:
-    """Greedily, every prompt in all modes before the next, so that what the machine does meanwhile hits all
+    Greedily, every prompt in all modes before the next, so that what the machine does meanwhile hits all
     alike. Raises what the daemon reports, Unusable if it answers nothing, and progress.Cancelled."""
     rows = asyncio.run(_ask(daemon, model, modes, talk))
     differing = sum(len({text for text, _ in row}) > 1 for row in rows)
-    columns = zip(*rows, strict=True)
-    return Served(tuple(_speed([done for _, done in each]) for each in columns), differing, len(rows))
+    speeds = [_speed([done for _, done in each]) for each in zip(*rows, strict=True)]
+    return speeds, f"with speculation {differing} of {len(rows)} answers were not the same"
 
 
 async def _ask(daemon: str, model: str, modes: Sequence[bool], talk: Talk) -> list[list[_Answer]]:
