@@ -153,15 +153,11 @@ def _steps(
 def _speed(timings: Timings, first: FirstToken) -> Speed:
     """Without the time to answer."""
     plan = timings.plan
-    rows = [
-        SpeedAt(
-            depth=depth,
-            prefill_tps=timings.tokens_per_second(plan.tests(depth)[0]),
-            decode_tps=timings.tokens_per_second(plan.tests(depth)[1]),
-        )
-        for depth in plan.depths
-        if plan.tests(depth)[1] in timings.repetitions
-    ]
+    rows = []
+    for depth in plan.depths:
+        if plan.tests(depth)[1] in timings.repetitions:
+            prefill, decode = map(timings.tokens_per_second, plan.tests(depth))
+            rows.append(SpeedAt(depth=depth, prefill_tps=prefill, decode_tps=decode))
     return Speed(
         prompt_tokens=plan.prompt_tokens,
         generate_tokens=plan.generate_tokens,
