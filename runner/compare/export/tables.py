@@ -144,11 +144,8 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     yield "measured", comparison.created_at.strftime("%Y-%m-%d %H:%M %Z").strip()
     if comparison.seconds is not None:
         yield "took", duration(comparison.seconds)
-    for room, values in (
-        ("engine", comparison.engine),
-        ("hardware", comparison.hardware),
-        ("text", comparison.text),
-    ):
+    rooms = {"engine": comparison.engine, "hardware": comparison.hardware, "text": comparison.text}
+    for room, values in rooms.items():
         yield from ((f"{room}: {key.replace('_', ' ')}", value) for key, value in values.items())
     if comparison.noise_floor is not None:
         yield "noise floor, nats", with_error(comparison.noise_floor)
