@@ -32,13 +32,11 @@ class Meter:
         return self._sensor.window_s if self._sensor else None
 
     def joules(self) -> float | None:
-        if self._sensor is None:
-            return None
         try:
-            return self._sensor.joules()
+            return self._sensor.joules() if self._sensor else None
         except NotMeasurable as error:
             self._give_up(error)
-            return None
+        return None
 
     def idle_watts(self, cancelled: Event) -> float | None:
         """What the machine takes while nothing is done here, over one window. Raises progress.Cancelled."""
