@@ -61,9 +61,8 @@ def _neighbours(choice: Candidate, pareto: Sequence[Candidate], context: int) ->
 
 def _beside(other: Candidate, choice: Candidate, decision: Decision, lineup: Lineup, wish: Wish) -> str:
     """One clause: memory, quality and speed of `other`, and what keeps it out if anything does."""
-    differences = []
     more = other.footprint_bytes(wish.context) - choice.footprint_bytes(wish.context)
-    differences.append(f"{bytes_text(abs(more))} {'more' if more > 0 else 'less'}")
+    differences = [f"{bytes_text(abs(more))} {'more' if more > 0 else 'less'}"]
     if choice.loss and other.loss and choice.loss.value > 0:
         times = other.loss.value / choice.loss.value
         differences.append(f"{times:.2g} times the {_RULERS[lineup.ruler]}" if times else "loses nothing")
