@@ -35,20 +35,19 @@ def not_measured(reason: str) -> Energy:
 
 def energy(sensor: str, covers: str, metered: Metered) -> Energy:
     """Without `answer_joules`, which `runner.compare.answering` adds."""
-    gross = [
-        spread.median([window.joules / window.tokens for window in windows])
-        for windows in (metered.prompt, metered.generated)
-    ]
-    net = [_net(windows, metered.idle_watts) for windows in (metered.prompt, metered.generated)]
     return Energy(
         sensor=sensor,
         covers=covers,
-        prompt_joules_gross=gross[0],
-        prompt_joules_net=net[0],
-        generated_joules_gross=gross[1],
-        generated_joules_net=net[1],
+        prompt_joules_gross=_gross(metered.prompt),
+        prompt_joules_net=_net(metered.prompt, metered.idle_watts),
+        generated_joules_gross=_gross(metered.generated),
+        generated_joules_net=_net(metered.generated, metered.idle_watts),
         answer_joules=Estimate(reason="the tokens of an answer are not known"),
     )
+
+
+def _gross(windows: Sequence[Window]) -> Estimate:
+    return spread.median([window.joules / window.tokens for window in windows])
 
 
 def _net(windows: Sequence[Window], idle_watts: Sequence[float]) -> Estimate:
