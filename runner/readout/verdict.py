@@ -46,9 +46,7 @@ def recommendation(found: Recommendation) -> list[Line]:
     lines.append((Span(clean_name(found.reason)),))
     if found.would_change:
         lines.append((Span(clean_name(found.would_change)),))
-    if sure := list(_sureness(found)):
-        lines.append((Span(" · ".join(sure), "dim"),))
-    return lines
+    return [*lines, (Span(" · ".join(_sureness(found)), "dim"),)]
 
 
 def _sureness(found: Recommendation) -> Iterator[str]:
