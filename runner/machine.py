@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import subprocess
+from collections.abc import Collection
 
 from native import child, topology
 from native.backends import gpu_backends
-from native.snapshot import Device, HardwareSnapshot
+from native.snapshot import Device, HardwareSnapshot, Memory
 from runner.errors import WorkerFailed
 from runner.placement import Machine
 
@@ -34,6 +35,16 @@ def probe() -> HardwareSnapshot:
         raise WorkerFailed(f"llama.cpp cannot be loaded, exit code {done.returncode}: {last}") from None
 
 
+def machine_of(memory: Memory, gpus: Collection[Device], budget_bytes: int | None = None) -> Machine:
+    return Machine(
+        ram_total_bytes=memory.total_bytes,
+        ram_available_bytes=memory.available_bytes,
+        gpu_names=tuple(gpu.name for gpu in gpus),
+        gpu_available_bytes=sum(gpu.free_bytes or 0 for gpu in gpus),
+        budget_bytes=budget_bytes,
+    )
+
+
 class MachineReader:
     """`read` is cheap enough for the loop. Without a GPU backend in the build there is nothing to probe."""
 
@@ -56,13 +67,7 @@ class MachineReader:
             await asyncio.wait([self._probe])
 
     def read(self) -> Machine:
-        memory = topology.memory()
-        return Machine(
-            ram_total_bytes=memory.total_bytes,
-            ram_available_bytes=memory.available_bytes,
-            gpu_names=tuple(gpu.name for gpu in self._gpus),
-            gpu_available_bytes=sum(gpu.free_bytes or 0 for gpu in self._gpus),
-        )
+        return machine_of(topology.memory(), self._gpus)
 
     async def _find_gpus(self) -> None:
         probe = await asyncio.create_subprocess_exec(

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from native.snapshot import HardwareSnapshot
 from runner import system
-from runner.machine import probe
+from runner.machine import machine_of, probe
 from runner.placement import Machine
 
 
@@ -39,13 +39,6 @@ def look(budget_bytes: int | None) -> Hardware:
     """Raises WorkerFailed if the probe fails."""
     snapshot = probe()
     gpus = [device for device in snapshot.devices if device.kind == "gpu"]
-    memory = Machine(
-        ram_total_bytes=snapshot.memory.total_bytes,
-        ram_available_bytes=snapshot.memory.available_bytes,
-        gpu_names=tuple(gpu.name for gpu in gpus),
-        gpu_available_bytes=sum(gpu.free_bytes or 0 for gpu in gpus),
-        budget_bytes=budget_bytes,
-    )
     machine = {
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": system.cpu_model() or "unknown",
@@ -60,4 +53,4 @@ def look(budget_bytes: int | None) -> Hardware:
         "build": snapshot.system_info,
         "nybble": metadata.version("nybble"),
     }
-    return Hardware(snapshot, engine, machine, memory)
+    return Hardware(snapshot, engine, machine, machine_of(snapshot.memory, gpus, budget_bytes))
