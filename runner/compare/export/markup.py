@@ -11,9 +11,7 @@ Content = str | Markup | None
 
 def element(name: str, *content: Content, **attributes: str | None) -> Markup:
     """An element; whatever is not Markup is escaped. Attributes of None are left out; `class_` is `class`."""
-    given = [
-        (key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None
-    ]
+    given = [(key.rstrip("_"), value) for key, value in attributes.items() if value is not None]
     written = Markup("").join(Markup(' {}="{}"').format(key, value) for key, value in given)
     return Markup("<{}{}>{}</{}>").format(Markup(name), written, joined(content), Markup(name))
 
