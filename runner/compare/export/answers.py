@@ -100,9 +100,8 @@ def _forks(variant: VariantResult, each: Answers, *, is_open: bool) -> Markup:
 
 def _fork(name: str, fork: Fork) -> Markup:
     margin = "unknown" if fork.margin is None else f"{fork.margin:.2f} nats"
-    label = element(
-        "b", "real change" if fork.is_real else "harmless tie", class_="real" if fork.is_real else "tie"
-    )
+    words, kind = ("real change", "real") if fork.is_real else ("harmless tie", "tie")
+    label = element("b", words, class_=kind)
     head = element("p", label, f" after {fork.token} tokens; the reference's lead there: {margin}")
     prompt = element(
         "p", element("b", f"{fork.domain}: "), shortened(fork.prompt, 200), class_="prompt", dir="auto"
