@@ -81,11 +81,8 @@ def _half(a: Estimate, end: Literal["low", "high"], b: Estimate) -> float:
 
 def times(factor: float, figure: Estimate) -> Estimate:
     """`factor` is exact and positive."""
-    scaled = {
-        part: factor * value
-        for part in ("value", "error", "low", "high")
-        if (value := getattr(figure, part)) is not None
-    }
+    parts = figure.model_dump(include={"value", "error", "low", "high"}, exclude_none=True)
+    scaled = {part: factor * value for part, value in parts.items()}
     return Estimate(**scaled, reason=figure.reason)
 
 
