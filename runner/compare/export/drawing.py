@@ -102,12 +102,11 @@ def as_svg(drawn: Figure, name: str, label: str, css: str = "") -> Markup:
     svg = _FONT.sub(r"\1var(--font)", stream.getvalue())
     for role in ROLES:
         svg = svg.replace(color(role), f"var(--{role})")
-    head = _ROOT.match(svg)
-    box = head[1] if head else "0 0 1 1"
+    _, box, inner = _ROOT.split(svg, maxsplit=1)
     spaces = ' xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"' if css else ""
     root = f'<svg{spaces} viewBox="{box}" role="img" aria-label="{escape(label)}">'
     style = f"<style>{css}</style>" if css else ""
-    return Markup(root + style + _IDS.sub(rf"\1{name}-", svg[head.end() if head else 0 :]))
+    return Markup(root + style + _IDS.sub(rf"\1{name}-", inner))
 
 
 def _style() -> Any:
