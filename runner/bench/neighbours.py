@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import psutil
@@ -56,11 +57,9 @@ def families(pids: Iterable[int]) -> set[int]:
     """Processes and all their descendants."""
     found = set()
     for pid in pids:
-        try:
+        with suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
             found |= {pid, *(child.pid for child in process.children(recursive=True))}
-        except psutil.NoSuchProcess:
-            continue
     return found
 
 

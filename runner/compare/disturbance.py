@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -62,10 +63,8 @@ def _throttle_count(root: Path) -> int:
     """0 where the system does not count."""
     total = 0
     for file in root.glob(_THROTTLED):
-        try:
+        with suppress(OSError, ValueError):
             total += int(file.read_text("ascii"))
-        except (OSError, ValueError):
-            continue
     return total
 
 

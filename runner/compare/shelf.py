@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from modelstore import names
@@ -83,11 +84,9 @@ class Shelf:
             if is_temporary(other.name):
                 continue  # another comparison's
             if (other.architecture, other.embedding_length) == (mine.architecture, mine.embedding_length):
-                try:
+                # What is unusable and was not asked for: `nybble list` and `nybble show` say so.
+                with suppress(NybbleError):
                     yield self._book(other)
-                except NybbleError:
-                    # Unusable, and not asked for: `nybble list` and `nybble show` say so.
-                    continue
 
     def _book(self, manifest: Manifest) -> Book:
         if manifest.digest not in self._read:
