@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,18 +49,14 @@ class Database:
                 self._connection.close()
                 self._connection = None
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """One state of the file, also while others write. Raises as `transaction` does."""
-        with self._begun("BEGIN") as db:
-            yield db
+        return self._begun("BEGIN")
 
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> AbstractContextManager[sqlite3.Connection]:
         """What is written inside is durable at the end, or not there at all. Raises StorageFull if the disk
         is full, Conflict for a file of a newer nybble, and NybbleError if the file cannot be used."""
-        with self._begun("BEGIN IMMEDIATE") as db:
-            yield db
+        return self._begun("BEGIN IMMEDIATE")
 
     @contextmanager
     def _begun(self, statement: str) -> Iterator[sqlite3.Connection]:
