@@ -9,7 +9,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -129,10 +129,8 @@ def _size_bytes(folder: Path) -> int:
     total_bytes = 0
     for parent, _, file_names in os.walk(folder):
         for file_name in file_names:
-            try:
+            with suppress(FileNotFoundError):
                 total_bytes += (Path(parent) / file_name).stat().st_size
-            except FileNotFoundError:
-                continue
     return total_bytes
 
 
