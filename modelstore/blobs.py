@@ -184,6 +184,17 @@ def make_folder(path: Path) -> None:
             path.mkdir(mode=0o700, exist_ok=True)
 
 
+@contextlib.contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that is gone afterwards; one that a killed job left behind goes first."""
+    shutil.rmtree(path, ignore_errors=True)
+    make_folder(path)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def sync_file(path: Path) -> None:
     with path.open("r+b") as stream:
         os.fsync(stream.fileno())

