@@ -48,20 +48,15 @@ class MemoryNeed:
 
 
 def memory_need(
-    header: Header,
-    context_length: int,
-    slots: int,
-    batch_tokens: int = BATCH_TOKENS,
-    kv: KvTypes = F16,
-    flash_attention: bool = True,
+    header: Header, context_length: int, slots: int, kv: KvTypes = F16, flash_attention: bool = True
 ) -> MemoryNeed:
     """Memory of a loaded model with `slots` sequences of `context_length` tokens each."""
     if header.is_encoder:
         return embedding_need(header, context_length, slots)
     return MemoryNeed(
         header.weights_bytes,
-        kv_cache_bytes(header, context_length, slots, kv, batch_tokens),
-        _compute_bytes(header, context_length, slots, batch_tokens, flash_attention),
+        kv_cache_bytes(header, context_length, slots, kv),
+        _compute_bytes(header, context_length, slots, BATCH_TOKENS, flash_attention),
     )
 
 
@@ -85,11 +80,9 @@ def embedding_need(header: Header, context_length: int, texts: int) -> MemoryNee
     )
 
 
-def kv_cache_bytes(
-    header: Header, context_length: int, slots: int, kv: KvTypes = F16, batch_tokens: int = BATCH_TOKENS
-) -> int:
+def kv_cache_bytes(header: Header, context_length: int, slots: int, kv: KvTypes = F16) -> int:
     """Keys, values and recurrent states of all slots."""
-    full_cells, window_cells = _cells(header, context_length, batch_tokens)
+    full_cells, window_cells = _cells(header, context_length, BATCH_TOKENS)
     slides = _sliding_layers(header)
     _, attending = _layer_kinds(header)
     total = 0.0

@@ -17,9 +17,12 @@ from tests.tiny_gguf import Shape, write_model
 @pytest.mark.parametrize(
     "context_length, slots, batch_tokens", [(1024, 1, 128), (1000, 4, 512), (65_536, 2, 128)]
 )
-def test_agrees_with_llama_cpp(tiny_model: Path, context_length: int, slots: int, batch_tokens: int) -> None:
+def test_agrees_with_llama_cpp(
+    tiny_model: Path, context_length: int, slots: int, batch_tokens: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelstore.fit.BATCH_TOKENS", batch_tokens)
     measured = measured_memory(tiny_model, context_length, slots, batch_tokens)
-    need = memory_need(header_of(tiny_model), context_length, slots, batch_tokens)
+    need = memory_need(header_of(tiny_model), context_length, slots)
     assert need.kv_bytes == measured.kv_bytes
     assert need.weights_bytes == measured.weights_bytes
     assert need.compute_bytes == pytest.approx(measured.compute_bytes, rel=0.03)
@@ -28,13 +31,13 @@ def test_agrees_with_llama_cpp(tiny_model: Path, context_length: int, slots: int
 def test_counts_attention_scores_where_flash_attention_is_off(tiny_model: Path) -> None:
     # A worker computes 128 tokens at once then, of a step of 512.
     measured = measured_memory(tiny_model, 8192, 1, 128, flash_attention=False)
-    need = memory_need(header_of(tiny_model), 8192, 1, 512, flash_attention=False)
+    need = memory_need(header_of(tiny_model), 8192, 1, flash_attention=False)
     assert measured.compute_bytes <= need.compute_bytes < 1.1 * measured.compute_bytes
 
 
 def test_agrees_with_llama_cpp_on_a_written_model(tmp_path: Path) -> None:
     path = write_model(tmp_path / "tiny.gguf", Shape(layers=3, heads=8, heads_kv=1))
-    measured, need = measured_memory(path, 512, 2, 64), memory_need(header_of(path), 512, 2, 64)
+    measured, need = measured_memory(path, 512, 2, 64), memory_need(header_of(path), 512, 2)
     # llama.cpp prints hundredths of a MiB.
     assert need.kv_bytes == pytest.approx(measured.kv_bytes, abs=0.005 * 2**20)
     assert need.weights_bytes == measured.weights_bytes
@@ -63,10 +66,11 @@ def test_every_layer_counts_its_own_heads() -> None:
 
 
 def test_sliding_layers_keep_the_window_and_the_batch() -> None:
-    header = model("gemma3", ("attn_k",) * 12, attention__sliding_window=512)
-    full, window = 8192, 768
-    assert kv_cache_bytes(header, 8192, 2, batch_tokens=128) == 2 * (2 * full + 10 * window) * ROW * 2
-    assert kv_cache_bytes(header, 256, 1, batch_tokens=128) == 12 * 256 * ROW * 2
+    header = model("gemma3", ("attn_k",) * 12, attention__sliding_window=300)
+    # 300 + 512, in steps of 256.
+    full, window = 8192, 1024
+    assert kv_cache_bytes(header, 8192, 2) == 2 * (2 * full + 10 * window) * ROW * 2
+    assert kv_cache_bytes(header, 256, 1) == 12 * 256 * ROW * 2
 
 
 def test_a_stated_pattern_wins_over_the_architecture() -> None:
@@ -76,7 +80,7 @@ def test_a_stated_pattern_wins_over_the_architecture() -> None:
         attention__sliding_window=256,
         attention__sliding_window_pattern=(False, True),
     )
-    assert kv_cache_bytes(header, 4096, 1, batch_tokens=256) == (4096 + 512) * ROW * 2
+    assert kv_cache_bytes(header, 4096, 1) == (4096 + 768) * ROW * 2
 
 
 def test_a_window_that_llama_cpp_ignores_is_ignored() -> None:
