@@ -126,11 +126,7 @@ class Client:
 
     # Generation
 
-    def generate(
-        self, request: wire.GenerateRequest
-    ) -> AsyncGenerator[
-        wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
-    ]:
+    def generate(self, request: wire.GenerateRequest) -> AsyncGenerator[wire.Progressing | wire.Done]:
         """Events up to and with Done; raises RemoteError if the generation fails."""
         return self._stream("/nybble/generate", request, _GENERATION)
 

@@ -9,7 +9,7 @@ from typing import Any
 from runner import wire
 from runner.protocol import Alternative, Delta, Finished, TokenLogprob
 
-Event = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta | wire.Done
+Event = wire.Progressing | wire.Done
 
 
 @dataclass(slots=True)

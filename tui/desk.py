@@ -16,7 +16,7 @@ from runner.text import typed_path
 from tui.clock import Clock
 from tui.comparing import CHATS, Comparing, Setup
 from tui.exporting import Format
-from tui.state import Progressing, Pull, State, request_for
+from tui.state import Pull, State, request_for
 
 _Answer = TypeVar("_Answer")
 
@@ -113,11 +113,11 @@ class Desk:
                 self._client.update_session(self.state.session.id, wire.SessionUpdate(model=name))
             )
 
-    def answer(self, model: wire.ModelInfo) -> AsyncIterator[Progressing | wire.Done]:
+    def answer(self, model: wire.ModelInfo) -> AsyncIterator[wire.Progressing | wire.Done]:
         """Asks `model` for an answer to the last message; raises what the client raises."""
         return self._client.generate(request_for(self.state, model))
 
-    def note(self, event: Progressing) -> None:
+    def note(self, event: wire.Progressing) -> None:
         """What a running answer reports."""
         if self.state.turn is not None:
             turn = self.state.turn.after(event, self.clock.elapsed_s())

@@ -11,20 +11,18 @@ from tui.comparing import Comparing
 FIRST_MODEL = "smollm2"
 """Offered when there is no model: the smallest that can chat, and it needs no hub account."""
 
-Progressing = wire.Queued | wire.Loading | wire.Reloading | wire.Prefilling | wire.TextDelta
-
 
 @dataclass(frozen=True, slots=True)
 class Turn:
     """An answer on its way. `event` is the last that came of it, None before the first; times are
     `Clock.elapsed_s`."""
 
-    event: Progressing | None = None
+    event: wire.Progressing | None = None
     completion_tokens: int = 0
     first_token_s: float | None = None
     last_token_s: float | None = None
 
-    def after(self, event: Progressing, now_s: float) -> Turn:
+    def after(self, event: wire.Progressing, now_s: float) -> Turn:
         if not isinstance(event, wire.TextDelta):
             return replace(self, event=event)
         first_s = now_s if self.first_token_s is None else self.first_token_s

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from runner import wire
 from runner.errors import NybbleError
 from tui.desk import reported
-from tui.state import Progressing
 from tui.widgets.markdown import Writer
 
 
@@ -24,10 +23,10 @@ class Heard:
 
 
 async def hear(
-    events: AsyncIterator[Progressing | wire.Done],
+    events: AsyncIterator[wire.Progressing | wire.Done],
     writer: Writer,
     heard: Heard,
-    on_progress: Callable[[Progressing], None],
+    on_progress: Callable[[wire.Progressing], None],
 ) -> None:
     """Reads to the end. `heard` is filled as text arrives, so that cancelling loses nothing; `on_progress` is
     told what comes before text."""

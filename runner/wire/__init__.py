@@ -15,6 +15,7 @@ from runner.wire.generation import (
     GenerationEvent,
     Loading,
     Prefilling,
+    Progressing,
     Queued,
     Reloading,
     TextDelta,

@@ -111,6 +111,7 @@ class ErrorEvent(Wire):
     error: ErrorBody
 
 
-GenerationEvent = Annotated[
-    Queued | Loading | Reloading | Prefilling | TextDelta | Done | ErrorEvent, Field(discriminator="type")
-]
+Progressing = Queued | Loading | Reloading | Prefilling | TextDelta
+"""What comes of a generation before its end."""
+
+GenerationEvent = Annotated[Progressing | Done | ErrorEvent, Field(discriminator="type")]

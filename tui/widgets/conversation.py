@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from runner import wire
 from tui.desk import Desk
-from tui.state import Progressing, State, Turn
+from tui.state import State, Turn
 from tui.turn import Heard, hear
 from tui.widgets.messages import NOT_KEPT, STOPPED, Answer, Failure, UserMessage, shown
 from tui.widgets.prompt import Prompt
@@ -125,7 +125,7 @@ class Conversation(Vertical):
         return True
 
     async def _hear(self, model: wire.ModelInfo, answer: Answer, heard: Heard) -> None:
-        def note(event: Progressing) -> None:
+        def note(event: wire.Progressing) -> None:
             self._desk.note(event)
             if (turn := self._desk.state.turn) is not None:
                 answer.show_footer(progress(turn))

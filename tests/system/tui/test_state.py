@@ -8,7 +8,7 @@ import pytest
 
 from runner import wire
 from tests.fakes.daemon import START, done, loaded, model
-from tui.state import Progressing, Pull, State, Turn, request_for
+from tui.state import Pull, State, Turn, request_for
 from tui.widgets.transcript import last_code
 from tui.wording import model_facts, model_state, notice, progress, pull_line, rate, size, usage
 
@@ -62,7 +62,7 @@ def test_two_messages_without_answer_are_one_question() -> None:
         (wire.TextDelta(text="x", completion_tokens=1200), "1,200 tokens · Esc stops"),
     ],
 )
-def test_how_an_answer_on_its_way_reads(event: Progressing, line: str) -> None:
+def test_how_an_answer_on_its_way_reads(event: wire.Progressing, line: str) -> None:
     assert progress(Turn()) == "waiting · Esc stops"
     assert progress(Turn().after(event, 0.0)) == line
 
