@@ -45,7 +45,9 @@ def main() -> None:
 def _answer(question: dict[str, Any], models: dict[int, RenderJob]) -> dict[str, Any]:
     try:
         if constraint := question.get("constraint"):
-            return {"grammar": _compiled(**constraint)}
+            from runner.prep.constraints import compiled  # a child for templates needs no llguidance
+
+            return {"grammar": compiled(**constraint)}
         return {"segments": _rendered(question, models)}
     except NybbleError as error:
         return {"failed": {"message": error.message, "hint": error.hint}}
@@ -57,12 +59,6 @@ def _rendered(question: dict[str, Any], models: dict[int, RenderJob]) -> tuple[s
         tokens = tuple(defined.pop("control_tokens"))
         models[number] = RenderJob(**defined, messages=[], control_tokens=tokens)
     return render(dataclasses.replace(models[number], messages=question["messages"]))
-
-
-def _compiled(kind: str, source: str) -> str:
-    from runner.prep.constraints import compiled  # a child for templates needs no llguidance
-
-    return compiled(kind, source)
 
 
 def _say(answer: dict[str, Any]) -> None:
