@@ -36,7 +36,7 @@ class PromptTooLong(UserError):
     code = "context_length_exceeded"
 
     def __init__(
-        self, message: str, *, hint: str | None = None, prompt_tokens: int = 0, context_length: int = 0
+        self, message: str, prompt_tokens: int, context_length: int, *, hint: str | None = None
     ) -> None:
         super().__init__(message, hint=hint)
         self.prompt_tokens = prompt_tokens

@@ -328,12 +328,8 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
 
 def _refused(failed: protocol.Failed) -> NybbleError:
     if failed.code == PromptTooLong.code:
-        return PromptTooLong(
-            failed.message,
-            hint=failed.hint,
-            prompt_tokens=failed.prompt_tokens or 0,
-            context_length=failed.context_length or 0,
-        )
+        prompt_tokens, context_length = failed.prompt_tokens or 0, failed.context_length or 0
+        return PromptTooLong(failed.message, prompt_tokens, context_length, hint=failed.hint)
     return RemoteError(failed.message, hint=failed.hint, code=failed.code, status=failed.status)
 
 
