@@ -73,16 +73,12 @@ def _store_lock(paths: Paths) -> contextlib.AbstractContextManager[object]:
     try:
         return FileLock(paths.lock_file, timeout=0, mode=0o600).acquire()
     except Timeout:
-        raise _already_running(paths) from None
-
-
-def _already_running(paths: Paths) -> AlreadyRunning:
-    other = daemon_file.read(paths.daemon_file)
-    who = f"pid {other.pid} at {other.address}" if other else "just starting"
-    return AlreadyRunning(
-        f"a nybble daemon already serves the store {paths.store} ({who})",
-        hint="use it, or end it with `nybble stop --daemon`; another NYBBLE_HOME makes another store",
-    )
+        other = daemon_file.read(paths.daemon_file)
+        who = f"pid {other.pid} at {other.address}" if other else "just starting"
+        raise AlreadyRunning(
+            f"a nybble daemon already serves the store {paths.store} ({who})",
+            hint="use it, or end it with `nybble stop --daemon`; another NYBBLE_HOME makes another store",
+        ) from None
 
 
 def _listen(settings: Settings) -> socket.socket:
