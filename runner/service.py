@@ -71,7 +71,13 @@ class Service:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        await self.close()
+        """End all requests with an error record, then workers, jobs and children."""
+        await self._supervisor.close()
+        await self._sweeping
+        await self._jobs.close()
+        await self._prep.close()
+        await self._machine.close()
+        self.history.close()
 
     def _sweep(self) -> None:
         try:
@@ -100,15 +106,6 @@ class Service:
         """Accept no more generations, and tell the daemon to drain and end."""
         self._supervisor.scheduler.on_drain()
         self.shutdown_requested.set()
-
-    async def close(self) -> None:
-        """End all requests with an error record, then workers, jobs and children."""
-        await self._supervisor.close()
-        await self._sweeping
-        await self._jobs.close()
-        await self._prep.close()
-        await self._machine.close()
-        self.history.close()
 
     @property
     def drained(self) -> asyncio.Event:
