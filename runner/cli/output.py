@@ -15,8 +15,6 @@ import typer
 from runner.text import clean, clean_name
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
     from modelstore.errors import NybbleError
 
 _GAP = "    "
@@ -49,11 +47,7 @@ def write(text: str) -> None:
 def write_json(value: Any) -> None:
     """`value` may have wire types in it."""
     # ASCII: control characters of untrusted text stay escaped.
-    typer.echo(json.dumps(value, indent=2, default=_fields))
-
-
-def _fields(model: BaseModel) -> Any:
-    return model.model_dump(mode="json")
+    typer.echo(json.dumps(value, indent=2, default=lambda model: model.model_dump(mode="json")))
 
 
 def write_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
