@@ -148,12 +148,3 @@ def hint(group: str) -> str:
     """The keys of a small dialog in one line: `Enter choose   Esc cancel`."""
     shown = [key for key in GROUPS[group] if key.show]
     return "   ".join(f"{spelled(key.key.split(',')[0])} {key.description.lower()}" for key in shown)
-
-
-def markdown() -> str:
-    """The whole table for the documentation."""
-    parts = []
-    for group, keys in GROUPS.items():
-        rows = [f"| {spelled(key.key)} | {key.tooltip} |" for key in keys]
-        parts.append("\n".join([f"### {group}", "", "| Key | What it does |", "| --- | --- |", *rows]))
-    return "\n\n".join(parts) + "\n"

@@ -11,7 +11,7 @@ from textual.dom import DOMNode
 from tests.fakes.daemon import FakeDaemon
 from tests.system.tui.screen import shows, started, text
 from tui.app import NybbleApp
-from tui.keys import GROUPS, markdown, spelled
+from tui.keys import GROUPS, spelled
 from tui.screens.chat import ChatScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.help import HelpScreen
@@ -111,11 +111,20 @@ async def test_help_shows_every_key(fake_daemon: FakeDaemon) -> None:
         assert not isinstance(pilot.app.screen, HelpScreen)
 
 
+def _markdown() -> str:
+    """The whole table for the documentation."""
+    parts = []
+    for group, keys in GROUPS.items():
+        rows = [f"| {spelled(key.key)} | {key.tooltip} |" for key in keys]
+        parts.append("\n".join([f"### {group}", "", "| Key | What it does |", "| --- | --- |", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
 def test_the_documentation_lists_every_key(request: pytest.FixtureRequest) -> None:
     page = Path(__file__).parents[3] / "docs" / "tui.md"
     before, _, rest = page.read_text("utf-8").partition("<!-- keys -->\n")
     _, end, after = rest.partition("<!-- end of keys -->")
-    expected = f"{before}<!-- keys -->\n{markdown()}{end}{after}"
+    expected = f"{before}<!-- keys -->\n{_markdown()}{end}{after}"
     if request.config.getoption("update_snapshots"):
         page.write_text(expected, "utf-8")
     assert page.read_text("utf-8") == expected, "stale: run pytest with --snapshot-update"
