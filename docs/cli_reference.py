@@ -19,6 +19,16 @@ from runner.settings import KEYS, MODEL_KEYS, SECRET_KEYS, Settings
 
 DOCS = Path(__file__).parent
 
+_EXITS = {
+    exits.OK: "done",
+    exits.FAILED: "it failed; the message says why",
+    exits.USAGE: "wrong arguments, settings or request",
+    exits.NOT_FOUND: "no such model",
+    exits.UNREACHABLE: "no daemon, and none could or was allowed to be started",
+    exits.ALREADY_RUNNING: "`serve`: the store has a daemon already",
+    exits.INTERRUPTED: "stopped by Ctrl-C",
+}
+
 
 def main() -> None:
     for name, text in pages().items():
@@ -42,7 +52,7 @@ def _cli() -> Iterator[str]:
         yield from _command(words, command)
     yield "## Exit codes\n"
     yield "| code | meaning |\n|---|---|"
-    for code, meaning in exits.MEANINGS.items():
+    for code, meaning in _EXITS.items():
         yield f"| {code} | {meaning} |"
     yield ""
 
