@@ -100,15 +100,15 @@ GROUPS: dict[str, tuple[Binding, ...]] = {
         _key("picker.down", "down", "move(1)", "Down", "Next model", False),
         _key("picker.up", "up", "move(-1)", "Up", "Previous model", False),
         _key("picker.choose", "enter", "choose", "Choose", "Use the model, or pull this name"),
-        _key("picker.cancel", "escape", "cancel", "Cancel", "Change nothing"),
+        _key("picker.cancel", "escape", "dismiss", "Cancel", "Change nothing"),
     ),
     "Questions": (
-        _key("question.yes", "y", "answer(True)", "Yes", "Do it", True),
-        _key("question.no", "n,escape", "answer(False)", "No", "Leave everything as it is", True),
+        _key("question.yes", "y", "dismiss(True)", "Yes", "Do it", True),
+        _key("question.no", "n,escape", "dismiss(False)", "No", "Leave everything as it is", True),
     ),
     "Words": (
         _key("words.keep", "enter", "keep", "Keep", "Keep what was typed"),
-        _key("words.cancel", "escape", "cancel", "Cancel", "Change nothing"),
+        _key("words.cancel", "escape", "dismiss", "Cancel", "Change nothing"),
     ),
     "Help": (_key("help.close", "escape,f1,q,question_mark", "app.pop_screen", "Close", "Close this help"),),
 }  # fmt: skip

@@ -66,9 +66,6 @@ class ModelPicker(ModalScreen[Choice | None]):
         if highlighted is not None:
             self.dismiss(self._choices[highlighted])
 
-    def action_cancel(self) -> None:
-        self.dismiss(None)
-
     def _fill(self, query: str) -> None:
         hits = ranked(query, [(clean_name(model.name), model) for model in self._models])
         self._choices = [Choice(model.name, False) for _, model in hits]

@@ -28,9 +28,6 @@ class Confirm(ModalScreen[bool]):
             yield Static(Content(self._question), classes="question", markup=False)
             yield Static(hint("Questions"), classes="hint", markup=False)
 
-    def action_answer(self, answer: bool) -> None:
-        self.dismiss(answer)
-
 
 class Ask(ModalScreen[str | None]):
     """Answers what was typed, or None for no change. `wrong` says what is wrong with an answer."""
@@ -60,6 +57,3 @@ class Ask(ModalScreen[str | None]):
         else:
             self._problem.update(problem)
             self._problem.display = True
-
-    def action_cancel(self) -> None:
-        self.dismiss(None)
