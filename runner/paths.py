@@ -87,12 +87,11 @@ def resolve(environment: Mapping[str, str] = os.environ) -> Paths:
     )
 
 
-def make_private(folder: Path) -> Path:
-    """`folder`, made with its parents if absent; only this user may look into what is made."""
+def make_private(folder: Path) -> None:
+    """Makes `folder` and the parents it lacks; only this user may look into what is made."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(mode=0o700, exist_ok=True)
-    return folder
 
 
 def make_private_file(file: Path) -> None:
