@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, closing, suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from modelstore.errors import NybbleError
@@ -31,17 +31,14 @@ class Comparisons:
         self._settings = settings
         self._jobs = jobs
 
-    async def run(self, request: CompareRequest) -> AsyncGenerator[Message]:
+    def run(self, request: CompareRequest) -> AsyncGenerator[Message]:
         """CompareEvents as JSON has them, up to and with "done". Raises what `measured` raises."""
         order = self._order(request)
 
         def conduct(emit: Callable[[Message], None], cancelled: threading.Event) -> Message:
             return measured("runner.compare", order, emit, cancelled)
 
-        key = f"compare {request.model_dump_json()}"
-        async with aclosing(self._jobs.follow(key, conduct, _kind)) as events:
-            async for event in events:
-                yield event
+        return self._jobs.follow(f"compare {request.model_dump_json()}", conduct, _kind)
 
     async def all(self) -> list[ComparisonInfo]:
         """Newest first."""
