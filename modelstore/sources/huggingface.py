@@ -210,9 +210,8 @@ def _label(path: str) -> str | None:
 
 
 def _labels(choices: Sequence[Choice]) -> str:
-    return (
-        ", ".join(sorted({each.label or PurePosixPath(each.path).name for each in choices})) or "nothing else"
-    )
+    labels = {each.label or PurePosixPath(each.path).name for each in choices}
+    return ", ".join(sorted(labels)) or "nothing else"
 
 
 def _interruptible(call: Callable[[], T], cancelled: Event) -> T:

@@ -70,9 +70,8 @@ def check_host(values: list[str], own: set[str]) -> None:
 def check_origin(headers: Headers) -> None:
     """Raises Refused (403) for what a browser sends on behalf of a page that is not on loopback."""
     origins = headers.getlist("origin")
-    if any(_LOOPBACK_ORIGIN.fullmatch(origin.lower()) is None for origin in origins):
-        raise Refused(403, "origin_not_allowed", "web pages from elsewhere may not use nybble")
-    if not origins and headers.get("sec-fetch-site") == "cross-site":
+    is_cross_site = not origins and headers.get("sec-fetch-site") == "cross-site"
+    if is_cross_site or any(_LOOPBACK_ORIGIN.fullmatch(origin.lower()) is None for origin in origins):
         raise Refused(403, "origin_not_allowed", "web pages from elsewhere may not use nybble")
 
 
