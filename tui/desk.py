@@ -109,9 +109,8 @@ class Desk:
         """Makes a local model the current one, also of the current chat."""
         self.change(self.state.with_model(name))
         if self.state.session is not None:
-            await self._ask(
-                self._client.update_session(self.state.session.id, wire.SessionUpdate(model=name))
-            )
+            body = wire.SessionUpdate(model=name)
+            await self._ask(self._client.update_session(self.state.session.id, body))
 
     def answer(self, model: wire.ModelInfo) -> AsyncIterator[wire.Progressing | wire.Done]:
         """Asks `model` for an answer to the last message; raises what the client raises."""

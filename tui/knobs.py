@@ -41,10 +41,8 @@ class Knob:
 
 def _whole(what: str, least: int, most: int) -> Callable[[str], str | None]:
     def wrong(value: str) -> str | None:
-        is_number = re.fullmatch("[0-9]{1,9}", value) is not None
-        return (
-            None if is_number and least <= int(value) <= most else f"a whole number of {what}, from {least}"
-        )
+        is_right = re.fullmatch("[0-9]{1,9}", value) and least <= int(value) <= most
+        return None if is_right else f"a whole number of {what}, from {least}"
 
     return wrong
 

@@ -96,9 +96,8 @@ class ComparisonView(Vertical):
         lines = table(course, width)
         self._heads.update(painted(lines[:_HEAD_LINES]))
         names = [variant.name for variant in course.ranked]
-        self.list.refill(
-            [Option(painted([line]), id=name) for name, line in zip(names, lines[_HEAD_LINES:], strict=True)]
-        )
+        rows = zip(names, lines[_HEAD_LINES:], strict=True)
+        self.list.refill([Option(painted([line]), id=name) for name, line in rows])
         if self.list.highlighted is None:
             self.list.mark(course.choice or next(iter(names[1:]), None))
         self._legend.display = bool(names)
@@ -215,15 +214,14 @@ def _spaced(lines: list[Line]) -> list[Line]:
 
 def _course(comparing: Comparing, course: Course) -> Content:
     """How far it is, or how it ended."""
-    goes_on = f"{first_key('compare.run')} goes on from here; nothing measured is lost."
+    run, back = first_key("compare.run"), first_key("result.back")
+    goes_on = f"{run} goes on from here; nothing measured is lost."
     if not course.variants:
-        goes_on = (
-            f"{first_key('compare.run')} tries again, {first_key('result.back')} goes back to change it."
-        )
+        goes_on = f"{run} tries again, {back} goes back to change it."
     if comparing.error is not None:
         reason, *hint = problem(comparing.error)
-        hints = [dim(line) for line in hint]
-        return Content("\n").join([Content(reason).stylize("$text-error"), *hints, Content(goes_on)])
+        failed = Content(reason).stylize("$text-error")
+        return Content("\n").join([failed, *map(dim, hint), Content(goes_on)])
     if not comparing.is_running:
         return Content(f"Stopped. {goes_on}")
     share = progress_share(course)

@@ -24,9 +24,8 @@ class EmptyState(Static, can_focus=True):
         if not self.display:
             return
         self.can_focus = state.models == ()
-        self.update(
-            Content("\n").join([Content(_LOGO).stylize("bold $text-primary"), Content(), *_lines(state)])
-        )
+        logo = Content(_LOGO).stylize("bold $text-primary")
+        self.update(Content("\n").join([logo, Content(), *_lines(state)]))
 
 
 def _lines(state: State) -> list[Content]:

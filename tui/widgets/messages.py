@@ -37,9 +37,8 @@ class UserMessage(Said):
     def compose(self) -> ComposeResult:
         with Horizontal(classes="byline"):
             yield Static("you", classes="speaker", markup=False)
-            yield Static(
-                "" if self._said_at is None else f"{self._said_at:%H:%M}", classes="time", markup=False
-            )
+            time = "" if self._said_at is None else f"{self._said_at:%H:%M}"
+            yield Static(time, classes="time", markup=False)
         yield Static(Content(self._text), classes="text", markup=False)
 
 

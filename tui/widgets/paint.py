@@ -25,6 +25,5 @@ def dim(text: str) -> Content:
 
 
 def painted(lines: Iterable[Line]) -> Content:
-    return Content("\n").join(
-        Content.assemble(*((span.text, _STYLES[span.role]) for span in line)) for line in lines
-    )
+    spans = ([(span.text, _STYLES[span.role]) for span in line] for line in lines)
+    return Content("\n").join(Content.assemble(*line) for line in spans)
