@@ -78,9 +78,8 @@ def _check_heads(header: Header, entry: Entry | None, part: str) -> None:
     heads = header.per_layer(f"{{}}.attention.{part}")
     if heads is None or entry.type.removesuffix("[]") not in INTEGERS:
         refuse(f"{part} that is no whole number, nor one for each layer,", entry.offset)
-    recurrent = any(
-        key.startswith(f"{header.architecture}.{kind}.") for kind in ("ssm", "wkv") for key in header.metadata
-    )
+    states = (f"{header.architecture}.ssm.", f"{header.architecture}.wkv.")
+    recurrent = any(key.startswith(states) for key in header.metadata)
     if min(heads) < 0 or max(heads) > _HEADS_LIMIT or (max(heads) == 0 and not recurrent):
         refuse(f"{part} from {min(heads)} to {max(heads)} (1 to {_HEADS_LIMIT:,})", entry.offset)
 

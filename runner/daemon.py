@@ -111,10 +111,8 @@ def _loopback_address(settings: Settings) -> tuple[socket.AddressFamily, tuple[s
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
     except OSError as error:
-        hint = "set host to 127.0.0.1"
-        raise CannotListen(
-            f"host {settings.host!r} is not an address: {error.strerror}", hint=hint
-        ) from error
+        message = f"host {settings.host!r} is not an address: {error.strerror}"
+        raise CannotListen(message, hint="set host to 127.0.0.1") from error
     family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
     host = str(address[0])
     if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:

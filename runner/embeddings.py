@@ -16,10 +16,9 @@ from runner.process import Worker
 from runner.protocol import MAX_LINE_BYTES, Embed
 from runner.supervisor import Supervisor
 
-MAX_TEXT_BYTES = 2**20
 # Commands and their answers stay below the longest line between daemon and worker, whatever escaping does to
-# texts and however wide the model is.
-_PART_BYTES = MAX_TEXT_BYTES
+# texts and however wide the model is: one text may have so many bytes, and so may those that share a command.
+MAX_TEXT_BYTES = 2**20
 _PART_NUMBERS = MAX_LINE_BYTES // 8
 _PART_INPUTS = 128
 
@@ -42,9 +41,8 @@ class EmbeddingRuns:
         _check_purpose(manifest.name, header, is_pair=request.query is not None)
         parts = list(_parts(request, request_id, header.embedding_length or 1))
         least = request.options.context_length
-        claimed, target = await self._claims.claim(
-            manifest, Ask(request_id, least, request.keep_alive_s, is_embedding=True)
-        )
+        ask = Ask(request_id, least, request.keep_alive_s, is_embedding=True)
+        claimed, target = await self._claims.claim(manifest, ask)
         async with self._supervisor.lease(claimed, target) as lease:
             async for _waiting in lease.until_ready():
                 pass
@@ -78,7 +76,7 @@ def _parts(request: wire.EmbedRequest, request_id: str, width: int) -> Iterator[
         count, size_bytes = 1, sizes[first] + query_bytes
         while count < min(most_inputs, len(request.inputs) - first):
             size_bytes += sizes[first + count] + query_bytes
-            if size_bytes > _PART_BYTES:
+            if size_bytes > MAX_TEXT_BYTES:
                 break
             count += 1
         yield Embed(

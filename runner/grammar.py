@@ -105,9 +105,8 @@ class _Sizes:
     def add(self, size: int) -> None:
         self.last = size
         self.groups[-1] += size
-        _limit(
-            f"{self.groups[-1]:,} characters when repetitions are written out", self.groups[-1], MOST_EXPANDED
-        )
+        inner = self.groups[-1]
+        _limit(f"{inner:,} characters when repetitions are written out", inner, MOST_EXPANDED)
 
     def group(self, found: re.Match[str]) -> None:
         if found["open"]:

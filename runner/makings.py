@@ -144,9 +144,8 @@ class _Quantizing:
         folder = self.makings.store.root / "recipes"
         folder.mkdir(mode=0o700, exist_ok=True)
         file = folder / f"{manifest.digest.removeprefix('sha256:')[:32]}.json"
-        file.write_text(
-            json.dumps({"model": manifest.name, **self._recipe}, indent=1) + "\n", encoding="utf-8"
-        )
+        text = json.dumps({"model": manifest.name, **self._recipe}, indent=1)
+        file.write_text(f"{text}\n", encoding="utf-8")
         return str(file)
 
 

@@ -45,9 +45,8 @@ class Report:
 
 
 def _logprob(token: TokenLogprob) -> wire.TokenLogprob:
-    return wire.TokenLogprob(
-        **_alternative(token), top=[wire.Alternative(**_alternative(each)) for each in token.top]
-    )
+    top = [wire.Alternative(**_alternative(each)) for each in token.top]
+    return wire.TokenLogprob(**_alternative(token), top=top)
 
 
 def _alternative(token: Alternative) -> dict[str, Any]:

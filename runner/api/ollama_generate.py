@@ -52,10 +52,8 @@ async def chat(request: Request, body: requests.ChatBody) -> Response:
     messages = body.messages or []
     for index, message in enumerate(messages):
         refuse(message, body.model, _ABSENT_IN_MESSAGE, f"messages[{index}].")
-    asked = body.asked(
-        messages=[wire.Message(role=each["role"], content=each.get("content") or "") for each in messages]
-    )
-    return await _answer(request, asked, body, records.chat_record)
+    said = [wire.Message(role=each["role"], content=each.get("content") or "") for each in messages]
+    return await _answer(request, body.asked(messages=said), body, records.chat_record)
 
 
 async def _answer(
