@@ -11,12 +11,12 @@ from textual.fuzzy import FuzzySearch
 _Item = TypeVar("_Item")
 
 
-def match(query: str, text: str, style: str = "bold $accent") -> tuple[float, Content]:
-    """How well `query` matches, 0 for not at all, and `text` with what matched in `style`."""
+def match(query: str, text: str) -> tuple[float, Content]:
+    """How well `query` matches, 0 for not at all, and `text` with what matched in another colour."""
     score, offsets = FuzzySearch().match(query, text)
     content = Content(text)
     for offset in offsets if score else ():
-        content = content.stylize(style, offset, offset + 1)
+        content = content.stylize("bold $accent", offset, offset + 1)
     return score, content
 
 

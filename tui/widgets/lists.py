@@ -25,8 +25,8 @@ class KeyList(OptionList, inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = bindings("Lists")
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False, compact=True)
+    def __init__(self) -> None:
+        super().__init__(markup=False, compact=True)
 
     def refill(self, options: Sequence[Option]) -> None:
         """The cursor stays on what it was on if that is still there."""
