@@ -11,10 +11,8 @@ from typing import BinaryIO
 
 from modelstore.gguf_stream import Entry, GgufStream, refuse
 from modelstore.gguf_types import TENSOR_TYPES
-from modelstore.header import Header, Scalar, Tensor, Value
+from modelstore.header import Header, Tensor
 from modelstore.header_checks import check_model
-
-__all__ = ["Header", "Scalar", "Tensor", "Value", "read_header"]
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

@@ -13,8 +13,9 @@ from modelstore import catalog, names
 from modelstore.blobs import open_regular
 from modelstore.conversion import Conversion, Recipe
 from modelstore.errors import Conflict, Unusable, UserError
-from modelstore.gguf import Header, read_header
+from modelstore.gguf import read_header
 from modelstore.gguf_types import FILE_TYPES, nominal_bits
+from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.progress import Emit, Throttle
 from modelstore.store import Publication, Store

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from modelstore.fit import memory_need
-from modelstore.gguf import Header, read_header
+from modelstore.gguf import read_header
+from modelstore.header import Header
 from tests.memory import measured_memory
 
 

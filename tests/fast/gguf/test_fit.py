@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from modelstore.fit import BATCH_TOKENS, kv_cache_bytes, memory_need
-from modelstore.gguf import Header
-from modelstore.header import Tensor, Value
+from modelstore.header import Header, Tensor, Value
 from tests.fast.gguf.test_headers import header_of
 from tests.memory import measured_memory
 from tests.tiny_gguf import Shape, write_model

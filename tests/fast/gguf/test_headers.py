@@ -7,8 +7,8 @@ from pathlib import Path
 import gguf
 import pytest
 
-from modelstore.gguf import Header, read_header
-from modelstore.header import Tensor
+from modelstore.gguf import read_header
+from modelstore.header import Header, Tensor
 from tests.tiny_gguf import Shape, write_model
 
 DATA = Path(__file__).parents[2] / "data"

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from modelstore.conversion import Conversion, Recipe
 from modelstore.errors import Unusable
-from modelstore.gguf import Header, read_header
+from modelstore.gguf import read_header
+from modelstore.header import Header
 from modelstore.imatrix import Reading, collect
 from modelstore.progress import Progress
 from runner.compare.blocks import Window

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from modelstore.errors import Conflict, Unusable, UserError
-from modelstore.gguf import Header, read_header
+from modelstore.gguf import read_header
 from modelstore.gguf_types import FILE_TYPES
+from modelstore.header import Header
 from modelstore.manifests import Manifest
 from modelstore.progress import Cancelled, Progress
 from modelstore.pull import pull
