@@ -17,6 +17,7 @@ from native.batch import Batch
 from native.binding import api
 from native.errors import LlamaError
 from native.handle import Owner
+from native.linux_memory import collapse, mappings
 from native.linux_scratch import align_scratch
 from native.log import Log
 
@@ -29,6 +30,8 @@ _KV_TYPES = {
     "f32": 0, "f16": 1, "bf16": 30, "q8_0": 8, "q5_1": 7, "q5_0": 6, "q4_1": 3, "q4_0": 2, "iq4_nl": 20,
 }  # fmt: skip
 _STOPPED = 2
+# Anonymous mappings that are larger are weights.
+_LEAST_WEIGHTS_BYTES = 8 * 2**20
 _FLASH_ATTENTION = {
     None: api.LLAMA_FLASH_ATTN_TYPE_AUTO,
     True: api.LLAMA_FLASH_ATTN_TYPE_ENABLED,
@@ -79,9 +82,12 @@ class Model(Owner):
         log: Log | None = None,
         *,
         with_head: bool = False,
+        in_memory: bool = False,
     ) -> None:
         """Load `path`. `gpu_layers` -1 is all, 0 none. `progress` gets 0…1. `with_head` also loads what
-        `native.head` needs, which must be in the file.
+        `native.head` needs, which must be in the file. `in_memory` is for those who decode much, and have the
+        memory: on Linux weights for a CPU are read instead of mapped from the file, which has small pages.
+        What llama.cpp rearranges for the CPU would be in memory twice, too, if it were mapped.
 
         Raises LlamaError with llama.cpp's words.
         """
@@ -96,6 +102,8 @@ class Model(Owner):
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.load_mtp = with_head
+        is_read = in_memory and sys.platform == "linux" and gpu_layers == 0
+        params.load_mode = api.LLAMA_LOAD_MODE_NONE if is_read else api.LLAMA_LOAD_MODE_AUTO
         params.progress_callback = api.llama_progress_callback(on_progress)
         pointer = api.llama_model_load_from_file(str(path).encode(), params)
         if not pointer:
@@ -103,6 +111,7 @@ class Model(Owner):
             words = self.log.last_errors().replace(str(path), path.name)
             raise LlamaError(words or "llama.cpp could not load the file")
         super().__init__(pointer, api.llama_model_free)
+        self._weights = mappings() if is_read else {}
         # In the order they were made, each until it is closed.
         self._contexts: dict[Context, None] = {}
         self._vocab = api.llama_model_get_vocab(pointer)
@@ -114,6 +123,16 @@ class Model(Owner):
         for context in reversed(list(self._contexts)):
             context.close()
         super().close()
+
+    def use_huge_pages(self) -> Iterator[None]:
+        """Move weights that are `in_memory` into huge pages, if the system has some: one at each step, of up
+        to 5 ms.
+
+        A token reads all weights, and a processor looks up each page they are in, and remembers few of them.
+        """
+        for start, size_bytes in self._weights.items():
+            if size_bytes >= _LEAST_WEIGHTS_BYTES:
+                yield from collapse(start, size_bytes)
 
     # What the file says
 

@@ -140,11 +140,13 @@ class Bench:
     def load(self) -> float:
         """Seconds to the first decode: before it, a mapped file may not have been read. Raises LlamaError."""
         started = time.perf_counter()
-        self._model = Model(self._path, self._gpu_layers, log=self._log)
+        self._model = Model(self._path, self._gpu_layers, log=self._log, in_memory=True)
         self._context = Context(self._model, self._for(self._model))
         # Any token will do, and the first of a vocabulary needs no tokenizing.
         Stopwatch(self._context, Tokens(self._model, None)).seconds(0, 1, 0)
         load_s = time.perf_counter() - started
+        for _ in self._model.use_huge_pages():
+            pass
         threads = Threads(self._context) if self._follows_load else None
         if threads is not None:
             threads.settle()

@@ -62,7 +62,8 @@ def load(command: Load, put: Callable[[Event], None]) -> Loaded:
     """`put` gets the progress. Raises LlamaError with llama.cpp's words."""
     started, log = time.perf_counter(), CacheLog()
     with_head = command.has_head and head.can_run()
-    model = Model(Path(command.model_path), command.gpu_layers, _progress(put), log, with_head=with_head)
+    path, progress = Path(command.model_path), _progress(put)
+    model = Model(path, command.gpu_layers, progress, log, with_head=with_head, in_memory=True)
     control_tokens: list[str] = []
     # A look at every token of the vocabulary, while llama.cpp allocates the context.
     reading = threading.Thread(target=lambda: control_tokens.extend(model.control_tokens()))

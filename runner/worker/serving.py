@@ -64,7 +64,9 @@ def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:
 
 
 def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Iterator[bool]:
-    """One decode's worth of measuring for each time it is asked; False while there is nothing to measure."""
+    """At most one decode's worth of work for each time it is asked; False while there is nothing to do."""
+    for _ in loaded.context.model.use_huge_pages():
+        yield True
     if isinstance(engine, Embedder) or isinstance(loaded.context, EmbeddingContext):
         while True:
             yield False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from runner.protocol import (
     decode,
     encode,
 )
+from tests.huge_pages import gives_huge_pages, huge_bytes
 
 
 class WorkerProcess:
@@ -138,6 +140,16 @@ def test_ctrl_c_in_the_daemons_terminal_is_the_daemons_affair(worker: WorkerProc
     assert worker.finish("a")[1].completion_tokens == 64
     worker.send(Shutdown())
     assert worker.process.wait(60) == 0
+
+
+def test_while_nobody_waits_weights_move_to_huge_pages(long_worker: WorkerProcess) -> None:
+    long_worker.wait_for(Ready)
+    wanted_bytes = gives_huge_pages() * 80 * 2**20
+    until_s = time.monotonic() + 60
+    while huge_bytes(long_worker.process.pid) < wanted_bytes:
+        assert time.monotonic() < until_s
+    long_worker.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=8)))
+    assert long_worker.finish("a")[1].completion_tokens == 8
 
 
 def test_a_stream_goes_on_in_the_middle_of_a_long_prompts_batch(long_worker: WorkerProcess) -> None:
