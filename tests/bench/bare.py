@@ -4,7 +4,8 @@
 
 Prints tokens a second: of one sequence after the first token, of several with the time that their prompts of
 some 40 tokens take, all in one batch. `on` and `off` are for flash attention, `unified` is one KV cache for
-all sequences. What a long prompt beside a stream costs at least is in `tests/bench/chunks.py`.
+all sequences. Weights are where the engine's are. What a long prompt beside a stream costs at least is in
+`tests/bench/chunks.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Loop:
     """Prompts that go on as each other's next token is sampled."""
 
     def __init__(self, path: Path, threads: int, sequences: int, attention: str, is_unified: bool) -> None:
-        model = Model(path, 0)
+        model = Model(path, 0, in_memory=True)
+        for _ in model.use_huge_pages():
+            pass
         self._context = Context(
             model,
             ContextOptions(
