@@ -26,6 +26,9 @@ from tests.bench.neighbour import neighbours
 from tests.bench.servers import MODEL, Setup, llama_server, nybble
 from tests.bench.stream import complete, words
 
+# llama-server's default for the number of its slots; the last of two flags counts.
+_OWN_SLOTS = ("-np", "-1")
+
 Measure = Callable[[str, int], Coroutine[Any, Any, tuple[float, ...]]]
 """Figures of the server at an address; the round's number makes its prompts new to every cache."""
 
@@ -107,18 +110,19 @@ def row_decode(bench: Bench) -> None:
 
 
 def row_eight(bench: Bench) -> None:
-    eight = replace(bench, setup=replace(bench.setup, slots=8, context_length=1024))
-    eight.compare(["8 streams, 40-token prompts, default flags (tok/s)"], _eight_streams)
-    eight.compare(["8 streams, 40-token prompts, best flags (tok/s)"], _eight_streams, flags=bench.best_flags)
+    _eight(bench, "40-token prompts", _eight_streams)
 
 
 def row_longer(bench: Bench) -> None:
     """As `row_eight`, with answers as long as in a chat: of 64 tokens, a third of the time is for prompts."""
+    _eight(bench, "answers of 256 tokens", functools.partial(_eight_streams, tokens=256))
+
+
+def _eight(bench: Bench, what: str, measure: Measure) -> None:
+    """Against as many slots as llama-server has by default, against eight, and with its best flags."""
     eight = replace(bench, setup=replace(bench.setup, slots=8, context_length=1024))
-    measure = functools.partial(_eight_streams, tokens=256)
-    eight.compare(["8 streams, answers of 256 tokens, default flags (tok/s)"], measure)
-    name = "8 streams, answers of 256 tokens, best flags (tok/s)"
-    eight.compare([name], measure, flags=bench.best_flags)
+    for name, flags in (("its own", _OWN_SLOTS), ("8", ()), ("8, best flags", bench.best_flags)):
+        eight.compare([f"8 streams, {what}, slots: {name} (tok/s)"], measure, flags=flags)
 
 
 def row_prefill(bench: Bench) -> None:
