@@ -86,8 +86,8 @@ class Model(Owner):
     ) -> None:
         """Load `path`. `gpu_layers` -1 is all, 0 none. `progress` gets 0…1. `with_head` also loads what
         `native.head` needs, which must be in the file. `in_memory` is for those who decode much, and have the
-        memory: on Linux weights for a CPU are read instead of mapped from the file, which has small pages.
-        What llama.cpp rearranges for the CPU would be in memory twice, too, if it were mapped.
+        memory: on Linux, without GPU layers, weights are read instead of mapped from the file, which has
+        small pages. What llama.cpp rearranges for the CPU would be in memory twice, too, if it were mapped.
 
         Raises LlamaError with llama.cpp's words.
         """
