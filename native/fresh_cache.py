@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import sys
-import threading
 
-from native.linux_memory import mappings, populate
+from native.linux_memory import mappings, populate_fresh
 from native.log import Log
 from native.offload import buffers
 
-# Smaller ones are cleared before another thread runs, and may share a mapping.
+# Smaller ones are cleared before another thread runs.
 _LEAST_BYTES = 32 * 2**20
-# llama.cpp prints hundredths of a MiB.
-_ROUNDING_BYTES = 2**20 // 100
 
 
 class CacheLog(Log):
@@ -29,11 +26,5 @@ class CacheLog(Log):
             for buffer in buffers([text.decode("utf-8", "replace")]):
                 if buffer.kind == "output":
                     self._mapped = mappings()
-                elif buffer.kind == "KV" and not buffer.is_on_gpu and buffer.size_bytes > _LEAST_BYTES:
-                    self._populate(buffer.size_bytes - _ROUNDING_BYTES)
-
-    def _populate(self, size_bytes: int) -> None:
-        before, self._mapped = self._mapped, mappings()
-        fresh = [start for start in self._mapped.keys() - before if self._mapped[start] >= size_bytes]
-        for start in fresh:
-            threading.Thread(target=populate, args=(start, size_bytes), daemon=True).start()
+                elif buffer.kind == "KV" and not buffer.is_on_gpu:
+                    self._mapped = populate_fresh(self._mapped, _LEAST_BYTES)

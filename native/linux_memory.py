@@ -9,6 +9,7 @@ there is time.
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def mappings() -> dict[int, int]:
     rows = (row.split() for row in Path("/proc/self/maps").read_text("utf-8", "replace").splitlines())
     bounds = (row[0].split("-") for row in rows if len(row) == 5 and row[1] == "rw-p")
     return {int(start, 16): int(end, 16) - int(start, 16) for start, end in bounds}
+
+
+def populate_fresh(before: dict[int, int], least_bytes: int) -> dict[int, int]:
+    """`populate`, in other threads, what has come to `mappings()` since `before` and has so many bytes.
+    Returns what is there now."""
+    now = mappings()
+    for start in [each for each in now.keys() - before.keys() if now[each] >= least_bytes]:
+        threading.Thread(target=populate, args=(start, now[start]), daemon=True).start()
+    return now
 
 
 def populate(start: int, size_bytes: int) -> None:

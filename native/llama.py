@@ -17,7 +17,7 @@ from native.batch import Batch
 from native.binding import api
 from native.errors import LlamaError
 from native.handle import Owner
-from native.linux_memory import collapse, mappings
+from native.linux_memory import collapse, mappings, populate_fresh
 from native.linux_scratch import align_scratch
 from native.log import Log
 
@@ -92,8 +92,13 @@ class Model(Owner):
         Raises LlamaError with llama.cpp's words.
         """
         self.log = log or Log()
+        is_read = in_memory and sys.platform == "linux" and gpu_layers == 0
+        before = mappings() if is_read else {}
 
         def on_progress(fraction: float, _user_data: object) -> bool:
+            if is_read and not fraction:
+                # llama.cpp has the memory, and begins to read.
+                populate_fresh(before, _LEAST_WEIGHTS_BYTES)
             progress(fraction)
             return True
 
@@ -102,7 +107,6 @@ class Model(Owner):
         params = api.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.load_mtp = with_head
-        is_read = in_memory and sys.platform == "linux" and gpu_layers == 0
         params.load_mode = api.LLAMA_LOAD_MODE_NONE if is_read else api.LLAMA_LOAD_MODE_AUTO
         params.progress_callback = api.llama_progress_callback(on_progress)
         pointer = api.llama_model_load_from_file(str(path).encode(), params)

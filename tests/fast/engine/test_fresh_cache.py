@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from native.linux_memory import populate
+from native.llama import Model
 from runner.protocol import Load
 from runner.worker.loading import load
 
@@ -49,3 +50,12 @@ def test_a_load_leaves_most_of_its_cache_to_another_thread(tiny_model: Path) -> 
     taken = faults() - before
     loaded.close()
     assert taken < 2**28 // mmap.PAGESIZE
+
+
+def test_reading_weights_leaves_most_of_their_memory_to_another_thread(smollm2: Path) -> None:
+    before = faults()
+    model = Model(smollm2, 0, in_memory=True)
+    taken = faults() - before
+    size_bytes = model.size_bytes
+    model.close()
+    assert taken < size_bytes // mmap.PAGESIZE
