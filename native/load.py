@@ -15,63 +15,60 @@ import psutil
 
 # A neighbour that is busy for less than this part of a core is let be: threads are whole.
 NOTICED_CORES = 0.35
+LOOK_S = 0.25
+"""Of computing, that a look at the machine takes at least."""
 # A program that starts, or a pause of one that works, is over before the second look.
-_SAMPLES_TO_AGREE = 2
+_LOOKS_TO_AGREE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Readings of one moment, in seconds: a clock, the work of all processors, that of this process."""
+    """Readings of one moment, in seconds: a clock, and what all processors have done for other processes."""
 
     at_s: float
-    machine_busy_s: float
-    own_busy_s: float
+    others_s: float
 
 
 class Governor:
-    """Pure: samples in, thread count out."""
+    """Pure: samples in, thread count out. How busy the machine is while this process rests says nothing of
+    how much room there is when it computes."""
 
-    def __init__(self, most: int, processors: int, longest_window_s: float = 1.0) -> None:
-        """`most` threads on a free machine with `processors` processors.
-
-        Between requests nobody takes samples, and what the machine did meanwhile is of no interest: those
-        further apart than `longest_window_s` say nothing, unless there was no rest between them."""
-        self.threads = most
-        self._longest_window_s = longest_window_s
-        self._most = most
-        self._processors = processors
-        self._last: Sample | None = None
+    def __init__(self, most: int, processors: int, remembers_s: float = 1.0) -> None:
+        """`most` threads on a free machine with `processors` processors. After a rest of more than
+        `remembers_s` what was seen before it is forgotten."""
+        self.threads = self._most = most
+        self._processors, self._remembers_s = processors, remembers_s
+        self._last = Sample(-math.inf, 0.0)
+        self._is_resting = True
+        self._span_s = self._others_s = 0.0
         self._wanted_before: list[int] = []
 
-    def observe(self, sample: Sample, *, may_have_rested: bool = True) -> int:
-        """The thread count from now on."""
-        last, self._last = self._last, sample
-        longest_s = self._longest_window_s if may_have_rested else math.inf
-        if last is None or not 0 < sample.at_s - last.at_s <= longest_s:
-            self._wanted_before = []
-            return self.threads
-        self._wanted_before = [*self._wanted_before, self._wanted(last, sample)][-_SAMPLES_TO_AGREE:]
-        if len(self._wanted_before) == _SAMPLES_TO_AGREE:
+    def observe(self, sample: Sample, *, goes_on: bool = True) -> int:
+        """The thread count from now on. `goes_on` is whether something is computed until the next sample."""
+        if not self._is_resting:
+            self._span_s += sample.at_s - self._last.at_s
+            self._others_s += sample.others_s - self._last.others_s
+        elif sample.at_s - self._last.at_s > self._remembers_s:
+            self._span_s, self._others_s, self._wanted_before = 0.0, 0.0, []
+        self._last, self._is_resting = sample, not goes_on
+        if self._span_s >= LOOK_S:
+            self._wanted_before = [*self._wanted_before, self._wanted()][-_LOOKS_TO_AGREE:]
+            self._span_s = self._others_s = 0.0
+        if len(self._wanted_before) == _LOOKS_TO_AGREE:
             fewest, most = min(self._wanted_before), max(self._wanted_before)
             self.threads = min(max(self.threads, fewest), most)
         return self.threads
 
-    def _wanted(self, last: Sample, sample: Sample) -> int:
-        busy_s = sample.machine_busy_s - last.machine_busy_s
-        own_s = sample.own_busy_s - last.own_busy_s
-        others = max(0.0, busy_s - own_s) / (sample.at_s - last.at_s)
+    def _wanted(self) -> int:
+        others = max(0.0, self._others_s / self._span_s)
         taken = int(others) + (others % 1 >= NOTICED_CORES)
         return max(1, min(self._most, self._processors - taken))
 
 
 def sample() -> Sample:
     """The readings of now."""
-    return Sample(time.monotonic(), _machine_busy_s(), time.process_time())
-
-
-def _machine_busy_s() -> float:
     times = psutil.cpu_times()
     idle_s = times.idle + getattr(times, "iowait", 0.0)
     # Linux counts guests twice: in their own fields and as user time.
     guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-    return float(sum(times) - idle_s - guests_s)
+    return Sample(time.monotonic(), float(sum(times) - idle_s - guests_s - time.process_time()))

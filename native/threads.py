@@ -9,9 +9,7 @@ import psutil
 
 from native.embedding import EmbeddingContext
 from native.llama import Context
-from native.load import Governor, sample
-
-_INTERVAL_S = 0.25
+from native.load import LOOK_S, Governor, sample
 
 
 class Threads:
@@ -29,18 +27,17 @@ class Threads:
         """Look for long enough to know before anything is computed."""
         for _ in range(3):
             self.adapt()
-            time.sleep(_INTERVAL_S)
+            time.sleep(LOOK_S)
 
-    def adapt(self, *, has_rested: bool = False) -> None:
-        """Call before each step: looks at the machine a few times a second and sets the context's threads.
-
-        A step may last for seconds, and tells as much, if nothing `has_rested` since the one before."""
+    def adapt(self, *, goes_on: bool = True) -> None:
+        """Call before each step, and with `goes_on` False where none follows at once: looks at the machine a
+        few times a second, and sets the context's threads."""
         now_s = time.monotonic()
-        if now_s < self._next_s:
+        if now_s < self._next_s if goes_on else not self._next_s:
             return
-        self._next_s = now_s + _INTERVAL_S
+        self._next_s = now_s + LOOK_S if goes_on else 0.0
         before = self._governor.threads
-        threads = self._governor.observe(sample(), may_have_rested=has_rested)
+        threads = self._governor.observe(sample(), goes_on=goes_on)
         if threads != before:
             self._context.set_threads(min(self._most, threads), min(self._most_in_prefill, threads))
             sys.stderr.write(f"compute threads: {before} to {threads}\n")

@@ -24,8 +24,8 @@ from native.score.failed import failing
 from native.score.models import Piece, Reader, models_at_once, pieces
 
 T = TypeVar("T")
-# Between blocks other children answer, or are timed; that is no load of the machine's.
-_LONGEST_BLOCK_S = 60.0
+# How long other children may answer, or be timed, between two blocks.
+_LONGEST_REST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class Workers:
 
     def __init__(self, threads: int, vocabulary_size: int) -> None:
         self._threads = threads
-        self._governor = Governor(threads, psutil.cpu_count() or threads, _LONGEST_BLOCK_S)
+        self._governor = Governor(threads, psutil.cpu_count() or threads, _LONGEST_REST_S)
         self._vocabulary_size = vocabulary_size
         self._own = threading.local()
         # Kept: OpenMP makes a team of threads for each thread that calls llama.cpp.
@@ -172,6 +172,7 @@ class Workers:
                         model = running.pop(done)
                         made[model][finished[model]] = done.result()
                         finished[model] += 1
+                self._governor.observe(sample(), goes_on=False)
                 yield [[each for number in numbers for each in results.pop(number)] for results in made]
         finally:
             # Whatever became of one model, the others' contexts are theirs until they are done.

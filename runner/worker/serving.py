@@ -35,7 +35,8 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
     texts = Texts(engine, inbox)
     idle_work, frames = _idle_work(engine, loaded, inbox), Frames()
     while True:
-        has_rested = engine.is_idle
+        if engine.is_idle:
+            threads.adapt(goes_on=False)
         has_idle_work = engine.is_idle and not texts.is_reading and next(idle_work)
         waiting = inbox.take(wait=engine.is_idle and not has_idle_work)
         while waiting is not None:
@@ -49,7 +50,7 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
                 _obey(engine, texts, waiting)
             waiting = inbox.take(wait=False)
         if not engine.is_idle:
-            threads.adapt(has_rested=has_rested)
+            threads.adapt()
             # Looking for commands while a prompt is read apart is no sign of life: the daemon ends who hangs.
             if (frame := frames.due(engine.step(), time.monotonic())) is not None:
                 outbox.put(frame)
