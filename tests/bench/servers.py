@@ -85,6 +85,7 @@ def llama_server(binary: Path, setup: Setup, flags: Sequence[str] = ()) -> Itera
             reader.start()
             yield said.partition(_LISTENS)[2].strip().decode()
         finally:
-            server.terminate()
+            # Its handler of SIGTERM can wait for a lock that the thread it interrupted holds.
+            server.kill()
             if reader.ident:
                 reader.join()
