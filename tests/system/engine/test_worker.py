@@ -42,6 +42,7 @@ class WorkerProcess:
         *,
         has_head: bool = False,
         context_length: int = 512,
+        threads: int = 1,
         prefill_step_s: float = 64.0,
     ) -> None:
         self.process = subprocess.Popen(
@@ -57,9 +58,8 @@ class WorkerProcess:
         self._drain.start()
         settings = {"draft_path": draft, "measurements_path": measurements}
         paths = {name: str(path) for name, path in settings.items() if path}
-        self.send(
-            Load(str(model), context_length, 4, 0, 1, 1, prefill_step_s, has_head=has_head, **paths)  # type: ignore[arg-type]
-        )
+        shape = (str(model), context_length, 4, 0, threads, threads, prefill_step_s)
+        self.send(Load(*shape, has_head=has_head, **paths))  # type: ignore[arg-type]
 
     def _drain_errors(self) -> None:
         assert self.process.stderr
@@ -150,6 +150,23 @@ def test_while_nobody_waits_weights_move_to_huge_pages(long_worker: WorkerProces
         assert time.monotonic() < until_s
     long_worker.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=8)))
     assert long_worker.finish("a")[1].completion_tokens == 8
+
+
+def test_what_a_client_does_between_its_requests_takes_no_thread_away(tiny_model: Path) -> None:
+    threads = psutil.cpu_count() or 1
+    worker = WorkerProcess(tiny_model, threads=threads)
+    worker.wait_for(Ready)
+    used = []
+    for number in range(60):
+        worker.send(Generate(str(number), ("Once",), Sampling(max_tokens=1)))
+        event = worker.wait_for(Stepped)
+        assert isinstance(event, Stepped)
+        used.append(event.threads)
+        until_s = time.monotonic() + 0.025
+        while time.monotonic() < until_s:
+            pass
+    worker.close()
+    assert used == [threads] * 60
 
 
 def test_a_stream_goes_on_in_the_middle_of_a_long_prompts_batch(long_worker: WorkerProcess) -> None:
