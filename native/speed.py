@@ -86,7 +86,10 @@ class Stopwatch:
         self._prefill(prompt, depth)
         for position, token in enumerate(generated, depth + prompt_tokens):
             self._decode([token], position)
-        return time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        if self._threads is not None:
+            self._threads.adapt(goes_on=False)
+        return seconds
 
     def _go_to(self, depth: int) -> None:
         if depth != self._depth or not self._context.keep_prefix(0, depth):
@@ -157,10 +160,8 @@ class Bench:
         """As a worker serves it."""
         if self._options.flash_attention is not False:
             return self._options
-        micro_batch_tokens = plain_micro_batch_tokens(
-            model.head_count, self._options.context_length, _BATCH_TOKENS
-        )
-        return replace(self._options, micro_batch_tokens=micro_batch_tokens)
+        most = plain_micro_batch_tokens(model.head_count, self._options.context_length, _BATCH_TOKENS)
+        return replace(self._options, micro_batch_tokens=most)
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Raises LlamaError."""
