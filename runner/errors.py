@@ -96,7 +96,6 @@ class KeepsCrashing(Overloaded):
 
 class WorkerFailed(NybbleError):
     code = "worker_crashed"
-    status = 500
 
 
 class DaemonUnreachable(NybbleError):

@@ -107,9 +107,9 @@ class Worker:
     def description(self) -> str:
         """Such as "CPU 92 MiB, 4 slots of 8192 tokens, 2 threads, loaded in 0.35 s"."""
         ready = self.ready
-        slots = f"{ready.slots} slots of {ready.context_length} tokens"
-        facts = (ready.devices, slots, f"{ready.threads} threads", f"loaded in {ready.load_s:.2f} s")
-        return ", ".join((*facts, *ready.notes))
+        room = f"{ready.slots} slot{'s' * (ready.slots > 1)} of {ready.context_length} tokens"
+        speed = f"{ready.threads} thread{'s' * (ready.threads > 1)}, loaded in {ready.load_s:.2f} s"
+        return ", ".join((ready.devices, room, speed, *ready.notes))
 
     @property
     def memory_bytes(self) -> int | None:

@@ -71,7 +71,7 @@ async def export(
 
     chosen = format_name or (file.suffix.removeprefix(".").lower() if file else "")
     if chosen not in FORMATS:
-        raise typer.BadParameter(f"give --format or -o FILE: {', '.join(FORMATS)}")
+        raise typer.BadParameter(f"--format, or the ending of FILE: one of {', '.join(FORMATS)}")
     rendered = render(await _joined(session, which), chosen)
     if file is None:
         typer.echo(rendered, nl=False)

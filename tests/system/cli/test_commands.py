@@ -193,7 +193,7 @@ def test_quantize(shared: Daemon, tmp_path: Path) -> None:
         ("pull ~nobody-here/absent.gguf", exits.NOT_FOUND, "absent.gguf"),
         ("pull a/b/c", exits.USAGE, "hint:"),
         ("stop", exits.USAGE, "--daemon"),
-        ("compare export 1", exits.USAGE, "give --format or -o FILE: html, svg, md, csv, json"),
+        ("compare export 1", exits.USAGE, "--format, or the ending of FILE: one of html, svg, md, csv, json"),
         ("frobnicate", exits.USAGE, "No such command"),
         ("config set prot 1", exits.USAGE, "did you mean 'port'?"),
         ("config set port x", exits.USAGE, "from 0 to 65535"),
