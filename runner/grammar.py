@@ -21,6 +21,8 @@ MOST_EXPANDED = 100_000
 MOST_TEXT = 400
 MOST_SCHEMA_VALUES = 20_000
 MOST_PROPERTIES = 1_000
+# With it a schema could have llguidance write what is not JSON, or ignore keywords.
+_LIBRARY_OPTIONS = "x-guidance"
 
 _GROUPING = r"(?P<open>\() | (?P<close>\)) | \{\s*(?P<least>\d+)\s*(?:,\s*(?P<most>\d*)\s*)?\}"
 _REGEX = re.compile(r"\\. | \[\^?\]?(?:\\.|[^\]\\])*\] | " + _GROUPING + r" | [^\\\[(){}]+", re.X | re.S)
@@ -30,6 +32,7 @@ _GRAMMAR = re.compile(
       | (?P<regex>/(?!/)(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n])+/)
       | \[\^?\]?(?:\\.|[^\]\\\n])*\]
       | (?:\#|//)[^\n]*
+      | (?P<json>%json\b\s*)
       | (?P<rule>^[ \t]*[?!]?[\w-]+(?:\.-?\d+)?(?:\[[^\]\n]*\])?\s*(?:::=|:))
       | """
     + _GROUPING,
@@ -54,15 +57,18 @@ def _limit(what: str, amount: int, most: int) -> None:
         raise InvalidConstraint(f"the constraint has {what}, and the limit is {most:,}")
 
 
-def _check_schema(source: str) -> None:
+def _check_schema(source: str, *, is_whole: bool = True) -> None:
+    """With other text behind it, if it is not the `is_whole` constraint."""
     try:
-        schema = json.loads(source)
+        schema = json.loads(source) if is_whole else json.JSONDecoder().raw_decode(source)[0]
     except RecursionError as error:
         raise InvalidConstraint(f"the constraint has more levels than {MOST_NESTING}, the limit") from error
     except ValueError as error:
         raise InvalidConstraint(f"the JSON Schema is not JSON: {error}") from error
     if not isinstance(schema, dict | bool):
         raise InvalidConstraint("a JSON Schema is an object, true or false")
+    if isinstance(schema, dict) and _LIBRARY_OPTIONS in schema:
+        raise InvalidConstraint(f"JSON Schema keywords that are not supported: {_LIBRARY_OPTIONS}")
     values = properties = depth = 0
     level: list[Any] = [schema]
     while level:
@@ -141,6 +147,8 @@ def _check_grammar(source: str) -> None:
             rules += 1
             _limit(f"{rules:,} rules", rules, MOST_RULES)
             sizes = _Sizes()
+        elif found["json"]:
+            _check_schema(source[found.end() :], is_whole=False)
         elif found["regex"]:
             _check_regex(found["regex"][1:-1])
             sizes.add(len(found["regex"]))

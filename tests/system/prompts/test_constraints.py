@@ -66,9 +66,25 @@ HOSTILE = {
     "empty": ("lark", "", "Empty grammar"),
     "keywords": (
         "json_schema",
-        '{"not": {}, "items": {"uniqueItems": true}, "x-guidance": {"lenient": true}}',
+        '{"not": {}, "items": {"uniqueItems": true}}',
         "keywords that are not supported: not",
     ),
+    "what is not JSON": (
+        "json_schema",
+        '{"type": "object", "x-guidance": {"item_separator": " ,, ", "key_separator": " = "}}',
+        "keywords that are not supported: x-guidance",
+    ),
+    "keywords ignored": (
+        "lark",
+        'start: "a: " %json {"type": "array", "uniqueItems": true, "x-guidance": {"lenient": true}}',
+        "keywords that are not supported: x-guidance",
+    ),
+    "a schema in a grammar": (
+        "lark",
+        'start: %json {"type": "string", "pattern": "((a{1000}){1000}){1000}"} "!"',
+        "characters when repetitions are written out, and the limit is 100,000",
+    ),
+    "deep in a grammar": ("lark", f"start: %json {'[' * 3_000}", "more levels than 64, the limit"),
     "branches": (
         "json_schema",
         '{"oneOf": [{"type": "integer"}, {"minimum": 2}]}',
