@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -66,10 +67,11 @@ def conditions(processors: Sequence[str], threads: int, kv_type_k: str, kv_type_
 
 
 class Record:
-    """The verdict in a file for each model; `conditions` are the machine and settings that it holds for."""
+    """The verdict in a file for each model and `conditions`: the machine and settings that it holds for."""
 
     def __init__(self, folder: Path, model_path: Path, conditions: str) -> None:
-        self._path = folder / f"flash-attention-{model_path.name}.json"
+        number = zlib.crc32(conditions.encode())
+        self._path = folder / f"flash-attention-{model_path.name}-{number:08x}.json"
         self._conditions = conditions
 
     def read(self) -> Verdict | None:
