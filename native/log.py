@@ -18,6 +18,8 @@ class Log:
     _installed: ClassVar[Log | None] = None
 
     def __init__(self, kept_lines: int = 200) -> None:
+        # While a decode is stopped, which llama.cpp takes for a failure.
+        self.is_quiet = False
         self.errors: deque[str] = deque(maxlen=kept_lines)
         self.infos: deque[str] = deque(maxlen=kept_lines)
         self._level = _INFO
@@ -32,10 +34,15 @@ class Log:
         line = text.decode("utf-8", "replace")
         if self._level in (_WARN, _ERROR):
             self.errors.append(line.strip())
-            sys.stderr.write(line)
-            sys.stderr.flush()
+            if not self.is_quiet:
+                sys.stderr.write(line)
+                sys.stderr.flush()
         elif self._level == _INFO:
             self.infos.append(line.strip())
+
+    def is_quiet_while(self, is_stopped: bool) -> bool:
+        self.is_quiet = is_stopped
+        return is_stopped
 
     def last_errors(self, count: int = 3) -> str:
         return "; ".join(line for line in list(self.errors)[-count:] if line)

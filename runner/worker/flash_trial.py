@@ -40,7 +40,7 @@ def measure(
     """
     small = replace(
         options,
-        context_length=_DEPTH_TOKENS + _CHUNK_TOKENS,
+        context_length=_DEPTH_TOKENS + 2 * _CHUNK_TOKENS,
         sequences=STREAMS,
         batch_tokens=_CHUNK_TOKENS,
         draft_tokens=0,
