@@ -10,11 +10,13 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer
 _LIMITS = LLParserLimits(
     # Alternatives open at one place: an object of 1,000 optional properties has 4,000.
     max_items_in_row=10_000,
-    # A rule that only repeats a text without end is written out up to this limit, in one step.
-    step_max_items=5_000,
+    # Of one mask: with half as many, objects of 140 optional properties cannot be written. A rule that
+    # only repeats a text without end is written out up to this limit, in one step.
+    step_max_items=10_000,
     verbose_errors=False,
 )
 _LONGEST_MESSAGE = 400
+_EXCESS = "too many"
 # What Lark grammars name a special token by.
 _SPECIAL = re.compile(r"<[^<>\s]+>")
 # On an option of the library that would accept what a schema forbids.
@@ -44,6 +46,12 @@ def matcher(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
     if made.is_error():
         raise GrammarError(_sentence(made.get_error()))
     return made
+
+
+def excess(matcher: LLMatcher) -> str | None:
+    """By which limit, with its number, a matcher gave up; None if it did not, or for another reason."""
+    first_line, *_ = matcher.get_error().splitlines() or [""]
+    return first_line[:_LONGEST_MESSAGE] if _EXCESS in first_line.lower() else None
 
 
 def _sentence(message: str) -> str:

@@ -57,12 +57,14 @@ class Guide:
 
     def pick(self, chain: SamplerChain, context: Context, row: int) -> int | None:
         """The next token, accepted by the chain and the grammar. None if no token can follow: the output does
-        not match and never will, or that would take too long to compute."""
+        not match and never will. Raises Refused if what can follow takes too much to compute."""
         if self._trigger is not None:
             return self._pick_freely(chain, context, row, self._trigger)
         mask, self._mask = self._mask, None
         bits = np.frombuffer(mask.result() if mask else self._matcher.compute_bitmask(), np.uint8)
         if self._matcher.is_error():
+            if words := guidance.excess(self._matcher):
+                raise Refused(f"the constraint takes too much to compute: {words}", "invalid_constraint")
             return None
         allowed = np.unpackbits(bits, count=len(self._ids), bitorder="little").view(np.bool_)
         token = self._pick_among(allowed, chain, context.logits(row))

@@ -23,7 +23,7 @@ from runner.worker.outcome import Outcome
 from runner.worker.pace import FLASH_TILE_TOKENS, PLAIN_TILE_TOKENS, Pace
 from runner.worker.prefix.caches import PrefixLimits
 from runner.worker.reception import Reception
-from runner.worker.refused import Refused
+from runner.worker.refused import Refused, Unreadable
 from runner.worker.sequence import Prompt, Sequence
 from runner.worker.shifting import shift
 from runner.worker.slots import Slot
@@ -112,6 +112,8 @@ class Engine:
                 self._advance(slot, sequence, row)
             except NotFinite:
                 self._fail(slot, sequence)
+            except Refused as error:
+                self._refuse(slot, sequence, error)
         return self._outcome.take(len(self._busy()), len(self._waiting), self._context.threads)
 
     def use_idle_time(self) -> bool:
@@ -317,10 +319,13 @@ class Engine:
         self._apart.drop(slot)
         self._context.clear(slot.index)
         del slot.cached[:], slot.checkpoints[:]
+        self._refuse(slot, sequence, Unreadable())
+
+    def _refuse(self, slot: Slot, sequence: Sequence, error: Refused) -> None:
+        self._apart.stop(slot)
         self._admission.release(slot)
         self._forget(sequence)
-        what = "the model's numbers are not finite: its file is damaged, or this text is too much for it"
-        self._outcome.failed(Failed(sequence.request_id, "not_finite", what, 422))
+        self._outcome.failed(error.of(sequence.request_id))
 
     def _close(self, sequence: Sequence, reason: Reason) -> None:
         self._forget(sequence)

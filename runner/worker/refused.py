@@ -31,3 +31,15 @@ class Cancelled(Refused):
 
     def __init__(self) -> None:
         super().__init__("the request was cancelled", "cancelled")
+
+
+class Unreadable(Refused):
+    """What the model made of a text is no numbers."""
+
+    status = 422
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model's numbers are not finite: its file is damaged, or this text is too much for it",
+            "not_finite",
+        )

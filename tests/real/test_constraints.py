@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from native import guidance
 from native.llama import Context, ContextOptions, Model
 from native.vocabulary import reading
 from runner.prep.constraints import compiled
-from runner.protocol import Constraint, Sampling
+from runner.protocol import Constraint, Failed, Generate, Sampling
 from runner.worker.constrain import Guide
+from runner.worker.engine import Engine
 from runner.worker.sampling import build_chain
 
 PERSON = {
@@ -85,3 +87,28 @@ def test_answers_of_a_chat_model_meet_the_schema_at_little_cost(context: Context
     # Mask, sampling and forced tokens together; the sampling alone costs 0.2 ms.
     assert len(costs_s) > 30
     assert statistics.mean(costs_s) < 0.8e-3
+
+
+def test_an_object_of_many_optional_properties_can_be_written(context: Context) -> None:
+    properties = {f"p{number}": {"type": "string"} for number in range(140)}
+    grammar = compiled("json_schema", json.dumps({"type": "object", "properties": properties}))
+    matcher = guidance.matcher(next(filter(None, reading(context.model))), grammar)
+    for text in ("{", '"p', "1", "1", '":', '"x"', ",", '"p', "13", '9":'):
+        matcher.compute_bitmask()
+        assert not matcher.is_error(), matcher.get_error()
+        assert matcher.consume_tokens(context.model.tokenize(text, add_special=False))
+
+
+def test_what_takes_too_much_to_compute_is_no_answer(context: Context) -> None:
+    properties = {f"p{number}": {"type": "string"} for number in range(1000)}
+    schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    large = Constraint(compiled("json_schema", json.dumps(schema)))
+    engine = Engine(context, 0.0)
+    engine.submit(Generate("large", (PROMPT,), Sampling(temperature=0), constraint=large))
+    failures: list[Failed] = []
+    while not engine.is_idle:
+        failures += engine.step().failed
+    (failed,) = failures
+    assert (failed.code, failed.status) == ("invalid_constraint", 400)
+    assert "Too many items (limit 10000" in failed.message
+    assert [slot.sequence for slot in engine._slots] == [None]
