@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 from native.binding import api
 from native.llama import Context
+from native.turning import TURNED_TYPES, moved
 
 # What may differ between the context that saved a state and the one that takes it.
 _FREE_OPTIONS = frozenset(
@@ -19,10 +20,19 @@ _FREE_OPTIONS = frozenset(
 )
 
 
-def layout(context: Context) -> str:
-    """Contexts of one model and one build of llama.cpp with equal layouts take each other's states."""
+def layouts(context: Context) -> list[str]:
+    """First the context's own: contexts of one model and one build of llama.cpp with equal ones take each
+    other's states. Then, if there is one, that of states which it takes when they are `turned`."""
     options = {name: value for name, value in asdict(context.options).items() if name not in _FREE_OPTIONS}
-    return f"{sys.byteorder}-endian, {options}"
+    is_plain = context.options.flash_attention is False
+    can_turn = not context.model.is_recurrent and context.options.kv_type_v in TURNED_TYPES
+    kinds = (is_plain, not is_plain) if can_turn else (is_plain,)
+    return [f"{sys.byteorder}-endian, {options | {'flash_attention': not kind}}" for kind in kinds]
+
+
+def turned(context: Context, state: bytearray) -> bytearray:
+    """A state of the other kind of attention for this one. Raises ValueError."""
+    return moved(state, context.options.sequences, is_turned=True)
 
 
 def size(context: Context, sequence: int) -> int:

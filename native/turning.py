@@ -18,7 +18,9 @@ from collections.abc import Iterator
 _COUNT, _TWO_COUNTS = struct.Struct("=I"), struct.Struct("=II")
 _CELLS_HEAD, _COLUMNS_HEAD = struct.Struct("=iQ"), struct.Struct("=iII")
 _CELL_BYTES = 12
-# Integers as long as numbers of ggml's types f32, f16 and bf16.
+TURNED_TYPES = ("f32", "f16", "bf16")
+"""Of values. Others are blocks of numbers, which only flash attention can read."""
+# Integers as long as numbers of these types, by ggml's numbers.
 _INTEGERS = {0: "I", 1: "H", 30: "H"}
 
 

@@ -46,9 +46,10 @@ class PrefixCaches:
             self._disk = DiskCache(
                 path.parent,
                 limits.disk_bytes,
-                f"{path.name}: {state.layout(context)}",
+                [f"{path.name}: {each}" for each in state.layouts(context)],
                 history,
                 context.sequence_context_length,
+                lambda each: state.turned(context, each),
             )
         # Where there are checkpoints, the slots' take their half.
         ram_bytes = limits.ram_bytes if history.is_whole else limits.ram_bytes // 2

@@ -9,7 +9,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -38,17 +38,26 @@ class _Written:
 
 
 class DiskCache:
-    """The files of one layout in `folder`, which with those of other layouts takes at most `limit_bytes`."""
+    """The files of one layout in `folder`, which with those of other layouts takes at most `limit_bytes`.
+
+    Those of its second layout are read, too: their states are `turn`ed, which raises ValueError.
+    """
 
     def __init__(
-        self, folder: Path, limit_bytes: int, layout: str, history: History, longest_tokens: int
+        self,
+        folder: Path,
+        limit_bytes: int,
+        layouts: Sequence[str],
+        history: History,
+        longest_tokens: int,
+        turn: Callable[[bytearray], bytearray],
     ) -> None:
         """`longest_tokens` is what a slot can take: longer ones are left to loads with a larger context."""
         self.limit_bytes = limit_bytes
         self._longest_bytes = longest_tokens * TOKEN_BYTES
         self._folder = folder
-        self._layout = hashlib.blake2b(layout.encode(), digest_size=16).digest()
-        self._prefix = self._layout.hex()[:8]
+        self._layouts = [hashlib.blake2b(each.encode(), digest_size=16).digest() for each in layouts]
+        self._turn = turn
         self._history = history
         self._index: PrefixIndex[Head] = PrefixIndex()
         self._tokens: dict[Path, bytes] = {}
@@ -57,6 +66,7 @@ class DiskCache:
         self._reads: dict[bytes, Future[Snapshot | None]] = {}
         with suppress(OSError):  # without a folder nothing is found, and every write fails
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._trim()
         self._scan()
 
     def find(self, tokens: bytes) -> tuple[int, Head | None]:
@@ -72,7 +82,7 @@ class DiskCache:
         """Read a file, once however often it is asked for; None if it is damaged or gone. `take_read` has the
         result."""
         if head.tokens not in self._reads:
-            self._reads[head.tokens] = self._threads.submit(_read, head.path, self._layout)
+            self._reads[head.tokens] = self._threads.submit(self._read, head)
         return self._reads[head.tokens]
 
     def take_read(self) -> list[Snapshot]:
@@ -120,23 +130,36 @@ class DiskCache:
 
     # Files
 
+    def _read(self, head: Head) -> Snapshot | None:
+        try:
+            snapshot = files.read(head.path, head.layout)
+            os.utime(head.path)
+            return snapshot if head.layout == self._layouts[0] else snapshot.with_states(self._turn)
+        except (DamagedFile, ValueError) as error:
+            _discard(head.path, error)
+        except OSError:
+            pass
+        return None
+
     def _scan(self) -> None:
         for path in self._folder.glob("*.tmp"):
             with suppress(OSError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_S:
                     path.unlink()
-        for path in self._folder.glob(f"{self._prefix}-*.kv"):
-            try:
-                self._know(files.read_head(path, self._layout))
-            except DamagedFile as error:
-                _discard(path, error)
-            except OSError:
-                continue
+        # Its own last: where there are both, these are read.
+        for layout in reversed(self._layouts):
+            for path in self._folder.glob(f"{_prefix(layout)}-*.kv"):
+                try:
+                    self._know(files.read_head(path, layout))
+                except DamagedFile as error:
+                    _discard(path, error)
+                except OSError:
+                    continue
 
     def _write(self, snapshot: Snapshot, superseded: list[Path]) -> _Written:
-        name = hashlib.blake2b(snapshot.tokens, digest_size=16).hexdigest()
+        name, layout = hashlib.blake2b(snapshot.tokens, digest_size=16).hexdigest(), self._layouts[0]
         try:
-            head = files.write(self._folder / f"{self._prefix}-{name}.kv", snapshot, self._layout)
+            head = files.write(self._folder / f"{_prefix(layout)}-{name}.kv", snapshot, layout)
             for path in superseded:
                 path.unlink(missing_ok=True)
             return _Written(head, superseded + self._trim())
@@ -159,20 +182,11 @@ class DiskCache:
         return removed
 
 
-def _read(path: Path, layout: bytes) -> Snapshot | None:
-    try:
-        snapshot = files.read(path, layout)
-        os.utime(path)
-    except DamagedFile as error:
-        _discard(path, error)
-    except OSError:
-        return None
-    else:
-        return snapshot
-    return None
+def _prefix(layout: bytes) -> str:
+    return layout.hex()[:8]
 
 
-def _discard(path: Path, error: DamagedFile) -> None:
+def _discard(path: Path, error: Exception) -> None:
     sys.stderr.write(f"prefix cache: removing {error}\n")
     with suppress(OSError):
         path.unlink()

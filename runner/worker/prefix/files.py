@@ -36,6 +36,7 @@ class Head:
     """What a search needs to know of a file. `checkpoints` are their lengths in tokens and bytes."""
 
     path: Path
+    layout: bytes
     tokens: bytes
     state_bytes: int
     checkpoints: tuple[tuple[int, int], ...]
@@ -71,6 +72,7 @@ def write(path: Path, snapshot: Snapshot, layout: bytes) -> Head:
         raise
     return Head(
         path,
+        layout,
         snapshot.tokens,
         len(snapshot.state),
         tuple((each.length, len(each.state)) for each in snapshot.checkpoints),
@@ -112,7 +114,7 @@ def _read_head(file: BinaryIO, path: Path, layout: bytes) -> Head:
     if len(table) != count * _CHECKPOINT.size:
         raise DamagedFile(f"{path.name}: cut off")
     checkpoints = tuple(_CHECKPOINT.iter_unpack(table))
-    head = Head(path, file.read(tokens_bytes), state_bytes, checkpoints, size_bytes)
+    head = Head(path, layout, file.read(tokens_bytes), state_bytes, checkpoints, size_bytes)
     if file.tell() + _states_bytes(head) != size_bytes:
         raise DamagedFile(f"{path.name}: cut off")
     return head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.worker.prefix.history import History
@@ -31,6 +32,10 @@ class Snapshot:
     @property
     def size_bytes(self) -> int:
         return len(self.tokens) + len(self.state) + sum(len(each.state) for each in self.checkpoints)
+
+    def with_states(self, change: Callable[[bytearray], bytearray]) -> Snapshot:
+        checkpoints = tuple(Checkpoint(each.length, change(each.state)) for each in self.checkpoints)
+        return Snapshot(self.tokens, change(self.state), checkpoints)
 
     def reach(self, history: History, shared: int) -> int:
         """How many of `shared` tokens a slot has after taking this."""

@@ -27,8 +27,15 @@ def snapshot(count: int = 300, start: int = 0, state_bytes: int = 5000) -> Snaps
     return Snapshot(tokens(count, start), state, (Checkpoint(200, bytearray(b"partial")),))
 
 
+def turn(state: bytearray) -> bytearray:
+    if state == b"no state":
+        raise ValueError(state)
+    return state[::-1]
+
+
 def cache(folder: Path, limit: int = LIMIT, layout: str = "this", longest: int = 4096) -> DiskCache:
-    return DiskCache(folder, limit, layout, History(), longest)
+    layouts = [layout, "turned" if layout == "this" else "of something else"]
+    return DiskCache(folder, limit, layouts, History(), longest, turn)
 
 
 def written(folder: Path, *snapshots: Snapshot, limit: int = LIMIT, layout: str = "this") -> None:
@@ -95,6 +102,35 @@ def test_files_of_another_layout_are_left_alone_and_not_used(tmp_path: Path) -> 
     disk = cache(tmp_path)
     assert disk.find(tokens(300)) == (0, None)
     assert len(list(tmp_path.iterdir())) == 1
+    disk.close([], 0)
+
+
+def test_states_of_the_second_layout_are_turned(tmp_path: Path) -> None:
+    kept = snapshot()
+    written(tmp_path, kept, layout="turned")
+    disk = cache(tmp_path)
+    found = read(disk, kept.tokens)
+    assert found is not None and found.state == kept.state[::-1]
+    assert [bytes(each.state) for each in found.checkpoints] == [b"laitrap"]
+    disk.close([], 0)
+    written(tmp_path, kept)
+    disk = cache(tmp_path)
+    found = read(disk, kept.tokens)
+    assert found is not None and found.state == kept.state[::-1], "what can be read is not written again"
+    disk.close([], 0)
+
+
+def test_what_cannot_be_turned_is_removed(tmp_path: Path) -> None:
+    written(tmp_path, Snapshot(tokens(300), bytearray(b"no state")), layout="turned")
+    disk = cache(tmp_path)
+    assert read(disk, tokens(300)) is None and list(tmp_path.iterdir()) == []
+    disk.close([], 0)
+
+
+def test_a_lower_limit_holds_from_the_beginning(tmp_path: Path) -> None:
+    written(tmp_path, *(snapshot(start=start, state_bytes=10_000) for start in (0, 5000, 9000)))
+    disk = cache(tmp_path, limit=30_000)
+    assert len(list(tmp_path.iterdir())) == 2
     disk.close([], 0)
 
 
