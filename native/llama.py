@@ -321,7 +321,7 @@ class Context(Owner):
 
     def stop_when(self, is_wanted: Callable[[], bool]) -> None:
         """From now on a decode on the CPU ends early when `is_wanted` says so; it is asked very often."""
-        self._abort = api.ggml_abort_callback(lambda _data: self.model.log.is_quiet_while(is_wanted()))
+        self._abort = api.ggml_abort_callback(lambda _data: Log.is_quiet_while(is_wanted()))
         api.llama_set_abort_callback(self.handle, self._abort, None)
 
     def decode(self) -> bool:
@@ -330,7 +330,7 @@ class Context(Owner):
         Raises LlamaError; the context must not be used after that.
         """
         status = api.llama_decode(self.handle, self.batch.struct)
-        self.model.log.is_quiet = False
+        Log.is_quiet = False
         if status not in (0, _STOPPED):
             raise LlamaError(f"llama_decode returned {status}; {self.model.log.last_errors()}")
         return bool(status == 0)

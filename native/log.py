@@ -16,10 +16,10 @@ class Log:
     """The log of llama.cpp from now on, until another one is made: llama.cpp has one for the process."""
 
     _installed: ClassVar[Log | None] = None
+    # While a decode is stopped, which llama.cpp takes for a failure.
+    is_quiet: ClassVar[bool] = False
 
     def __init__(self, kept_lines: int = 200) -> None:
-        # While a decode is stopped, which llama.cpp takes for a failure.
-        self.is_quiet = False
         self.errors: deque[str] = deque(maxlen=kept_lines)
         self.infos: deque[str] = deque(maxlen=kept_lines)
         self._level = _INFO
@@ -34,14 +34,15 @@ class Log:
         line = text.decode("utf-8", "replace")
         if self._level in (_WARN, _ERROR):
             self.errors.append(line.strip())
-            if not self.is_quiet:
+            if not Log.is_quiet:
                 sys.stderr.write(line)
                 sys.stderr.flush()
         elif self._level == _INFO:
             self.infos.append(line.strip())
 
-    def is_quiet_while(self, is_stopped: bool) -> bool:
-        self.is_quiet = is_stopped
+    @classmethod
+    def is_quiet_while(cls, is_stopped: bool) -> bool:
+        cls.is_quiet = is_stopped
         return is_stopped
 
     def last_errors(self, count: int = 3) -> str:

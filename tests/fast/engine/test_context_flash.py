@@ -77,6 +77,9 @@ def test_a_record_counts_under_its_conditions_only_and_if_it_is_whole(tmp_path: 
     assert Record(tmp_path / "new", Path("sha256-abc"), "another processor").read() is None
     assert Record(tmp_path / "new", Path("sha256-other"), "one processor").read() is None
     (file,) = (tmp_path / "new").iterdir()
+    other = Record(tmp_path / "new", Path("sha256-abc"), "another processor")
+    other.write(Verdict(1.0, 2.0))
+    assert (record.read(), other.read()) == (Verdict(2.0, 1.0), Verdict(1.0, 2.0))
     for broken in ("{", "[]", '{"conditions": "one processor", "on_s": null}', "7"):
         file.write_text(broken)
         assert record.read() is None

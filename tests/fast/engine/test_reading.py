@@ -175,3 +175,17 @@ def test_a_state_that_is_refused_is_said(home: Context, capfd: pytest.CaptureFix
     reading = Reading(home, 1, 0, 200)
     assert not reading.move_home()
     assert "what was read of a prompt cannot be moved" in capfd.readouterr().err
+
+
+def test_a_decode_that_is_stopped_is_no_failure_in_the_log(
+    model: Model, home: Context, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home.batch.add(0, 0, model.tokenize(LONG, add_special=True)[:90], outputs=1)
+    home.stop_when(lambda: True)
+    assert not home.decode()
+    assert "fail" not in capfd.readouterr().err
+    home.stop_when(lambda: False)
+    home.batch.struct.n_tokens = 0
+    with pytest.raises(LlamaError):
+        home.decode()
+    assert "n_tokens == 0" in capfd.readouterr().err
