@@ -49,7 +49,7 @@ def matcher(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
 
 
 def excess(matcher: LLMatcher) -> str | None:
-    """By which limit, with its number, a matcher gave up; None if it did not, or for another reason."""
+    """By which limit a matcher gave up, in llguidance's words; None if it did not, or for another reason."""
     first_line, *_ = matcher.get_error().splitlines() or [""]
     return first_line[:_LONGEST_MESSAGE] if _EXCESS in first_line.lower() else None
 

@@ -111,9 +111,9 @@ class Engine:
             try:
                 self._advance(slot, sequence, row)
             except NotFinite:
-                self._fail(slot, sequence)
+                self._fail(slot, sequence, Unreadable())
             except Refused as error:
-                self._refuse(slot, sequence, error)
+                self._fail(slot, sequence, error)
         return self._outcome.take(len(self._busy()), len(self._waiting), self._context.threads)
 
     def use_idle_time(self) -> bool:
@@ -314,15 +314,11 @@ class Engine:
             self._outcome.text(sequence, text, logprobs)
         self._close(sequence, reason)
 
-    def _fail(self, slot: Slot, sequence: Sequence) -> None:
-        """What the model made of this text is no numbers: nothing of it may stay."""
+    def _fail(self, slot: Slot, sequence: Sequence, error: Refused) -> None:
+        """While its token is picked: guesses are in the cache, perhaps what is no number. Nothing may stay."""
         self._apart.drop(slot)
         self._context.clear(slot.index)
         del slot.cached[:], slot.checkpoints[:]
-        self._refuse(slot, sequence, Unreadable())
-
-    def _refuse(self, slot: Slot, sequence: Sequence, error: Refused) -> None:
-        self._apart.stop(slot)
         self._admission.release(slot)
         self._forget(sequence)
         self._outcome.failed(error.of(sequence.request_id))
