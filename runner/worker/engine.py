@@ -315,7 +315,7 @@ class Engine:
         self._close(sequence, reason)
 
     def _fail(self, slot: Slot, sequence: Sequence, error: Refused) -> None:
-        """While its token is picked: guesses are in the cache, perhaps what is no number. Nothing may stay."""
+        """While a token is picked: guesses are in the cache, or what is no number. Nothing may stay."""
         self._apart.drop(slot)
         self._context.clear(slot.index)
         del slot.cached[:], slot.checkpoints[:]
