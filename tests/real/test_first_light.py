@@ -105,7 +105,7 @@ async def test_a_client_that_leaves_in_prefill_or_decode_frees_its_slot(
     long_prompt = "word " * 6000
     for body in (
         {"model": "smol", "prompt": long_prompt, "raw": True},
-        {"model": "smol", "prompt": "Tell me a long story", "options": {"num_predict": 2000}},
+        {"model": "smol", "prompt": "A story", "options": {"num_predict": 2000, "ignore_eos": True}},
     ):
         async with httpx.AsyncClient(base_url=daemon.address) as http:
             with pytest.raises(httpx.ReadTimeout):
