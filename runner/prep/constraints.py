@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 # A grammar as deep as this stack leaves workers, whose stacks are larger, room to spare; deeper ones end this
 # process.
 STACK_BYTES = 1024 * 1024
+# Where rules repeat each other, or call themselves without an end, a few bytes stand for such a beginning; a
+# worker would write it out in one step, with everybody waiting.
+MOST_FIXED_BYTES = 4_000
 # The converter to Lark does not read these.
 _CODE_POINT = re.compile(r"\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
 _ANY_OBJECT = '{"type": "object"}'
@@ -50,6 +53,12 @@ def _compiled(kind: str, source: str) -> str:
         matcher.compute_bitmask()
     except guidance.GrammarError as error:
         raise InvalidConstraint(str(error)) from error
+    if (fixed_bytes := len(matcher.compute_ff_tokens())) > MOST_FIXED_BYTES:
+        raise InvalidConstraint(
+            f"the constraint begins with a fixed text of {fixed_bytes:,} bytes or more, and the limit is "
+            f"{MOST_FIXED_BYTES:,}",
+            hint="does a rule call itself without an end, or are repetitions nested?",
+        )
     if matcher.is_error() or (matcher.is_stopped() and not matcher.is_accepting()):
         raise InvalidConstraint(
             "no text meets the constraint, or too much must be computed for its beginning"

@@ -45,6 +45,17 @@ HOSTILE = {
         "1 MiB of stack",
     ),
     "never begins": ("lark", "start: start", "no text meets the constraint"),
+    "itself without an end": ("lark", 'start: "x" start', "begins with a fixed text of 5,0"),
+    "a text without an end": (
+        "lark",
+        f'start: "{"ab" * 200}" start',
+        "bytes or more, and the limit is 4,000",
+    ),
+    "rules that repeat each other": (
+        "gbnf",
+        'root ::= a{1000}\na ::= b{1000}\nb ::= c{1000}\nc ::= "x"',
+        "bytes or more, and the limit is 4,000",
+    ),
     "only itself": ("json_schema", '{"$ref": "#"}', "no text meets the constraint"),
     "false": ("json_schema", "false", "no JSON meets"),
     "empty range": (
