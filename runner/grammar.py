@@ -43,7 +43,7 @@ _GRAMMAR = re.compile(
 def check(kind: str, source: str) -> None:
     """Raises InvalidConstraint, with the limit's name and number, for a `source` beyond the limits."""
     size_bytes = len(source.encode("utf-8", "replace"))
-    _limit(f"{size_bytes:,} bytes", size_bytes, MOST_SOURCE_BYTES[kind])
+    limit(f"{size_bytes:,} bytes", size_bytes, MOST_SOURCE_BYTES[kind])
     if kind == "json_schema":
         _check_schema(source)
     elif kind == "regex":
@@ -52,7 +52,8 @@ def check(kind: str, source: str) -> None:
         _check_grammar(source)
 
 
-def _limit(what: str, amount: int, most: int) -> None:
+def limit(what: str, amount: int, most: int) -> None:
+    """Raises InvalidConstraint, which says `what`, if there is more of it than `most`."""
     if amount > most:
         raise InvalidConstraint(f"the constraint has {what}, and the limit is {most:,}")
 
@@ -72,11 +73,11 @@ def _check_schema(source: str, *, is_whole: bool = True) -> None:
     values = properties = depth = 0
     level: list[Any] = [schema]
     while level:
-        _limit(f"{depth} levels", depth, MOST_NESTING)
+        limit(f"{depth} levels", depth, MOST_NESTING)
         values += len(level)
-        _limit(f"{values:,} values", values, MOST_SCHEMA_VALUES)
+        limit(f"{values:,} values", values, MOST_SCHEMA_VALUES)
         properties += sum(_check_keywords(value) for value in level if isinstance(value, dict))
-        _limit(f"{properties:,} properties", properties, MOST_PROPERTIES)
+        limit(f"{properties:,} properties", properties, MOST_PROPERTIES)
         level = [child for value in level for child in _children(value)]
         depth += 1
 
@@ -112,19 +113,19 @@ class _Sizes:
         self.last = size
         self.groups[-1] += size
         inner = self.groups[-1]
-        _limit(f"{inner:,} characters when repetitions are written out", inner, MOST_EXPANDED)
+        limit(f"{inner:,} characters when repetitions are written out", inner, MOST_EXPANDED)
 
     def group(self, found: re.Match[str]) -> None:
         if found["open"]:
             self.groups.append(0)
-            _limit(f"{len(self.groups) - 1} levels of groups", len(self.groups) - 1, MOST_NESTING)
+            limit(f"{len(self.groups) - 1} levels of groups", len(self.groups) - 1, MOST_NESTING)
         elif found["close"]:
             inner = self.groups.pop() if len(self.groups) > 1 else 0
             self.add(inner)
         elif found["least"]:
             # Ten digits are far beyond the limit, and Python refuses to read thousands.
             times = max(int(number.lstrip("0")[:10] or 0) for number in (found["least"], found["most"] or ""))
-            _limit(f"a repetition of {times:,}", times, MOST_REPETITIONS)
+            limit(f"a repetition of {times:,}", times, MOST_REPETITIONS)
             self.add(self.last * max(0, times - 1))
 
 
@@ -145,7 +146,7 @@ def _check_grammar(source: str) -> None:
     for found in _GRAMMAR.finditer(source):
         if found["rule"]:
             rules += 1
-            _limit(f"{rules:,} rules", rules, MOST_RULES)
+            limit(f"{rules:,} rules", rules, MOST_RULES)
             sizes = _Sizes()
         elif found["json"]:
             _check_schema(source[found.end() :], is_whole=False)
@@ -154,7 +155,7 @@ def _check_grammar(source: str) -> None:
             sizes.add(len(found["regex"]))
         elif found["text"]:
             length = len(found["text"]) - 2
-            _limit(f"a text of {length:,} characters", length, MOST_TEXT)
+            limit(f"a text of {length:,} characters", length, MOST_TEXT)
             sizes.add(length)
         elif found["open"] or found["close"] or found["least"]:
             sizes.group(found)

@@ -82,9 +82,11 @@ class CountBody(Body):
 
 
 class MessagesBody(CountBody, Sampling):
-    """`num_ctx`, `overflow` and `draft` are our own."""
+    """`num_ctx`, `overflow` and `draft` are our own; `output_format` is where Anthropic's beta had the
+    schema."""
 
     max_tokens: int
+    output_format: Format | None = None
     stream: bool | None = None
     stop_sequences: list[str] | None = None
     num_ctx: int | None = None
@@ -102,7 +104,7 @@ class MessagesBody(CountBody, Sampling):
             "stop": ("stop_sequences", self.stop_sequences or self.stop),
             "context_length": ("num_ctx", self.num_ctx or None),
         }
-        form = self.output_config.format if self.output_config else None
+        form = (self.output_config and self.output_config.format) or self.output_format
         return wire.GenerateRequest(
             model=self.model,
             messages=messages,

@@ -38,9 +38,9 @@ class StructuredOutputs(Body):
     """vLLM's, since 0.12; before, each was a field of the body."""
 
     json_schema: Any = Field(None, alias="json")
-    regex: str | None = None
-    choice: list[str] | None = None
-    grammar: str | None = None
+    regex: str | None = Field(None, min_length=1)
+    choice: list[str] | None = Field(None, min_length=1)
+    grammar: str | None = Field(None, min_length=1)
 
     def constraints(self, prefix: str) -> Iterator[tuple[str, wire.Constraint]]:
         """Each with the name of its field. Raises BadField."""
@@ -61,11 +61,12 @@ class Constrained(Body):
 
     response_format: ResponseFormat | None = None
     grammar: str | None = None
+    json_schema: Any = None
     structured_outputs: StructuredOutputs | None = None
     guided_json: Any = None
-    guided_regex: str | None = None
-    guided_choice: list[str] | None = None
-    guided_grammar: str | None = None
+    guided_regex: str | None = Field(None, min_length=1)
+    guided_choice: list[str] | None = Field(None, min_length=1)
+    guided_grammar: str | None = Field(None, min_length=1)
 
     def constrained_by(self) -> str:
         """The field that constrains the output. Raises BadField."""
@@ -83,6 +84,8 @@ class Constrained(Body):
         guided = {"json": self.guided_json, "regex": self.guided_regex}
         guided |= {"choice": self.guided_choice, "grammar": self.guided_grammar}
         found = {"grammar": wire.Constraint(kind="gbnf", source=self.grammar)} if self.grammar else {}
+        if self.json_schema is not None:
+            found["json_schema"] = schema("json_schema", self.json_schema)
         found |= StructuredOutputs(**guided).constraints("guided_")
         if self.structured_outputs:
             found |= self.structured_outputs.constraints("structured_outputs.")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runner.service import Service
 
 FOREVER_S = -1.0
+SEEDS = 2**32
 _LONGEST_S = 10 * 365 * 86400.0
 
 
@@ -149,9 +150,15 @@ class Sampling(Body):
 
     def options(self, spelled: Mapping[str, tuple[str, Any]], prefix: str = "") -> wire.Options:
         """Our options. `spelled` has those that the dialect calls or means otherwise: our name, its name, the
-        value in our terms. Problems are reported under its name, after `prefix`. Raises BadField."""
+        value in our terms. Problems are reported under its name, after `prefix`. Raises BadField.
+
+        Any 64-bit seed is good: it is folded into the 32 bits that the sampler takes."""
         given = {name: getattr(self, name) for name in Sampling.model_fields}
         given |= {ours: value for ours, (_, value) in spelled.items()}
+        if (seed := given["seed"]) is not None:
+            if not -(2**63) <= seed < 2**64:
+                raise BadField(prefix + "seed", "a number of 64 bits is needed")
+            given["seed"] = seed % SEEDS
         try:
             return wire.Options(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:

@@ -11,11 +11,10 @@ from runner import wire
 from runner.api.constraints import Constrained
 from runner.api.content import Content, text
 from runner.api.errors import BadField
-from runner.api.fields import Body, Said, Sampling, Texts, limited
+from runner.api.fields import SEEDS, Body, Said, Sampling, Texts, limited
 
 CHOICES_LIMIT = 16
 PROMPTS_LIMIT = 32
-SEEDS = 2**32
 
 _OVERFLOWS: dict[str | None, wire.Overflow] = {"auto": "truncate", "disabled": "error"}
 
@@ -82,14 +81,8 @@ class Generation(Constrained, Sampling, ABC):
         return [_with_seed(request, index) for index in range(count)]
 
     def _options(self) -> wire.Options:
-        """Any 64-bit seed is good: it is folded into the 32 bits that the sampler takes."""
-        seed = self.seed
-        if seed is not None and -(2**63) <= seed < 2**64:
-            seed %= SEEDS
         context_length = ("num_ctx", self.num_ctx or None)
-        return self.options(
-            {"seed": ("seed", seed), "max_tokens": self.limit(), "context_length": context_length}
-        )
+        return self.options({"max_tokens": self.limit(), "context_length": context_length})
 
 
 def _with_seed(request: wire.GenerateRequest, index: int) -> wire.GenerateRequest:

@@ -14,7 +14,7 @@ from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from native import guidance
 from runner.errors import InvalidConstraint
-from runner.grammar import check
+from runner.grammar import check, limit
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions  # for type checkers only: the library has no such name
@@ -53,12 +53,8 @@ def _compiled(kind: str, source: str) -> str:
         matcher.compute_bitmask()
     except guidance.GrammarError as error:
         raise InvalidConstraint(str(error)) from error
-    if (fixed_bytes := len(matcher.compute_ff_tokens())) > MOST_FIXED_BYTES:
-        raise InvalidConstraint(
-            f"the constraint begins with a fixed text of {fixed_bytes:,} bytes or more, and the limit is "
-            f"{MOST_FIXED_BYTES:,}",
-            hint="does a rule call itself without an end, or are repetitions nested?",
-        )
+    fixed_bytes = len(matcher.compute_ff_tokens())
+    limit(f"a fixed beginning of {fixed_bytes:,} bytes or more", fixed_bytes, MOST_FIXED_BYTES)
     if matcher.is_error() or (matcher.is_stopped() and not matcher.is_accepting()):
         raise InvalidConstraint(
             "no text meets the constraint, or too much must be computed for its beginning"

@@ -61,9 +61,10 @@ async def test_what_reaches_the_core() -> None:
     }  # fmt: skip
     service = Counting()
     headers = {"anthropic-version": "2023-06-01", "anthropic-beta": "some", "x-api-key": "none"}
+    beta = {"output_config": None, "output_format": body["output_config"]["format"], "seed": 2**32 + 4}
     async with serving(service) as client:
-        for path in (PATH, f"{PATH}?beta=true", COUNT):
-            assert (await client.post(path, json=body, headers=headers)).status_code == 200
+        for path, more in ((PATH, {}), (f"{PATH}?beta=true", beta), (COUNT, {})):
+            assert (await client.post(path, json=body | more, headers=headers)).status_code == 200
         plain = await client.post(PATH, json=ASK)
     first, again, counted, least = service.requests
     assert (

@@ -196,6 +196,16 @@ async def test_every_dialect_may_ask_for_a_larger_context() -> None:
         assert [ask.options.context_length for ask in asks] == [256, None, None]
 
 
+async def test_seeds_of_64_bits_are_folded_in_all_dialects() -> None:
+    for path, body in ((CHAT, {"options": {"seed": 2**32 + 7}}), (V1_CHAT, {"seed": 2**32 + 7})):
+        assert [each.options.seed for each in await asked(path, body | {"messages": MESSAGES})] == [7]
+
+
+async def test_a_schema_where_llama_server_has_it() -> None:
+    (request,) = await asked(V1_CHAT, {"messages": MESSAGES, "json_schema": {"type": "object"}})
+    assert request.constraint == wire.Constraint(kind="json_schema", source='{"type":"object"}')
+
+
 async def test_each_choice_has_the_next_seed() -> None:
     service = ScriptedService()
     async with serving(service) as client:
@@ -310,6 +320,9 @@ BAD: list[tuple[str, bytes | dict[str, Any], str]] = [
     (V1_CHAT, {"messages": MESSAGES, "max_tokens": -5}, "max_tokens: "),
     (V1_CHAT, {"messages": MESSAGES, "max_completion_tokens": -5}, "max_completion_tokens: "),
     (V1_CHAT, {"messages": MESSAGES, "seed": 2**64}, "seed: "),
+    (V1_CHAT, {"messages": MESSAGES, "structured_outputs": {"choice": []}}, "structured_outputs.choice: "),
+    (V1_CHAT, {"messages": MESSAGES, "guided_regex": ""}, "guided_regex: "),
+    (V1_CHAT, {"messages": MESSAGES, "json_schema": 3}, "json_schema: "),
     (V1_CHAT, {"messages": MESSAGES, "temperature": 1e308}, "temperature: "),
     (V1_CHAT, {"messages": MESSAGES, "stop": {}}, "stop: "),
     (V1_CHAT, {"messages": MESSAGES, "stream_options": []}, "stream_options: "),

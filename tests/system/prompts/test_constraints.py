@@ -45,7 +45,7 @@ HOSTILE = {
         "1 MiB of stack",
     ),
     "never begins": ("lark", "start: start", "no text meets the constraint"),
-    "itself without an end": ("lark", 'start: "x" start', "begins with a fixed text of 5,0"),
+    "itself without an end": ("lark", 'start: "x" start', "a fixed beginning of 5,0"),
     "a text without an end": (
         "lark",
         f'start: "{"ab" * 200}" start',
