@@ -53,7 +53,7 @@ HOSTILE = {
     ),
     "rules that repeat each other": (
         "gbnf",
-        'root ::= a{1000}\na ::= b{1000}\nb ::= c{1000}\nc ::= "x"',
+        'root ::= a{40}\na ::= b{40}\nb ::= c{40}\nc ::= "x"',
         "bytes or more, and the limit is 4,000",
     ),
     "only itself": ("json_schema", '{"$ref": "#"}', "no text meets the constraint"),
