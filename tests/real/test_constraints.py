@@ -14,10 +14,11 @@ from native import guidance
 from native.llama import Context, ContextOptions, Model
 from native.vocabulary import reading
 from runner.prep.constraints import compiled
-from runner.protocol import Constraint, Failed, Generate, Sampling
+from runner.protocol import Constraint, Generate, Sampling
 from runner.worker.constrain import Guide
 from runner.worker.engine import Engine
 from runner.worker.sampling import build_chain
+from tests.fast.engine.driving import run_to_failure
 
 PERSON = {
     "type": "object",
@@ -105,10 +106,7 @@ def test_what_takes_too_much_to_compute_is_no_answer(context: Context) -> None:
     large = Constraint(compiled("json_schema", json.dumps(schema)))
     engine = Engine(context, 0.0)
     engine.submit(Generate("large", (PROMPT,), Sampling(temperature=0), constraint=large))
-    failures: list[Failed] = []
-    while not engine.is_idle:
-        failures += engine.step().failed
-    (failed,) = failures
+    failed = run_to_failure(engine)
     assert (failed.code, failed.status) == ("invalid_constraint", 400)
     assert "Too many items (limit 10000" in failed.message
     assert [slot.sequence for slot in engine._slots] == [None]

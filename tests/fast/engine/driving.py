@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.protocol import Finished, Generate, Sampling
+from runner.protocol import Failed, Finished, Generate, Sampling
 from runner.worker.engine import Engine
 
 GREEDY = Sampling(temperature=0, max_tokens=16, ignore_eos=True)
@@ -34,6 +34,15 @@ def run(engine: Engine) -> dict[str, Answer]:
             assert end.request_id not in answers, "a request ended twice"
             answers[end.request_id] = Answer(texts.get(end.request_id, ""), end)
     return answers
+
+
+def run_to_failure(engine: Engine) -> Failed:
+    """How the only request fails, from stepping until idle."""
+    failures: list[Failed] = []
+    while not engine.is_idle:
+        failures += engine.step().failed
+    (failed,) = failures
+    return failed
 
 
 def answer(engine: Engine, prompt: str, sampling: Sampling = GREEDY) -> Answer:

@@ -19,7 +19,7 @@ from runner.prep.constraints import compiled
 from runner.protocol import Constraint, Failed, Generate, Reason, Sampling
 from runner.worker.engine import Engine
 from runner.worker.slots import Slot
-from tests.fast.engine.driving import Answer, run
+from tests.fast.engine.driving import Answer, run, run_to_failure
 
 GREEDY = Sampling(temperature=0, max_tokens=100)
 
@@ -189,13 +189,19 @@ def test_what_cannot_be_met_ends_with_length(engine: Engine) -> None:
 
 
 def test_a_text_without_end_is_not_written_out_without_end(engine: Engine) -> None:
+    endless = Constraint(LLMatcher.grammar_from_lark(f'start: "{"ab" * 200}" start'))
+    started_s = time.process_time()
+    text, reason = ended(generate(engine, endless))
+    assert re.fullmatch("(ab)*a?", text)
+    assert reason == "length"
+    assert time.process_time() - started_s < 4
+
+
+def test_a_text_without_end_behind_a_choice_fails_with_the_limit(engine: Engine) -> None:
     endless = constraint("lark", f'start: /[a-z]/ rest\nrest: "{"ab" * 200}" rest')
     started_s = time.process_time()
-    engine.submit(Generate("endless", ("Hi",), Sampling(temperature=0), constraint=endless))
-    failures: list[Failed] = []
-    while not engine.is_idle:
-        failures += engine.step().failed
-    (failed,) = failures
+    engine.submit(Generate("one", ("It is",), GREEDY, constraint=endless))
+    failed = run_to_failure(engine)
     assert (failed.code, failed.status) == ("invalid_constraint", 400)
     assert "Too many items (limit 10000" in failed.message
     assert time.process_time() - started_s < 4
