@@ -308,7 +308,8 @@ class Worker:
         if self._stopping:
             return WorkerFailed(f"{self.name} was unloaded", hint="send the request again")
         how = _how_it_ended(self._process.returncode)
-        words = "; ".join(list(self._stderr)[-3:])
+        # Indented are the frames of a traceback: they are the log's, and only its last line says what it was.
+        words = "; ".join([line for line in self._stderr if not line.startswith((" ", "Traceback "))][-3:])
         if self._is_hung:
             how = f"did nothing for {self._limits.patience_s:g} s and was ended"
         elif how.endswith("SIGKILL"):

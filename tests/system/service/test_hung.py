@@ -1,9 +1,11 @@
-"""A worker that does nothing any more is ended, and so is an answer that nobody reads."""
+"""A worker that does nothing any more is ended, and so is an answer that nobody reads; one that fails tells
+each of its requests why."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -15,7 +17,7 @@ import pytest
 
 from runner.errors import AnswerUnread, WorkerFailed
 from runner.process import Limits, Worker
-from runner.protocol import Delta, Finished, Generate, Load, Sampling
+from runner.protocol import Delta, Embed, Finished, Generate, Load, Sampling
 
 PATIENCE_S = 1.0
 UNREAD = 200
@@ -43,6 +45,21 @@ async def test_a_stopped_process_fails_its_requests(worker: Worker) -> None:
         async with asyncio.timeout(20):
             async for _ in answer:
                 pass
+    await worker.exited.wait()
+
+
+async def test_an_exception_fails_each_request_with_its_message_and_no_traceback(worker: Worker) -> None:
+    answers = [worker.generate(msgspec.structs.replace(ENDLESS, request_id=name)) for name in ("a", "b")]
+    for answer in answers:
+        await anext(answer)
+    with pytest.raises(WorkerFailed) as failed:
+        await worker.embed(Embed("c", ("a chat model cannot",)))
+    for answer in answers:
+        with pytest.raises(WorkerFailed, match=re.escape(failed.value.message)):
+            async for _ in answer:
+                pass
+    assert failed.value.message.endswith("ProtocolError: a worker loaded like this cannot embed")
+    assert "Traceback" not in failed.value.message and "line" not in failed.value.message
     await worker.exited.wait()
 
 
