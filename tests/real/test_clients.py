@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from tests.daemons import Daemon
 
 MESSAGES = [{"role": "user", "content": "Why is the sky blue?"}]
+# Which words the answer has depends on the processor's kernels, and on whether flash attention is faster.
+ON_THE_SKY = re.compile("blue|light|scatter")
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def test_ollama(address: str) -> None:
     with ollama.Client(host=address) as client:
         whole = client.chat("smollm2", MESSAGES, options=options)
         pieces = list(client.chat("smollm2", MESSAGES, options=options, stream=True))
-    assert "blue" in (whole.message.content or "")
+    assert ON_THE_SKY.search(whole.message.content or "")
     assert "".join(piece.message.content or "" for piece in pieces) == whole.message.content
     assert pieces[-1].prompt_eval_count == whole.prompt_eval_count
     assert (pieces[-1].done_reason, pieces[-1].eval_count) == ("length", 24)
@@ -47,7 +50,7 @@ def test_openai(address: str) -> None:
                 stream_options=usage,
             )
         )
-    assert "blue" in (whole.choices[0].message.content or "")
+    assert ON_THE_SKY.search(whole.choices[0].message.content or "")
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == whole.choices[0].message.content
     # The same conversation: nearly all of the prompt is in the slot already.

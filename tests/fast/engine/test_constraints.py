@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from enum import Enum
 from typing import Literal
@@ -13,6 +12,7 @@ import pytest
 from llguidance import LLMatcher
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from native import guidance
 from native.llama import Context, ContextOptions, Model
 from native.vocabulary import Reading, reading
 from runner.prep.constraints import compiled
@@ -188,23 +188,22 @@ def test_what_cannot_be_met_ends_with_length(engine: Engine) -> None:
     assert ended(generate(engine, impossible)) == ("", "length")
 
 
-def test_a_text_without_end_is_not_written_out_without_end(engine: Engine) -> None:
+def test_a_text_without_end_is_not_written_out_without_end(engine: Engine, vocabulary: Reading) -> None:
     endless = Constraint(LLMatcher.grammar_from_lark(f'start: "{"ab" * 200}" start'))
-    started_s = time.process_time()
     text, reason = ended(generate(engine, endless))
     assert re.fullmatch("(ab)*a?", text)
     assert reason == "length"
-    assert time.process_time() - started_s < 4
+    # What one step writes out: with llguidance's own limit it is five times as much, and nine times as long.
+    matcher = guidance.matcher(next(filter(None, vocabulary)), endless.grammar)
+    assert len(matcher.compute_ff_tokens()) < 1_100_000
 
 
 def test_a_text_without_end_behind_a_choice_fails_with_the_limit(engine: Engine) -> None:
     endless = constraint("lark", f'start: /[a-z]/ rest\nrest: "{"ab" * 200}" rest')
-    started_s = time.process_time()
     engine.submit(Generate("one", ("It is",), GREEDY, constraint=endless))
     failed = run_to_failure(engine)
     assert (failed.code, failed.status) == ("invalid_constraint", 400)
     assert "Too many items (limit 10000" in failed.message
-    assert time.process_time() - started_s < 4
 
 
 def test_ignoring_end_tokens_does_not_pass_the_end_of_a_constraint(engine: Engine) -> None:
