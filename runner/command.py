@@ -8,6 +8,9 @@ from runner.errors import PromptTooLong
 from runner.overflow import Part, kept_characters, oldest_turns, room_for_answer
 from runner.protocol import Constraint, Generate, Ready, Sampling
 
+# The worker's own hint is to leave out turns.
+_NO_TURN = "no turn can be left out: shorten the last one or the system's words, or raise `num_ctx`"
+
 
 def conversation(request: wire.GenerateRequest, header: Header) -> list[wire.Message] | None:
     """The messages to render; None for plain text. A prompt is one user message, unless it is raw or the
@@ -45,12 +48,14 @@ def generate(
 
 
 def shortened(request: wire.GenerateRequest, command: Generate, error: PromptTooLong) -> wire.GenerateRequest:
-    """The request without its oldest turns, after the worker refused `command`. Raises `error` if none may
-    go."""
+    """The request without its oldest turns, after the worker refused `command`. Raises PromptTooLong if
+    none may go."""
     most_tokens = error.context_length - command.room_tokens
     gone = oldest_turns(_parts(request), error.prompt_tokens, most_tokens)
-    if request.overflow == "error" or not gone:
+    if request.overflow == "error":
         raise error
+    if not gone:
+        raise PromptTooLong(str(error), error.prompt_tokens, error.context_length, hint=_NO_TURN)
     messages = [message for index, message in enumerate(request.messages or ()) if index not in gone]
     return request.model_copy(update={"messages": messages})
 

@@ -67,5 +67,4 @@ def kept_characters(prompt: str, system: Sequence[str], turns: Sequence[str]) ->
         found = prompt.find(text.strip(), at)
         at = found + len(text.strip()) if found >= 0 else at
     first = next((text.strip() for text in turns if text.strip()), "")
-    found = prompt.find(first, at) if first else -1
-    return max(found, at)
+    return max(prompt.find(first, at), at)

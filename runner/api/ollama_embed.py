@@ -59,7 +59,10 @@ class Embedded(TypedDict):
 
 
 class LegacyEmbedded(TypedDict):
+    """`truncated` is [0] if the prompt was cut."""
+
     embedding: list[float]
+    truncated: NotRequired[list[int]]
 
 
 @router.post("/api/embed", response_model=Embedded)
@@ -75,8 +78,7 @@ async def embeddings(request: Request, body: LegacyBody) -> Response:
 async def _embedded(request: Request, body: EmbedBody) -> Embedded:
     # One empty text is none, as in Ollama.
     inputs = [] if body.input == [""] else body.input or []
-    truncate = body.truncate is not False
-    asked = body.asked(inputs, truncate=truncate, dimensions=body.dimensions or None)
+    asked = body.asked(inputs, truncate=body.truncate is not False, dimensions=body.dimensions or None)
     done = await service_of(request).embed(asked)
     answer = Embedded(
         model=body.model,
@@ -89,6 +91,6 @@ async def _embedded(request: Request, body: EmbedBody) -> Embedded:
 
 
 async def _legacy(request: Request, body: LegacyBody) -> LegacyEmbedded:
-    asked = body.asked([body.prompt] if body.prompt else [])
-    done = await service_of(request).embed(asked)
-    return LegacyEmbedded(embedding=done.vectors[0] if done.vectors else [])
+    done = await service_of(request).embed(body.asked([body.prompt] if body.prompt else []))
+    answer = LegacyEmbedded(embedding=done.vectors[0] if done.vectors else [])
+    return answer | {"truncated": done.truncated} if done.truncated else answer

@@ -105,3 +105,14 @@ def test_empty_messages_leave_many_at_a_time() -> None:
     asked = Generate("1", ("",), Sampling())
     left = shortened(request, asked, PromptTooLong("", prompt_tokens=5000, context_length=1001))
     assert len(left.messages or ()) <= 200
+
+
+@pytest.mark.parametrize(("overflow", "hint"), [("error", "as the worker"), ("truncate", "shorten the last")])
+def test_leaving_out_turns_is_not_the_advice_when_none_can_go(overflow: wire.Overflow, hint: str) -> None:
+    only = [wire.Message(role="system", content="Be brief."), wire.Message(role="user", content="long")]
+    request = wire.GenerateRequest(model="m", messages=only, overflow=overflow)
+    refused = PromptTooLong("too long", prompt_tokens=5000, context_length=1000, hint="as the worker said")
+    with pytest.raises(PromptTooLong, match="too long") as error:
+        shortened(request, Generate("1", ("",), Sampling()), refused)
+    assert error.value.hint is not None and hint in error.value.hint
+    assert (error.value.prompt_tokens, error.value.context_length) == (5000, 1000)

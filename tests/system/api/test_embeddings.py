@@ -73,6 +73,8 @@ def test_ollama_cuts_to_num_ctx_and_says_so_or_refuses(http: httpx.Client) -> No
     assert (cut["truncated"], cut["prompt_eval_count"]) == ([1], 10)
     assert cut["embeddings"][1] == pytest.approx(cut["embeddings"][0], abs=1e-4)
     assert "truncated" not in http.post("/api/embed", json=body | {"options": {}}).json()
+    legacy = http.post("/api/embeddings", json=body | {"prompt": "abcdef"}).json()
+    assert legacy["truncated"] == [0] and legacy["embedding"] == pytest.approx(cut["embeddings"][1], abs=1e-4)
     assert http.post("/api/embed", json=body | {"input": None}).json()["embeddings"] == []
     refused = http.post("/api/embed", json=body | {"truncate": False})
     assert refused.status_code == 400
