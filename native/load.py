@@ -19,6 +19,7 @@ LOOK_S = 0.25
 """Of computing, that a look at the machine takes at least."""
 # A program that starts, or a pause of one that works, is over before the second look.
 _LOOKS_TO_AGREE = 2
+_ROOMY = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,11 @@ class Governor:
         self._is_resting = True
         self._span_s = self._others_s = 0.0
         self._wanted_before: list[int] = []
+
+    @property
+    def has_room(self) -> bool:
+        """For three of four threads at least: what is measured then tells of this model, not of others."""
+        return self.threads >= _ROOMY * min(self._most, self._processors)
 
     def observe(self, sample: Sample, *, goes_on: bool = True) -> int:
         """The thread count from now on. `goes_on` is whether something is computed until the next sample."""

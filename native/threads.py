@@ -23,6 +23,11 @@ class Threads:
         self._governor = Governor(most, psutil.cpu_count() or most)
         self._next_s = 0.0
 
+    @property
+    def has_room(self) -> bool:
+        """Hardly anybody else computes, as far as was seen."""
+        return self._governor.has_room
+
     def settle(self) -> None:
         """Look for long enough to know before anything is computed."""
         for _ in range(3):

@@ -16,7 +16,7 @@ from runner.worker.pipes import Inbox, Outbox
 def main() -> int:
     outbox = Outbox(take_stdout())
     inbox = Inbox(take_stdin())
-    command = inbox.take(wait=True)
+    command = inbox.take(None)
     if not isinstance(command, Load):
         return 2
     # llama.cpp loads without Python, which has the time to import the rest of the worker.

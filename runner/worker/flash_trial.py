@@ -33,8 +33,8 @@ _TOKEN_STRIDE = 7919
 
 def measure(
     model: Model, options: ContextOptions, is_wanted: Callable[[], bool]
-) -> Generator[bool, None, Verdict]:
-    """Measures in two small contexts beside the real one: True after each decode, the verdict at the end.
+) -> Generator[None, None, Verdict]:
+    """Measures in two small contexts beside the real one: yields after each decode, returns the verdict.
 
     As soon as `is_wanted` says that somebody waits, the decode stops where it is, to be made again later.
     """
@@ -85,7 +85,7 @@ class _Side(Context):
     def answer_s(self) -> float:
         return (self._best_s[1, 1] + self._best_s[1, STREAMS] / STREAMS) / 2 * ANSWER_TOKENS
 
-    def fill(self) -> Generator[bool, None, None]:
+    def fill(self) -> Generator[None, None, None]:
         yield from self._repeat(_CHUNK_TOKENS, 1)
         self.depth += _CHUNK_TOKENS
 
@@ -95,11 +95,11 @@ class _Side(Context):
             if not state.restore(self, sequence, filled):
                 raise LlamaError("llama.cpp refuses the state of a sequence")
 
-    def time(self, tokens: int, streams: int) -> Generator[bool, None, None]:
+    def time(self, tokens: int, streams: int) -> Generator[None, None, None]:
         seconds = yield from self._repeat(tokens, streams)
         self._best_s[tokens, streams] = min(seconds, self._best_s.get((tokens, streams), seconds))
 
-    def _repeat(self, count: int, streams: int) -> Generator[bool, None, float]:
+    def _repeat(self, count: int, streams: int) -> Generator[None, None, float]:
         """Decode `count` tokens of each of `streams` until nobody stops it; how many seconds they took."""
         vocabulary = self.model.vocabulary_size
         tokens = [index * _TOKEN_STRIDE % vocabulary for index in range(self.depth, self.depth + count)]
@@ -111,7 +111,7 @@ class _Side(Context):
             started = time.perf_counter()
             is_whole = self.decode()
             seconds = time.perf_counter() - started
-            yield True
+            yield
             if is_whole:
                 return seconds
 

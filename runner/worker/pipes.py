@@ -25,10 +25,10 @@ class Inbox:
         self._stream = stream
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
-    def take(self, *, wait: bool) -> Command | Work | None:
-        """The next one; None if there is none and `wait` is False."""
+    def take(self, wait_s: float | None = 0.0) -> Command | Work | None:
+        """The next one; None if none comes within `wait_s` seconds, where None is without end."""
         try:
-            return self._commands.get(block=wait)
+            return self._commands.get(wait_s != 0, wait_s)
         except queue.Empty:
             return None
 

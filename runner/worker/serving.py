@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 from native.attention import Record
 from native.embedding import EmbeddingContext
 from native.errors import LlamaError
 from native.llama import Context
+from native.load import LOOK_S
 from native.sampler import hasten
 from native.threads import Threads
 from runner.protocol import Cancel, Command, Embed, Generate, Load, ProtocolError, Shutdown
@@ -33,12 +33,12 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
     """Take commands between steps until told to stop. With nothing else to do: measure, then rest."""
     engine, threads = _engine(command, loaded), Threads(loaded.context)
     texts = Texts(engine, inbox)
-    idle_work, frames = _idle_work(engine, loaded, inbox), Frames()
+    idle_work, frames = _idle_work(engine, loaded, inbox, threads), Frames()
     while True:
-        if engine.is_idle:
+        rest_s = 0.0 if not engine.is_idle else None if texts.is_reading else next(idle_work)
+        if rest_s is None:
             threads.adapt(goes_on=False)
-        has_idle_work = engine.is_idle and not texts.is_reading and next(idle_work)
-        waiting = inbox.take(wait=engine.is_idle and not has_idle_work)
+        waiting = inbox.take(rest_s)
         while waiting is not None:
             if isinstance(waiting, Shutdown):
                 engine.close()
@@ -48,7 +48,7 @@ def serve(command: Load, loaded: Loaded, inbox: Inbox, outbox: Outbox) -> None:
                 waiting()
             else:
                 _obey(engine, texts, waiting)
-            waiting = inbox.take(wait=False)
+            waiting = inbox.take()
         if not engine.is_idle:
             threads.adapt()
             # Looking for commands while a prompt is read apart is no sign of life: the daemon ends who hangs.
@@ -64,36 +64,42 @@ def _engine(command: Load, loaded: Loaded) -> Engine | Embedder:
     return Engine(loaded.context, command.prefill_step_s, prefixes, loaded.drafter, apart)
 
 
-def _idle_work(engine: Engine | Embedder, loaded: Loaded, inbox: Inbox) -> Iterator[bool]:
-    """At most one decode's worth of work for each time it is asked; False while there is nothing to do."""
+def _idle_work(
+    engine: Engine | Embedder, loaded: Loaded, inbox: Inbox, threads: Threads
+) -> Iterator[float | None]:
+    """At most one decode's worth of work for each time it is asked. How many seconds to rest then; None
+    is until a command comes."""
     for _ in loaded.context.model.use_huge_pages():
-        yield True
+        yield 0.0
     if isinstance(engine, Embedder) or isinstance(loaded.context, EmbeddingContext):
         while True:
-            yield False
+            yield None
     while engine.use_idle_time():
-        yield True
+        yield 0.0
     if loaded.context.model.vocabulary_size > _MANY_TOKENS:
         hasten()
     if loaded.flash_record is not None:
-        yield from _flash_trial(loaded.context, loaded.flash_record, inbox)
+        yield from _flash_trial(loaded.context, loaded.flash_record, inbox, threads)
     while True:
-        yield engine.use_idle_time()
+        yield 0.0 if engine.use_idle_time() else None
 
 
-def _flash_trial(context: Context, record: Record, inbox: Inbox) -> Iterator[bool]:
-    options, threads = context.options, context.threads
-    if threads < options.threads:
-        # As many as the machine has room for: with more, what is measured is who else is at work.
-        options = replace(options, threads=threads, prefill_threads=threads)
+def _flash_trial(context: Context, record: Record, inbox: Inbox, threads: Threads) -> Iterator[float]:
+    """Only while others leave room: it takes seconds that another model's streams would miss, and would
+    measure those."""
+    trial = measure(context.model, context.options, lambda: inbox.has_command)
     try:
-        verdict = yield from measure(context.model, options, lambda: inbox.has_command)
+        while True:
+            threads.adapt()
+            if threads.has_room:
+                next(trial)
+            yield 0.0 if threads.has_room else LOOK_S
+    except StopIteration as end:
+        record.write(end.value)
+        sys.stderr.write(f"measured for the next load: {end.value}\n")
     except LlamaError as error:
         # No memory for a second and third context: the loaded one is not touched by that.
         sys.stderr.write(f"flash attention cannot be measured: {error}\n")
-        return
-    record.write(verdict)
-    sys.stderr.write(f"measured for the next load: {verdict}\n")
 
 
 def _obey(engine: Engine | Embedder, texts: Texts, command: Command) -> None:

@@ -36,6 +36,14 @@ def test_a_short_pause_of_the_neighbour_changes_nothing() -> None:
     assert follow(Governor(2, 2), [1.0, 1.0, 0.0, 1.0, 0.0, 1.0]) == [2, 1, 1, 1, 1, 1]
 
 
+def test_room_to_measure_is_most_of_the_threads_there_can_be() -> None:
+    cases = [(8, 8, 2.0, True), (8, 8, 3.0, False), (2, 2, 1.0, False), (9, 2, 0.0, True)]
+    for most, processors, others, has_room in cases:
+        governor = Governor(most, processors)
+        follow(governor, [others] * 2)
+        assert governor.has_room is has_room
+
+
 def test_a_neighbour_that_does_little_is_let_be() -> None:
     assert follow(Governor(2, 2), [0.2] * 3) == [2, 2, 2]
 

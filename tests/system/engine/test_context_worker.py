@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -10,7 +12,7 @@ import pytest
 from native.llama import Context, ContextOptions, Model
 from native.log import Log
 from native.offload import buffers
-from runner.protocol import Generate, Ready, Sampling
+from runner.protocol import Cancel, Generate, Ready, Sampling
 from tests.system.engine.test_worker import WorkerProcess
 
 OWN_BYTES = 80 * 2**20
@@ -38,6 +40,29 @@ def test_flash_attention_is_measured_once_and_counts_from_the_next_load_on(
     word = "on" if said.flash_attention else "off"
     assert said.notes[0].startswith(f"flash attention {word}: 512 tokens of prompt and 128 of answer take")
     second.close()
+
+
+def test_what_takes_seconds_is_measured_when_the_machine_is_free(tiny_model: Path, tmp_path: Path) -> None:
+    processors = psutil.cpu_count() or 1
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processors)]
+    try:
+        worker = WorkerProcess(
+            tiny_model, measurements=tmp_path / "m", context_length=8192, threads=processors
+        )
+        worker.send(Generate("a", ("The list",), Sampling(temperature=0, max_tokens=8000, ignore_eos=True)))
+        fewer = f"compute threads: {processors} to ".encode()
+        worker.wait_for_words(fewer)
+        worker.send(Cancel("a"))
+        worker.finish("a")
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    worker.wait_for_words(b"measured for the next load")
+    worker.close()
+    said = [line for line in worker.errors if line.startswith((b"compute threads", b"measured"))]
+    assert said[0].startswith(fewer) and said[-1].startswith(b"measured")
+    assert int(said[-2].split()[-1]) >= 0.75 * processors
 
 
 @pytest.mark.parametrize("used", [False, True])
