@@ -46,8 +46,10 @@ class Governor:
 
     @property
     def has_room(self) -> bool:
-        """For three of four threads at least: what is measured then tells of this model, not of others."""
-        return self.threads >= _ROOMY * min(self._most, self._processors)
+        """For three of four threads at least, as was seen often enough: what is measured then tells of this
+        model, not of others, and takes nothing from them."""
+        has_looked = len(self._wanted_before) == _LOOKS_TO_AGREE
+        return has_looked and self.threads >= _ROOMY * min(self._most, self._processors)
 
     def observe(self, sample: Sample, *, goes_on: bool = True) -> int:
         """The thread count from now on. `goes_on` is whether something is computed until the next sample."""

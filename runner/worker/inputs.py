@@ -46,9 +46,8 @@ class Inputs:
         tokens = self._model.tokenize(text, add_special=True, parse_special=False)
         if not tokens:
             # Nothing to read is nothing to embed; a token that ends texts stands for it.
-            return Input(
-                [], [self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token], []
-            )
+            token = self._model.bos_token if self._model.bos_token >= 0 else self._model.eos_token
+            return Input([], [token], [])
         begin = int(tokens[0] == self._model.bos_token)
         end = len(tokens) - (len(tokens) > begin and tokens[-1] in self._closing)
         return Input(tokens[:begin], tokens[begin:end], tokens[end:])

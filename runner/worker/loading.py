@@ -161,9 +161,8 @@ def _attention(model: Model, command: Load) -> _Attention:
     if not is_open(command.gpu_layers, command.kv_type_v) or command.measurements_path is None:
         return _Attention()
     if _micro_batch_tokens(model, command) < LEAST_MICRO_BATCH_TOKENS:
-        return _Attention(
-            note="flash attention: scores of this context would take too much memory without it"
-        )
+        note = "flash attention: scores of this context would take too much memory without it"
+        return _Attention(note=note)
     record = Record(Path(command.measurements_path), Path(command.model_path), _conditions(command))
     verdict: Verdict | None = record.read()
     if verdict is None:

@@ -15,7 +15,7 @@ import shlex
 import statistics
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,22 @@ class Bench:
     best_flags: Sequence[str]
     settings: dict[str, str] = field(default_factory=dict)
 
-    def compare(self, names: Sequence[str], measure: Measure, *, flags: Sequence[str] = ()) -> None:
-        """Both servers, in turn; a line for each of the figures, which have these names."""
+    def compare(
+        self,
+        names: Sequence[str],
+        measure: Measure,
+        *,
+        flags: Sequence[str] = (),
+        beside: AbstractContextManager[None] | None = None,
+    ) -> None:
+        """Both servers, in turn; a line for each of the figures, which have these names. `beside` is entered
+        once both are loaded: nybble measures its attention only on a free machine."""
         with ExitStack() as stack:
             ours = stack.enter_context(nybble(self.setup, self.settings)).address
             theirs = stack.enter_context(llama_server(self.binary, self.setup, flags))
             for address in (ours, theirs):
                 asyncio.run(complete(address, MODEL, words(20, 0), 30))
+            stack.enter_context(beside or nullcontext())
             rounds = []
             for number in range(1, self.rounds + 1):
                 sides = [(ours, 0), (theirs, 1)] if number % 2 else [(theirs, 1), (ours, 0)]
@@ -137,8 +146,7 @@ def row_calm(bench: Bench) -> None:
 
 
 def row_neighbour(bench: Bench) -> None:
-    with neighbours(1):
-        bench.compare(["decode beside one spinning process (tok/s)"], _one_stream)
+    bench.compare(["decode beside one spinning process (tok/s)"], _one_stream, beside=neighbours(1))
 
 
 def row_ceiling(bench: Bench) -> None:

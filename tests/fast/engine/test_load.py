@@ -40,7 +40,9 @@ def test_room_to_measure_is_most_of_the_threads_there_can_be() -> None:
     cases = [(8, 8, 2.0, True), (8, 8, 3.0, False), (2, 2, 1.0, False), (9, 2, 0.0, True)]
     for most, processors, others, has_room in cases:
         governor = Governor(most, processors)
-        follow(governor, [others] * 2)
+        follow(governor, [others])
+        assert not governor.has_room
+        follow(governor, [others])
         assert governor.has_room is has_room
 
 

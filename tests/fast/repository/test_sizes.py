@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 ROOMS = ("native", "modelstore", "runner", "tui")
-FILE_LINES, TEST_FILE_LINES, MEDIAN_FILE_LINES, FUNCTION_LINES, TOTAL_CODE_LINES = 400, 600, 130, 60, 27_221
+FILE_LINES, TEST_FILE_LINES, MEDIAN_FILE_LINES, FUNCTION_LINES, TOTAL_CODE_LINES = 400, 600, 130, 60, 27_220
 
 
 def sources(*folders: str) -> dict[Path, str]:
