@@ -40,10 +40,15 @@ def test_room_to_measure_is_most_of_the_threads_there_can_be() -> None:
     cases = [(8, 8, 2.0, True), (8, 8, 3.0, False), (2, 2, 1.0, False), (9, 2, 0.0, True)]
     for most, processors, others, has_room in cases:
         governor = Governor(most, processors)
-        follow(governor, [others])
-        assert not governor.has_room
-        follow(governor, [others])
+        follow(governor, [others] * 2)
         assert governor.has_room is has_room
+
+
+def test_whether_there_is_room_is_not_known_before_the_second_look() -> None:
+    governor = Governor(2, 2)
+    assert not governor.has_room
+    follow(governor, [0.0])
+    assert not governor.has_room
 
 
 def test_a_neighbour_that_does_little_is_let_be() -> None:
